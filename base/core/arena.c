@@ -1,0 +1,123 @@
+#include "base/core/arena.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/core/check.h"
+
+enum { BLOCK_BYTES = 4096, ALIGNMENT = 16 };
+
+struct arena_block {
+    struct arena_block *next;
+    size_t cap;
+    _Alignas(ALIGNMENT) uint8_t bytes[];
+};
+
+static struct arena_block *block_new(size_t cap, struct arena_block *next)
+{
+    struct arena_block *block;
+
+    CHECK(cap <= SIZE_MAX - sizeof(*block));
+    block = malloc(sizeof(*block) + cap);
+    CHECK(block != NULL);
+    block->next = next;
+    block->cap = cap;
+    return block;
+}
+
+void arena_release(struct arena *a)
+{
+    while (a->blocks != NULL) {
+        struct arena_block *block = a->blocks;
+
+        a->blocks = block->next;
+        free(block);
+    }
+    a->used = 0;
+}
+
+void arena_reset(struct arena *a)
+{
+    struct arena_block *kept = a->blocks;
+
+    if (kept == NULL) {
+        return;
+    }
+    a->blocks = kept->next;
+    arena_release(a);
+    if (kept->cap > 16 * BLOCK_BYTES) { /* One big request must not stay. */
+        free(kept);
+        return;
+    }
+    kept->next = NULL;
+    a->blocks = kept;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    size_t rounded = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    void *memory;
+
+    CHECK(rounded >= size);
+    if (a->blocks == NULL || a->blocks->cap - a->used < rounded) {
+        size_t cap = rounded > BLOCK_BYTES / 2 ? rounded + BLOCK_BYTES
+                                               : (size_t)BLOCK_BYTES;
+
+        a->blocks = block_new(cap, a->blocks);
+        a->used = 0;
+    }
+    memory = a->blocks->bytes + a->used;
+    a->used += rounded;
+    return memory;
+}
+
+void *arena_zalloc(struct arena *a, size_t count, size_t size)
+{
+    void *memory;
+
+    CHECK(size == 0 || count <= SIZE_MAX / size);
+    memory = arena_alloc(a, count * size);
+    memset(memory, 0, count * size);
+    return memory;
+}
+
+struct slice arena_copy(struct arena *a, struct slice bytes)
+{
+    uint8_t *memory = arena_alloc(a, bytes.len);
+
+    if (bytes.len > 0) {
+        memcpy(memory, bytes.data, bytes.len);
+    }
+    return slice_of(memory, bytes.len);
+}
+
+char *arena_strdup(struct arena *a, struct slice text)
+{
+    char *memory = arena_alloc(a, text.len + 1);
+
+    if (text.len > 0) {
+        memcpy(memory, text.data, text.len);
+    }
+    memory[text.len] = '\0';
+    return memory;
+}
+
+char *arena_printf(struct arena *a, const char *format, ...)
+{
+    va_list args;
+    va_list again;
+    char *memory;
+    int len;
+
+    va_start(args, format);
+    va_copy(again, args);
+    len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    CHECK(len >= 0);
+    memory = arena_alloc(a, (size_t)len + 1);
+    (void)vsnprintf(memory, (size_t)len + 1, format, again);
+    va_end(again);
+    return memory;
+}

@@ -1,0 +1,17 @@
+/*
+ * hash.h - SipHash-1-3 for tables whose keys come from outside.
+ *
+ * With a random key nobody can choose names that all fall into one bucket.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/core/bytes.h"
+
+struct hash_key {
+    uint64_t k0;
+    uint64_t k1;
+};
+
+uint64_t hash_bytes(struct hash_key key, struct slice bytes);
