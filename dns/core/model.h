@@ -1,0 +1,155 @@
+/*
+ * model.h - what DNS knows of the catalogue, fed by name.
+ *
+ * The agent puts nodes and whole services in as they change; each call costs by
+ * what changed, never by how large the catalogue is. dns_model_commit() then
+ * gives an immutable zone that holds the prepared answers and shares everything
+ * that did not change with the zone before it.
+ *
+ *     dns_model_put_service(m, "web", instances, count);
+ *     dns_model_put_node(m, &node);
+ *     dns_server_publish(server, dns_model_commit(m, revision, DNS_FRESH));
+ *
+ * One thread owns the model and publishes; readers only ever see zones. All
+ * that is passed in is copied: nothing is borrowed past a call. Text that
+ * cannot be a DNS name (a service named "a b", a label of 70 bytes) is kept out
+ * of the zone in silence; the agent warns when it reads the definition.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/core/err.h"
+#include "base/core/hash.h"
+
+/* Aggregated over the instance's checks and its node's. Maintenance is
+ * critical. */
+enum dns_health {
+    DNS_PASSING,
+    DNS_WARNING,
+    DNS_CRITICAL
+};
+
+/* How much the replica may be believed. */
+enum dns_state {
+    DNS_UNKNOWN, /* The store was never reached and there is no replica: what is
+                    in the model is answered, other names are SERVFAIL. */
+    DNS_FRESH,   /* In contact. */
+    DNS_STALE,   /* Out of contact for some time: answers are marked (extended
+                    error 3) and their TTL is capped at 30 s. */
+    DNS_EXPIRED, /* Older than max_stale: SERVFAIL for everything. */
+};
+
+struct dns_pair {
+    const char *key;
+    const char *value;
+};
+
+struct dns_named_port {
+    const char *name;
+    uint16_t port;
+};
+
+struct dns_node {
+    const char *name;
+    const char *address;  /* IPv4 or IPv6 */
+    const char *lan_ipv4; /* Tagged addresses; NULL or "" when not set. */
+    const char *lan_ipv6;
+    const struct dns_pair *meta;
+    size_t meta_count;
+};
+
+/* One instance, complete in itself: when a node's address changes or its health
+ * takes its services along, put these services again. */
+struct dns_instance {
+    const char *id; /* Unique on its node. */
+    const char *node;
+    const char *node_address;
+    const char *address;  /* IP or host name; NULL or "": the node's. */
+    const char *lan_ipv4; /* Tagged addresses; NULL or "" when not set. */
+    const char *lan_ipv6;
+    uint16_t port;
+    uint16_t weight_passing;
+    uint16_t weight_warning;
+    enum dns_health health;
+    const char *const *tags;
+    size_t tags_count;
+    const struct dns_pair *meta;
+    size_t meta_count;
+    const struct dns_named_port *ports;
+    size_t ports_count;
+};
+
+/* The TTL of services whose name is `pattern`: exact, or ending in '*'. */
+struct dns_service_ttl {
+    const char *pattern;
+    uint32_t ttl_s;
+};
+
+enum dns_none_healthy {
+    DNS_NONE_NXDOMAIN,
+    DNS_NONE_ALL
+};
+
+/* The keys of spec `dns_config`. dns_settings_init() sets the defaults. */
+struct dns_settings {
+    const char *domain;       /* "muster.internal." */
+    const char *alt_domain;   /* "consul."; NULL or "": none */
+    const char *datacenter;   /* "dc1" */
+    const char *self_service; /* Its nodes are the name servers: "consul" */
+    uint32_t node_ttl_s;
+    const struct dns_service_ttl *service_ttls;
+    size_t service_ttls_count;
+    uint32_t soa_refresh_s;
+    uint32_t soa_retry_s;
+    uint32_t soa_expire_s;
+    uint32_t soa_min_ttl_s; /* Also the TTL of NXDOMAIN. */
+    uint32_t nodata_ttl_s;
+    uint32_t a_record_limit;   /* 0: none */
+    uint32_t udp_answer_limit; /* Without EDNS; at most 8. */
+    uint16_t edns_udp_size;    /* What we advertise. */
+    bool only_passing;         /* Drop DNS_WARNING too. */
+    bool enable_truncate;      /* TC when something was cut. */
+    bool node_meta_txt;        /* Node meta as additional TXT. */
+    bool always_ra;            /* RA without recursors. */
+    enum dns_none_healthy when_none_healthy;
+};
+
+void dns_settings_init(struct dns_settings *s);
+
+struct dns_model;
+struct dns_zone;
+
+/* `key` seeds the hash tables; random in production. ST_INVALID: a domain or
+ * the datacenter is no DNS name; `err` says which. */
+enum status dns_model_new(const struct dns_settings *settings,
+                          struct hash_key key, struct dns_model **out_model,
+                          struct err *err);
+
+/* After the last zone was freed (dns_server_stop() frees those published). */
+void dns_model_free(struct dns_model *m);
+
+/* Settings changed (reload): everything is prepared again at the next commit.
+ * ST_INVALID: as dns_model_new(); the old settings stay. */
+enum status dns_model_set_settings(struct dns_model *m,
+                                   const struct dns_settings *settings,
+                                   struct err *err);
+
+/* Insert or replace by node name (compared without case). */
+void dns_model_put_node(struct dns_model *m, const struct dns_node *node);
+void dns_model_remove_node(struct dns_model *m, const char *name);
+
+/* The service's instances are now exactly these; zero removes the service. */
+void dns_model_put_service(struct dns_model *m, const char *name,
+                           const struct dns_instance *instances, size_t count);
+
+/* Forget everything, for a full reload. Nothing is seen before the commit. */
+void dns_model_clear(struct dns_model *m);
+
+/* A zone of the present content. `revision` is the SOA serial (modulo 2^32).
+ * The zone belongs to the caller, who passes it to dns_server_publish() or
+ * frees it; zones are freed in the order they were made, before the model. */
+struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
+                                  enum dns_state state);
