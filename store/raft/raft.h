@@ -1,0 +1,243 @@
+/*
+ * raft.h - the consensus core: a function from events to work.
+ *
+ * The core never opens a file, sends a byte or reads a clock. Its driver
+ * (store/node, or a simulator) calls raft_step() for everything that happens
+ * and then carries out the returned work, in this order:
+ *
+ *   1. send `appends` to followers         (at once: they do not wait for 2)
+ *   2. make `hard` and `entries` durable   (one sync), then give `persist`
+ *      back in a RAFT_PERSISTED event
+ *   3. send `messages`: votes and acknowledgements     (never before 2)
+ *   4. apply `committed`                   (only entries already durable here)
+ *   5. tell the askers of `reads`; they may be answered once everything up to
+ *      their index is applied
+ *
+ * Several works may be made durable by one sync: the driver keeps the latest
+ * `persist` and the lowest entry not written yet, and reads the entries again
+ * with raft_entry_at(). Everything in struct raft_work is borrowed and dies at
+ * the next raft_step().
+ *
+ * A lone voter is the smallest case of the general rules: it campaigns at once
+ * when started, its own durable vote is a majority, and so is its own durable
+ * copy of an entry.
+ *
+ * Entries own their bytes. The core keeps them from the first one after the
+ * last raft_compact() to the newest.
+ *
+ * Not here yet: installing a snapshot on a member whose next entry has been
+ * compacted away (it is left in RAFT_SNAPSHOT and gets heartbeats only), joint
+ * configuration changes, leadership transfer.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/core/bytes.h"
+#include "base/core/rng.h"
+#include "base/core/status.h"
+
+#define RAFT_NOBODY 0 /* The id that no member has. */
+
+/* Passing the pair keeps a term from being mistaken for an index. */
+struct raft_pos {
+    uint64_t term;
+    uint64_t index;
+};
+
+/* The numbers are those of raftpb.EntryType. */
+enum raft_entry_type {
+    RAFT_ENTRY_NORMAL = 0,
+    RAFT_ENTRY_CONF = 1,
+    RAFT_ENTRY_CONF_V2 = 2,
+};
+
+struct raft_entry {
+    struct raft_pos pos;
+    enum raft_entry_type type;
+    uint8_t *data; /* From malloc; NULL when empty. */
+    size_t len;
+    uint64_t tag; /* The proposer's mark, kept in memory only; 0: not ours. */
+};
+
+static inline struct slice raft_entry_data(const struct raft_entry *e)
+{
+    return slice_of(e->data, e->len);
+}
+
+/* What must survive a crash besides the entries. `commit` is a hint that saves
+ * time at start: it is written along, but is never a reason to write. */
+struct raft_hard {
+    uint64_t term;
+    uint64_t vote;
+    uint64_t commit;
+};
+
+/* The numbers are those of raftpb.MessageType. */
+enum raft_msg_type {
+    RAFT_MSG_APPEND = 3,
+    RAFT_MSG_APPEND_REPLY = 4,
+    RAFT_MSG_VOTE = 5,
+    RAFT_MSG_VOTE_REPLY = 6,
+    RAFT_MSG_HEARTBEAT = 8,
+    RAFT_MSG_HEARTBEAT_REPLY = 9,
+    RAFT_MSG_PRE_VOTE = 17,
+    RAFT_MSG_PRE_VOTE_REPLY = 18,
+};
+
+struct raft_msg {
+    enum raft_msg_type type;
+    uint64_t from;
+    uint64_t to;
+    uint64_t term;
+    /* APPEND: the entry before `entries`. VOTE, PRE_VOTE: the candidate's
+     * last. APPEND_REPLY: index is the last one that matches or, with
+     * `reject`, the one that was refused. */
+    struct raft_pos pos;
+    struct raft_pos hint; /* Refused APPEND: where the logs may still agree. */
+    uint64_t commit;
+    uint64_t context; /* HEARTBEAT and its reply: a read's id, or 0. */
+    bool reject;
+    const struct raft_entry *entries; /* Borrowed from the log. */
+    size_t entries_count;
+};
+
+enum raft_role {
+    RAFT_FOLLOWER,
+    RAFT_PRE_CANDIDATE,
+    RAFT_CANDIDATE,
+    RAFT_LEADER,
+};
+
+/* Which write is durable: as of `term`, everything up to `last`. The term
+ * keeps a late report from speaking for entries that were replaced since. */
+struct raft_persist {
+    uint64_t term;
+    struct raft_pos last;
+};
+
+struct raft_proposal {
+    struct raft_entry *entries; /* `pos` is filled in by the core. */
+    size_t count;
+};
+
+enum raft_event_type {
+    RAFT_STARTED,    /* The first event, once, after the restoring calls. */
+    RAFT_TICK,       /* Time has passed. Call at least once a heartbeat. */
+    RAFT_RECEIVED,   /* A peer's message arrived. */
+    RAFT_PROPOSED,   /* Clients want entries appended. */
+    RAFT_PERSISTED,  /* What `persisted` names is on disk. */
+    RAFT_READ_ASKED, /* A client wants a linearizable read. */
+};
+
+struct raft_event {
+    enum raft_event_type type;
+    uint64_t now_ms; /* Monotonic. */
+    union {
+        const struct raft_msg *received; /* Its entries are copied. */
+        struct raft_proposal proposed;   /* Data is adopted on ST_OK only. */
+        struct raft_persist persisted;
+        uint64_t read_id; /* Not 0; larger than any before. */
+    };
+};
+
+/* A confirmed read: may be answered when `index` has been applied. */
+struct raft_read {
+    uint64_t id;
+    uint64_t index;
+};
+
+struct raft_work {
+    const struct raft_hard *hard; /* NULL when nothing changed in it. */
+    const struct raft_entry *entries;
+    size_t entries_count;
+    struct raft_persist persist; /* Valid when must_sync. */
+    bool must_sync;
+    const struct raft_msg *appends;
+    size_t appends_count;
+    const struct raft_msg *messages;
+    size_t messages_count;
+    const struct raft_entry *committed;
+    size_t committed_count;
+    const struct raft_read *reads;
+    size_t reads_count;
+    const uint64_t *reads_lost; /* Ids that will never be confirmed. */
+    size_t reads_lost_count;
+    const uint64_t *dropped; /* Tags of our entries that were replaced. */
+    size_t dropped_count;
+};
+
+struct raft_config {
+    uint64_t id; /* This member. */
+    uint64_t heartbeat_ms;
+    uint64_t election_ms;    /* Timeouts are drawn from 1 to 2 of these. */
+    size_t append_bytes_max; /* Entries of one message; at least one. */
+    size_t inflight_max;     /* Messages to one follower, unanswered. */
+    size_t uncommitted_max;  /* Bytes proposed and not committed. */
+    uint64_t rng_seed;       /* Different on each member. */
+};
+
+/* A configuration change as the log knows it. */
+enum raft_change {
+    RAFT_ADD_VOTER,
+    RAFT_ADD_LEARNER,
+    RAFT_REMOVE,
+};
+
+struct raft;
+
+struct raft *raft_new(const struct raft_config *config);
+void raft_free(struct raft *r);
+
+/* Restoring, between raft_new() and RAFT_STARTED, in this order: the position
+ * of the last compaction, the members as of then, the entries as the log files
+ * hold them (one with an index seen before replaces it and all behind it; the
+ * data is copied), the hard state, and how far the state machine already is.
+ * ST_CORRUPT: these do not fit together (a gap, a commit past the end). */
+void raft_restore_compacted(struct raft *r, struct raft_pos pos);
+enum status raft_restore_entry(struct raft *r, const struct raft_entry *entry);
+enum status raft_restore_hard(struct raft *r, struct raft_hard hard);
+enum status raft_restore_applied(struct raft *r, uint64_t applied);
+
+/* A configuration entry was applied (or one below `applied` is known from
+ * before). All members must call this at the same entry. */
+void raft_change_members(struct raft *r, enum raft_change change, uint64_t id);
+
+/* Take one event; describe the work it causes in *out_work.
+ *
+ * ST_NOT_LEADER  a proposal or read reached a follower
+ * ST_BUSY        the proposal would pass uncommitted_max
+ * ST_INVALID     the message is not for us or contradicts what is committed
+ * In all three cases nothing was changed and *out_work is empty. */
+enum status raft_step(struct raft *r, const struct raft_event *event,
+                      struct raft_work *out_work);
+
+/* Forget entries up to `index`, which must be applied. */
+void raft_compact(struct raft *r, uint64_t index);
+
+/* What an observer may know. */
+struct raft_status {
+    uint64_t id;
+    uint64_t leader; /* RAFT_NOBODY when unknown. */
+    enum raft_role role;
+    struct raft_hard hard;
+    uint64_t first_index; /* The first one kept. */
+    uint64_t last_index;
+    uint64_t applied; /* Handed out as committed. */
+    size_t log_bytes; /* Data of all entries kept. */
+    size_t uncommitted_bytes;
+    size_t voters_count;
+};
+
+struct raft_status raft_status(const struct raft *r);
+
+/* The entry at `index`, or NULL when it is not kept. Neighbours are adjacent
+ * in memory. Valid until the next step. */
+const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index);
+
+/* The term at `index`, also for the last one compacted; 0 when unknown. */
+uint64_t raft_term_at(const struct raft *r, uint64_t index);
+
+bool raft_is_voter(const struct raft *r, uint64_t id);
