@@ -1,0 +1,96 @@
+/*
+ * api.h - the agent's HTTP API: Consul's paths, parameters, JSON and headers.
+ *
+ * A request and the present state go in, an outcome comes out: a reply, or what
+ * has to happen before there is one. Sockets, waiting, the store and the disk
+ * are the shell's business; which request waits for what is decided here.
+ *
+ * The local state is changed right here by registrations, check updates and
+ * maintenance. The shell then stores local_item_next()'s urgent items before
+ * it sends the reply.
+ */
+#pragma once
+
+#include "agent/core/catalog.h"
+#include "agent/core/local.h"
+#include "agent/core/sync.h"
+#include "base/core/rng.h"
+
+struct api_request {
+    struct slice method;
+    struct slice path;  /* As sent, percent codes and all, without query. */
+    struct slice query; /* Behind the "?", or empty. */
+    struct slice body;
+    uint64_t arrived_ms; /* Deadlines count from here, so that asking again
+                            about a waiting request changes nothing. */
+    uint64_t jitter;     /* Any random number, drawn once a request. */
+    bool confirmed;      /* API_CONFIRM was carried out for it. */
+};
+
+/* What the shell knows. Strings borrowed during the call. */
+struct api_view {
+    struct local *local;
+    const struct catalog *catalog;
+    struct local_time now;
+    bool known_leader;        /* In touch with a store that has a leader. */
+    uint64_t last_contact_ms; /* 0 while the replica is current. */
+    const char *version;      /* Of muster, for Stats. */
+    const char *api_level;    /* Config.Version, "1.16.0". */
+    const char *leader;       /* "ip:port" of the store's leader, or "". */
+    struct texts peers;       /* "ip:port" of the store's members. */
+    struct pairs stats;       /* Shown in /v1/agent/self under Stats. */
+};
+
+enum api_outcome_kind {
+    API_REPLY,     /* Send status, headers, body. */
+    API_WAIT,      /* Call again when the catalogue has changed (`scope` passed
+                      `index`, see api_should_wake) or at deadline_ms, then with
+                      view.now beyond it, which gives the reply. */
+    API_CONFIRM,   /* Ask the store for its revision (linearizable), wait till
+                      the replica has it, set confirmed, call again. 7 s at most;
+                      then api_fail(). */
+    API_TXN,       /* Carry out `txn`, then api_txn_done(). */
+    API_METRICS,   /* Answer with the metrics page. */
+    API_RELOAD,    /* Reload files; 200 with an empty body, or api_fail(). */
+    API_LEAVE,     /* 200 with an empty body, then leave. */
+    API_HASH_WAIT, /* As API_WAIT, but for a change of the local state. */
+};
+
+#define API_HEADERS_MAX 12
+
+struct api_header {
+    const char *name;
+    const char *value;
+};
+
+struct api_outcome {
+    enum api_outcome_kind kind;
+    int status; /* API_REPLY */
+    struct api_header
+        headers[API_HEADERS_MAX]; /* With Content-Type; without
+                                     Content-Length, Connection. */
+    size_t headers_count;
+    struct buf body;
+    struct catalog_scope scope; /* API_WAIT */
+    uint64_t index;
+    uint64_t deadline_ms; /* API_WAIT, API_HASH_WAIT */
+    struct sync_txn txn;  /* API_TXN */
+};
+
+/* `arena` holds what the outcome points to, except the body. Never fails:
+ * trouble is a reply too. The outcome must be released. */
+void api_handle(const struct api_request *request, const struct api_view *view,
+                struct arena *arena, struct api_outcome *out_outcome);
+void api_outcome_release(struct api_outcome *o); /* Safe on a zeroed one. */
+
+/* Whether a waiting request has something to hear from this snapshot. */
+bool api_should_wake(const struct api_outcome *waiting,
+                     const struct catalog *catalog);
+
+/* The reply after API_TXN. SYNC_GUARDED: somebody was quicker; call
+ * api_handle() again (a few times), then SYNC_FAILED. */
+void api_txn_done(enum sync_result result, const struct api_view *view,
+                  struct arena *arena, struct api_outcome *out_outcome);
+
+/* A plain text reply: 500 "No cluster leader" and the like. */
+void api_fail(int status, const char *text, struct api_outcome *out_outcome);

@@ -1,0 +1,184 @@
+/*
+ * catalog.h - the whole catalogue as immutable snapshots.
+ *
+ * A struct catalog never changes once it was made. An update makes a new one
+ * that shares everything unchanged with the old, so it costs what changed; the
+ * owner publishes it by swapping one pointer. Counting references is atomic, so
+ * a snapshot may be read on any thread. Pointers into a snapshot are good as
+ * long as a reference to it is held.
+ *
+ * Input is what the store holds: keys and values (record.h) with revisions, as
+ * a full read or as watch events. Records that cannot be read are left out and
+ * reported.
+ *
+ * Scope indexes (for blocking queries) are the revision of the last change that
+ * could alter that very result; they are 1 at least.
+ */
+#pragma once
+
+#include "agent/core/health.h"
+#include "agent/core/record.h"
+
+struct catalog;
+struct catalog_service; /* A service name and its instances. */
+
+/* What the store says about one key. */
+struct catalog_event {
+    struct slice key;
+    struct slice value; /* Ignored if `deleted`. */
+    bool deleted;
+    int64_t create_revision;
+    int64_t mod_revision; /* For a deletion: its revision. */
+};
+
+struct catalog_check {
+    struct check_record record;
+    int64_t create_revision;
+    int64_t mod_revision;
+};
+
+struct catalog_instance {
+    struct instance_record record;
+    struct slice key;    /* In the store. */
+    uint64_t value_hash; /* catalog_hash() of the stored value. */
+    int64_t create_revision;
+    int64_t mod_revision;
+};
+
+struct catalog_node_check {
+    struct node_check_record record;
+    struct slice key;
+    uint64_t value_hash;
+    int64_t create_revision;
+    int64_t mod_revision;
+};
+
+struct catalog_node {
+    struct node_record record;      /* name only, if `known` is false. */
+    bool known;                     /* A node record exists. */
+    bool live;                      /* Its leased key exists. */
+    struct live_record live_record; /* If live. */
+    struct slice key;
+    uint64_t value_hash;
+    int64_t create_revision;
+    int64_t mod_revision;
+    int64_t live_create_revision; /* 0 if not live. */
+    int64_t live_mod_revision;    /* Of the last change of liveness. */
+};
+
+/* The synthesized check on a node's agent, CHECK_ID_SERF. False for external
+ * nodes, which have none. */
+bool catalog_node_serf(const struct catalog_node *n,
+                       struct catalog_check *out_check);
+
+/* One key that could not be read, and why; or a change a reader cares about. */
+struct catalog_problem {
+    const char *key;
+    const char *text;
+};
+
+/* A scope index to keep with the replica, so that indexes survive a restart of
+ * the agent. `scope` is opaque; index 0 means "forget it". */
+struct catalog_mark {
+    const char *scope;
+    uint64_t index;
+};
+
+/* What differs between a snapshot and the one before it. Everything lies in the
+ * arena that was passed in. */
+struct catalog_changes {
+    struct texts services; /* Names to look at again: changed, new or gone. */
+    struct texts nodes;    /* The same, names in lower case. */
+    const struct catalog_problem *problems;
+    size_t problems_count;
+    const struct catalog_mark *marks;
+    size_t marks_count;
+};
+
+/* An empty catalogue of one reference, at revision 0: nothing is known yet. */
+struct catalog *catalog_new(const char *datacenter);
+struct catalog *catalog_ref(const struct catalog *c);
+void catalog_unref(const struct catalog *c); /* NULL is fine. */
+
+/* The snapshot after `events`, of which the last one is at `revision`.
+ * Never fails; events of unreadable records delete what was there. */
+struct catalog *catalog_apply(const struct catalog *old,
+                              const struct catalog_event *events,
+                              size_t events_count, int64_t revision,
+                              struct arena *arena,
+                              struct catalog_changes *out_changes);
+
+/* The snapshot after a full read at `revision`: `events` (none deleted) are all
+ * there is. What is equal in `old` keeps its indexes; what differs or is
+ * missing gets `revision`. If `revision` is below old's, the store was
+ * replaced, and every index starts anew. */
+struct catalog *catalog_replace(const struct catalog *old,
+                                const struct catalog_event *events,
+                                size_t events_count, int64_t revision,
+                                struct arena *arena,
+                                struct catalog_changes *out_changes);
+
+/* Put back the indexes that were kept with a replica; call it once, on a
+ * snapshot made by catalog_replace() that nobody else has seen yet. */
+void catalog_restore_marks(struct catalog *c, const struct catalog_mark *marks,
+                           size_t marks_count);
+
+uint64_t catalog_hash(struct slice value);
+int64_t catalog_revision(const struct catalog *c); /* 0: never filled. */
+const char *catalog_datacenter(const struct catalog *c);
+
+/* Scopes of blocking queries. */
+enum catalog_scope_kind {
+    SCOPE_NONE,
+    SCOPE_SERVICES, /* Map of names to tags. */
+    SCOPE_SERVICE,  /* Instances, their health, the nodes that host them. */
+    SCOPE_CHECKS,   /* Checks of one service's instances. */
+    SCOPE_NODES,    /* Node records. */
+    SCOPE_NODE,     /* One node, its services and checks. */
+    SCOPE_STATE,    /* All checks. */
+};
+
+struct catalog_scope {
+    enum catalog_scope_kind kind;
+    const char *name; /* Service or node; else NULL. */
+};
+
+uint64_t catalog_index(const struct catalog *c, struct catalog_scope scope);
+
+/* Look-ups; NULL if absent. Node names in any case. */
+const struct catalog_node *catalog_node(const struct catalog *c,
+                                        const char *name);
+const struct catalog_service *catalog_service(const struct catalog *c,
+                                              const char *name);
+size_t catalog_nodes_count(const struct catalog *c);
+size_t catalog_services_count(const struct catalog *c);
+size_t catalog_instances_count(const struct catalog *c);
+
+const char *catalog_service_name(const struct catalog_service *s);
+size_t catalog_service_size(const struct catalog_service *s);
+
+/* Visits are in order of name, then id; return false from `fn` to stop. */
+typedef bool (*catalog_node_fn)(void *ctx, const struct catalog_node *n);
+typedef bool (*catalog_service_fn)(void *ctx, const struct catalog_service *s);
+typedef bool (*catalog_instance_fn)(void *ctx,
+                                    const struct catalog_instance *i);
+typedef bool (*catalog_node_check_fn)(void *ctx,
+                                      const struct catalog_node_check *k);
+
+void catalog_each_node(const struct catalog *c, catalog_node_fn fn, void *ctx);
+void catalog_each_service(const struct catalog *c, catalog_service_fn fn,
+                          void *ctx);
+/* By node name, then instance id. */
+void catalog_each_instance(const struct catalog_service *s,
+                           catalog_instance_fn fn, void *ctx);
+void catalog_each_node_instance(const struct catalog *c, const char *node,
+                                catalog_instance_fn fn, void *ctx);
+void catalog_each_node_check(const struct catalog *c, const char *node,
+                             catalog_node_check_fn fn, void *ctx);
+
+/* All of an instance's checks, the node's and serfHealth taken together. */
+enum health_sum catalog_instance_health(const struct catalog *c,
+                                        const struct catalog_instance *i);
+/* The instance's address, or its node's if it has none; never NULL. */
+const char *catalog_instance_address(const struct catalog *c,
+                                     const struct catalog_instance *i);

@@ -1,0 +1,63 @@
+/*
+ * health.h - decides when a check result changes a check's status, and when
+ * a check runs.
+ *
+ * Pure: no clock, no allocation. Results and time come in, the status to
+ * publish comes out. Thresholds as Consul's: passing and warning results count
+ * as successes, a success resets the failures and the other way round. The
+ * counters start at their thresholds, so the very first result takes effect,
+ * unless first_result_counts is false. Failures within the start period do not
+ * count until the first success.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/core/definition.h"
+
+struct health {
+    enum check_status status;
+    unsigned success_before_passing;
+    unsigned failures_before_warning;
+    unsigned failures_before_critical;
+    unsigned successes;
+    unsigned failures;
+    uint64_t grace_until_ms; /* 0: no start period, or it is over. */
+};
+
+void health_init(struct health *h, const struct check_def *def,
+                 enum check_status status, uint64_t now_ms);
+
+/* Take one result. True when h->status has changed and must be published. */
+bool health_step(struct health *h, enum check_status result, uint64_t now_ms);
+
+/* When the check runs first: an own offset for each check within
+ * min(interval, 2 s), or the definition's initial_delay. */
+uint64_t health_first_due_ms(const struct check_def *def, uint64_t now_ms);
+
+/* When it runs next, after a run that was due at `due_ms`: on the check's own
+ * grid, so that checks stay spread however long they take. Never in the past,
+ * never a second run in one interval. */
+uint64_t health_next_due_ms(const struct check_def *def, uint64_t due_ms,
+                            uint64_t now_ms);
+
+/* What the checks of an instance and of its node add up to. */
+enum health_sum {
+    HEALTH_PASSING,
+    HEALTH_WARNING,
+    HEALTH_CRITICAL,
+    HEALTH_MAINTENANCE,
+};
+
+const char *health_sum_text(enum health_sum sum);
+
+/* Reserved check ids; external tools test for them literally. */
+#define CHECK_ID_SERF          "serfHealth"
+#define CHECK_ID_NODE_MAINT    "_node_maintenance"
+#define CHECK_ID_SERVICE_MAINT "_service_maintenance:"
+
+/* `so_far` and one more check. Start with HEALTH_PASSING. */
+enum health_sum health_add(enum health_sum so_far, const char *check_id,
+                           enum check_status status);

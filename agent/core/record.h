@@ -1,0 +1,149 @@
+/*
+ * record.h - what the agent keeps in the store: keys and JSON values.
+ *
+ *   /muster/v1/<dc>/node/<node>                  node record, no lease
+ *   /muster/v1/<dc>/live/<node>                  leased: the agent is alive
+ *   /muster/v1/<dc>/inst/<service>/<node>/<id>   instance and its checks
+ *   /muster/v1/<dc>/ncheck/<node>/<check>        a check of the node
+ *
+ * Parts of a key are percent-encoded, so a "/" in an id is harmless. Node names
+ * in keys are in lower case. Values hold no check output: a change of output
+ * is no change of the catalogue. (Checks that were registered with
+ * /v1/catalog/register have no agent that could be asked, so theirs is kept.)
+ *
+ * Decoding trusts nothing. A record that does not parse, passes a limit or
+ * contradicts its key is refused with a text; unknown fields are ignored, so a
+ * newer muster can add some.
+ */
+#pragma once
+
+#include "agent/core/definition.h"
+#include "base/core/arena.h"
+
+#define RECORD_ROOT "/muster/v1/"
+
+enum record_kind {
+    RECORD_NODE,
+    RECORD_LIVE,
+    RECORD_INSTANCE,
+    RECORD_NODE_CHECK,
+    RECORD_FOREIGN, /* Not ours to read: kv, out, other data under the root. */
+};
+
+/* A key's parts, decoded. Unused ones are NULL. */
+struct record_key {
+    enum record_kind kind;
+    const char *node;
+    const char *service;
+    const char *id; /* Instance id or check id. */
+};
+
+/* Where a datacenter's catalogue lies: read [begin, end) with one range, watch
+ * it with one watch. Strings from the arena. */
+struct record_range {
+    struct slice begin;
+    struct slice end;
+};
+
+struct record_range record_range(struct arena *a, const char *dc);
+
+/* The key's bytes, from the arena. kind must not be RECORD_FOREIGN. */
+struct slice record_key_write(struct arena *a, const char *dc,
+                              const struct record_key *key);
+
+/* ST_INVALID: below the datacenter's prefix but not well formed (bad percent
+ * code, missing or empty parts, over a limit). Keys of unknown kinds and other
+ * datacenters give ST_OK and RECORD_FOREIGN. Strings from the arena. */
+enum status record_key_read(struct arena *a, const char *dc, struct slice bytes,
+                            struct record_key *out_key);
+
+/* Who writes a record: node name and incarnation, or "catalog" for what came
+ * through /v1/catalog/register. */
+struct record_owner {
+    const char *node;
+    const char *incarnation;
+};
+
+struct node_record {
+    const char *name; /* As configured; the key has it in lower case. */
+    const char *id;   /* UUID, never empty. */
+    const char *address;
+    const struct tagged_address *tagged;
+    size_t tagged_count;
+    struct pairs meta;
+    bool external;    /* No agent there: no serfHealth, never "dead". */
+    uint64_t reap_ms; /* Records of a node gone this long may be removed. */
+    struct record_owner owner;
+};
+
+struct live_record {
+    const char *node_id;
+    const char *incarnation;
+    int64_t start_revision;
+};
+
+struct check_record {
+    const char *id;
+    const char *name;
+    const char *notes;
+    const char *output; /* Only of external checks; else "". */
+    enum check_type type;
+    enum check_status status;
+    uint64_t interval_ms;
+    uint64_t timeout_ms;
+};
+
+struct instance_record {
+    const char *node;
+    const char *service;
+    const char *id;
+    struct texts tags;
+    const char *address;
+    uint16_t port;
+    const struct named_port *ports;
+    size_t ports_count;
+    const char *socket_path;
+    const struct tagged_address *tagged;
+    size_t tagged_count;
+    struct pairs meta;
+    uint32_t weight_passing;
+    uint32_t weight_warning;
+    bool enable_tag_override;
+    bool connect_native;
+    const char *kind;
+    const struct check_record *checks;
+    size_t checks_count;
+    struct record_owner owner;
+};
+
+struct node_check_record {
+    const char *node;
+    struct check_record check;
+    struct record_owner owner;
+};
+
+/* Encoding appends to `out`. ST_TOO_BIG: over out's limit. */
+enum status node_record_write(const struct node_record *r, struct buf *out);
+enum status live_record_write(const struct live_record *r, struct buf *out);
+enum status instance_record_write(const struct instance_record *r,
+                                  struct buf *out);
+enum status node_check_record_write(const struct node_check_record *r,
+                                    struct buf *out);
+
+/* ST_CORRUPT: not a record of this kind, err says why. ST_TOO_BIG: over
+ * LIMIT_RECORD_BYTES or another limit. `key` is the decoded key, which must
+ * agree with the value. Strings from the arena. */
+enum status node_record_read(struct arena *a, const struct record_key *key,
+                             struct slice value, struct node_record *out_record,
+                             struct err *err);
+enum status live_record_read(struct arena *a, struct slice value,
+                             struct live_record *out_record, struct err *err);
+enum status instance_record_read(struct arena *a, const struct record_key *key,
+                                 struct slice value,
+                                 struct instance_record *out_record,
+                                 struct err *err);
+enum status node_check_record_read(struct arena *a,
+                                   const struct record_key *key,
+                                   struct slice value,
+                                   struct node_check_record *out_record,
+                                   struct err *err);
