@@ -1,4 +1,103 @@
-int main(void)
+/*
+ * main.c - one program, many commands.
+ *
+ * Called as `etcd` (a symbolic link), the program is `muster store`.
+ */
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cmd_version.h"
+#include "cli/exit.h"
+#include "cli/suggest.h"
+
+struct command {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name. */
+};
+
+/* In the order in which a newcomer meets them. */
+static const struct command commands[] = {
+    {"version", "print the version and what it is built on", cmd_version},
+};
+
+#define COMMANDS_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static const struct command *find_command(const char *name)
 {
-    return 0;
+    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+static void print_usage(FILE *out)
+{
+    (void)fprintf(out, "muster - service discovery: a durable store, an agent "
+                       "a host, DNS\n\nusage: muster COMMAND [flags]\n\n");
+    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
+        (void)fprintf(out, "  %-11s %s\n", commands[i].name,
+                      commands[i].summary);
+    }
+    (void)fprintf(out, "\n\"muster COMMAND --help\" shows flags and examples. "
+                       "Start with: muster agent --dev\n");
+}
+
+static int unknown_command(const char *name)
+{
+    struct suggestion best = {0};
+
+    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
+        suggest_consider(&best, name, commands[i].name);
+    }
+    (void)fprintf(stderr, "muster: unknown command \"%s\"%s%s%s\n", name,
+                  best.word ? "; did you mean \"" : "; see \"muster help",
+                  best.word ? best.word : "", best.word ? "\"?" : "\"");
+    return CLI_USAGE;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 ||
+           strcmp(word, "-h") == 0;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+int main(int argc, char **argv)
+{
+    const struct command *command;
+
+    if (argc > 0 && strcmp(base_name(argv[0]), "etcd") == 0) {
+        command = find_command("store");
+        if (command != NULL) {
+            return command->run(argc, argv);
+        }
+    }
+    if (argc < 2) {
+        print_usage(stderr);
+        return CLI_USAGE;
+    }
+    if (is_help(argv[1])) {
+        command = argc > 2 ? find_command(argv[2]) : NULL;
+        if (command != NULL) {
+            char help[] = "--help";
+            char *words[] = {argv[2], help, NULL};
+
+            return command->run(2, words);
+        }
+        print_usage(stdout);
+        return CLI_OK;
+    }
+    command = find_command(strcmp(argv[1], "--version") ? argv[1] : "version");
+    return command ? command->run(argc - 1, argv + 1)
+                   : unknown_command(argv[1]);
 }
