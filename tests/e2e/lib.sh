@@ -1,0 +1,330 @@
+# lib.sh - what every end-to-end test starts with:
+#
+#     # What a user is promised.
+#     . "$(dirname "$0")/lib.sh"
+#
+# Gives a scratch folder ($SCRATCH, removed at the end), TAP output, programs
+# that are started here and stopped by their pid whatever happens, free ports,
+# and waiting for conditions with a limit. $MUSTER is the program under test.
+#
+# No test sleeps for a while and hopes: it waits for what it needs.
+
+set -u
+: "${MUSTER:?the path of the built muster program}"
+
+TESTS_RUN=0
+TESTS_FAILED=0
+PIDS=""
+HERE=$(cd "$(dirname "$0")" && pwd)
+ROOT=$(cd "$HERE/../.." && pwd)
+SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/muster-e2e.XXXXXX")
+export ETCDCTL_API=3
+unset ETCDCTL_ENDPOINTS http_proxy https_proxy HTTP_PROXY HTTPS_PROXY || :
+
+# Called on every way out. What was started ends before its folder goes.
+_cleanup() {
+    local pid
+    for pid in $PIDS; do
+        kill -TERM "$pid" 2>/dev/null
+    done
+    for pid in $PIDS; do
+        _await_exit "$pid" 50 || kill -KILL "$pid" 2>/dev/null
+        wait "$pid" 2>/dev/null
+    done
+    if [ "$TESTS_FAILED" -ne 0 ]; then
+        _show_logs
+    fi
+    rm -rf "$SCRATCH"
+}
+trap _cleanup EXIT
+trap 'exit 130' INT TERM
+
+_show_logs() {
+    local log
+    for log in "$SCRATCH"/*.log; do
+        [ -s "$log" ] || continue
+        echo "# --- last lines of $(basename "$log")"
+        tail -n 60 "$log" | sed 's/^/# /'
+    done
+}
+
+# _await_exit PID TENTHS: true once it has ended.
+_await_exit() {
+    local left=$2
+    while kill -0 "$1" 2>/dev/null; do
+        [ "$left" -gt 0 ] || return 1
+        left=$((left - 1))
+        sleep 0.1
+    done
+}
+
+# --- saying what was found -------------------------------------------------
+
+# ok WHAT COMMAND...: the command must succeed.
+ok() {
+    local what=$1
+    shift
+    TESTS_RUN=$((TESTS_RUN + 1))
+    if "$@"; then
+        echo "ok $TESTS_RUN - $what"
+    else
+        TESTS_FAILED=$((TESTS_FAILED + 1))
+        echo "not ok $TESTS_RUN - $what"
+        echo "#   failed: $*"
+    fi
+}
+
+# is GOT WANTED WHAT
+is() {
+    TESTS_RUN=$((TESTS_RUN + 1))
+    if [ "$1" = "$2" ]; then
+        echo "ok $TESTS_RUN - $3"
+    else
+        TESTS_FAILED=$((TESTS_FAILED + 1))
+        echo "not ok $TESTS_RUN - $3"
+        printf '%s\n' "got:" "$1" "wanted:" "$2" | sed 's/^/#   /'
+    fi
+}
+
+# like GOT REGEX WHAT: the extended regular expression matches some line.
+like() {
+    TESTS_RUN=$((TESTS_RUN + 1))
+    if printf '%s\n' "$1" | grep -Eq -- "$2"; then
+        echo "ok $TESTS_RUN - $3"
+    else
+        TESTS_FAILED=$((TESTS_FAILED + 1))
+        echo "not ok $TESTS_RUN - $3"
+        printf '%s\n' "got:" "$1" "wanted a line like:" "$2" | sed 's/^/#   /'
+    fi
+}
+
+# unlike GOT REGEX WHAT: no line matches.
+unlike() {
+    TESTS_RUN=$((TESTS_RUN + 1))
+    if printf '%s\n' "$1" | grep -Eq -- "$2"; then
+        TESTS_FAILED=$((TESTS_FAILED + 1))
+        echo "not ok $TESTS_RUN - $3"
+        printf '%s\n' "got:" "$1" "wanted no line like:" "$2" | sed 's/^/#   /'
+    else
+        echo "ok $TESTS_RUN - $3"
+    fi
+}
+
+# The test cannot go on.
+bail() {
+    TESTS_FAILED=$((TESTS_FAILED + 1))
+    echo "Bail out! $*"
+    exit 1
+}
+
+done_testing() {
+    echo "1..$TESTS_RUN"
+    [ "$TESTS_RUN" -gt 0 ] || bail "nothing was tested"
+    [ "$TESTS_FAILED" -eq 0 ]
+    exit
+}
+
+# --- waiting ---------------------------------------------------------------
+
+now_ms() {
+    date +%s%3N
+}
+
+# wait_until SECONDS WHAT COMMAND...: run it until it succeeds; the test ends
+# here when it does not in time. Its output is dropped.
+wait_until() {
+    local until=$(($(now_ms) + $1 * 1000))
+    local what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ "$(now_ms)" -lt "$until" ] || bail "waited in vain for $what: $*"
+        sleep 0.05
+    done
+}
+
+# took_ms SECONDS WHAT COMMAND...: the same, and prints how long it took. Use
+# it as `ms=$(took_ms ...) || bail ...`.
+took_ms() {
+    local begin
+    begin=$(now_ms)
+    wait_until "$@" || return
+    echo $(($(now_ms) - begin))
+}
+
+# stays SECONDS COMMAND...: it must succeed again and again for so long.
+stays() {
+    local until=$(($(now_ms) + $1 * 1000))
+    shift
+    while [ "$(now_ms)" -lt "$until" ]; do
+        "$@" >/dev/null 2>&1 || return 1
+        sleep 0.05
+    done
+}
+
+# --- programs --------------------------------------------------------------
+
+# spawn NAME COMMAND...: in the background, output into $SCRATCH/NAME.log; its
+# pid is in $PID and is stopped at the end.
+spawn() {
+    local name=$1
+    shift
+    "$@" >>"$SCRATCH/$name.log" 2>&1 </dev/null &
+    PID=$!
+    PIDS="$PIDS $PID"
+}
+
+# end PID [SIGNAL]: stop it and wait; its exit code is in $CODE.
+end() {
+    kill "-${2:-TERM}" "$1" 2>/dev/null
+    _await_exit "$1" 150 || bail "process $1 did not end within 15 s"
+    wait "$1" 2>/dev/null
+    CODE=$?
+    PIDS=$(printf '%s' "$PIDS" | sed "s/ $1\b//")
+}
+
+# free_port: a TCP and UDP port that nobody has now. Programs of ours take port
+# 0 and say what they got; this is for programs that cannot.
+free_port() {
+    python3 -c '
+import socket
+while True:
+    t = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    t.bind(("127.0.0.1", 0))
+    try:
+        u.bind(t.getsockname())
+    except OSError:
+        continue
+    print(t.getsockname()[1])
+    break
+'
+}
+
+# json EXPRESSION <JSON: a Python expression over the document, called d. Text is
+# printed as it is, everything else as JSON.
+json() {
+    python3 -c '
+import json, sys
+d = json.load(sys.stdin)
+r = eval(sys.argv[1])
+print(r if isinstance(r, str) else json.dumps(r, sort_keys=True))
+' "$1"
+}
+
+# --- the agent -------------------------------------------------------------
+
+# agent_start NAME FLAG...: `muster agent` with free ports, a data folder, a
+# services folder and a socket of its own. When it returns, the agent answers
+# and these are set: AGENT_PID AGENT_DNS AGENT_HTTP AGENT_SOCKET AGENT_STORE
+# AGENT_SERVICES AGENT_DATA. Starting the same NAME again keeps its folders and
+# ports.
+agent_start() {
+    local name=$1
+    shift
+    local dir="$SCRATCH/$name"
+    local lines
+    mkdir -p "$dir/services" "$dir/data"
+    AGENT_SERVICES="$dir/services"
+    AGENT_DATA="$dir/data"
+    AGENT_SOCKET="$dir/agent.sock"
+    [ -f "$dir/ports" ] && . "$dir/ports"
+    lines=$(wc -l <"$SCRATCH/$name.out" 2>/dev/null || echo 0)
+    spawn "$name" sh -c 'out=$1; shift; exec "$@" >>"$out"' sh \
+        "$SCRATCH/$name.out" "$MUSTER" agent \
+        --node "$name" --data-dir "$AGENT_DATA" --services "$AGENT_SERVICES" \
+        --socket "$AGENT_SOCKET" --dns "127.0.0.1:${DNS_PORT:-0}" \
+        --http "127.0.0.1:${HTTP_PORT:-0}" --advertise 127.0.0.1 "$@"
+    AGENT_PID=$PID
+    wait_until 20 "the start of agent $name" _agent_started "$name" "$lines"
+    _agent_ports "$name" "$lines" "$dir/ports"
+}
+
+_agent_started() {
+    kill -0 "$AGENT_PID" || bail "agent $1 ended at its start"
+    tail -n "+$(($2 + 1))" "$SCRATCH/$1.out" | grep -q '"event": *"started"'
+}
+
+# The line of JSON that a starting agent prints holds the ports it really has.
+_agent_ports() {
+    local line
+    line=$(tail -n "+$(($2 + 1))" "$SCRATCH/$1.out" | grep '"event": *"started"')
+    DNS_PORT=$(printf '%s' "$line" | json 'd["dns"].rsplit(":", 1)[1]')
+    HTTP_PORT=$(printf '%s' "$line" | json 'd["http"].rsplit(":", 1)[1]')
+    AGENT_STORE=$(printf '%s' "$line" | json 'd.get("store") or ""')
+    AGENT_DNS=$DNS_PORT
+    AGENT_HTTP="127.0.0.1:$HTTP_PORT"
+    printf 'DNS_PORT=%s\nHTTP_PORT=%s\n' "$DNS_PORT" "$HTTP_PORT" >"$3"
+    unset DNS_PORT HTTP_PORT
+}
+
+# api PATH [CURL FLAG...]: over the Unix socket.
+api() {
+    local path=$1
+    shift
+    curl -sS --max-time 90 --unix-socket "$AGENT_SOCKET" "$@" "http://local$path"
+}
+
+# ask NAME [TYPE [DIG FLAG...]]: the short answer, sorted.
+ask() {
+    local name=$1 type=${2:-A}
+    shift
+    [ $# -gt 0 ] && shift
+    dig +short +tries=1 +time=3 -p "$AGENT_DNS" @127.0.0.1 "$name" "$type" "$@" |
+        LC_ALL=C sort
+}
+
+# rcode NAME [TYPE [DIG FLAG...]]: NOERROR, NXDOMAIN, SERVFAIL...
+rcode() {
+    local name=$1 type=${2:-A}
+    shift
+    [ $# -gt 0 ] && shift
+    dig +tries=1 +time=3 -p "$AGENT_DNS" @127.0.0.1 "$name" "$type" "$@" |
+        sed -n 's/.*status: \([A-Z]*\).*/\1/p'
+}
+
+# answers WANTED NAME [TYPE]: the short answer is WANTED (lines, sorted).
+answers() {
+    local wanted=$1
+    shift
+    [ "$(ask "$@")" = "$wanted" ]
+}
+
+# --- the store and etcd ----------------------------------------------------
+
+# etcd_start NAME: Debian's etcd-server with one member; sets ETCD_PID and
+# ETCD_URL.
+etcd_start() {
+    local client peer
+    client=$(free_port)
+    peer=$(free_port)
+    spawn "$1" etcd --name "$1" --data-dir "$SCRATCH/$1.etcd" \
+        --listen-client-urls "http://127.0.0.1:$client" \
+        --advertise-client-urls "http://127.0.0.1:$client" \
+        --listen-peer-urls "http://127.0.0.1:$peer" \
+        --initial-advertise-peer-urls "http://127.0.0.1:$peer" \
+        --initial-cluster "$1=http://127.0.0.1:$peer"
+    ETCD_PID=$PID
+    ETCD_URL="http://127.0.0.1:$client"
+    wait_until 30 "etcd to be healthy" \
+        curl -fsS --max-time 2 "$ETCD_URL/health"
+}
+
+# store_start NAME [FLAG...]: `muster store` with one member; the same NAME again
+# keeps its folder and port. Sets STORE_PID and STORE_URL.
+store_start() {
+    local name=$1
+    shift
+    [ -f "$SCRATCH/$name.port" ] || free_port >"$SCRATCH/$name.port"
+    STORE_URL="http://127.0.0.1:$(cat "$SCRATCH/$name.port")"
+    spawn "$name" "$MUSTER" store --name "$name" \
+        --data-dir "$SCRATCH/$name.etcd" --listen-client-urls "$STORE_URL" \
+        --advertise-client-urls "$STORE_URL" "$@"
+    STORE_PID=$PID
+    wait_until 30 "store $name to be healthy" \
+        curl -fsS --max-time 2 "$STORE_URL/health"
+}
+
+# ctl ARG...: etcdctl against STORE_URL.
+ctl() {
+    etcdctl --endpoints "$STORE_URL" "$@"
+}
