@@ -9,6 +9,7 @@
 #
 # No test sleeps for a while and hopes: it waits for what it needs.
 
+# shellcheck shell=bash disable=SC2034
 set -u
 : "${MUSTER:?the path of the built muster program}"
 
@@ -17,6 +18,7 @@ TESTS_FAILED=0
 PIDS=""
 HERE=$(cd "$(dirname "$0")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
+PYTHON=/usr/bin/python3 # Debian's: it has the Debian modules.
 SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/muster-e2e.XXXXXX")
 export ETCDCTL_API=3
 unset ETCDCTL_ENDPOINTS http_proxy https_proxy HTTP_PROXY HTTPS_PROXY || :
@@ -185,7 +187,7 @@ end() {
 # free_port: a TCP and UDP port that nobody has now. Programs of ours take port
 # 0 and say what they got; this is for programs that cannot.
 free_port() {
-    python3 -c '
+    "$PYTHON" -c '
 import socket
 while True:
     t = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -203,7 +205,7 @@ while True:
 # json EXPRESSION <JSON: a Python expression over the document, called d. Text is
 # printed as it is, everything else as JSON.
 json() {
-    python3 -c '
+    "$PYTHON" -c '
 import json, sys
 d = json.load(sys.stdin)
 r = eval(sys.argv[1])
