@@ -7,7 +7,10 @@
 
 #include "base/core/check.h"
 
-enum { BLOCK_BYTES = 4096, ALIGNMENT = 16 };
+enum {
+    BLOCK_BYTES = 4096,
+    ALIGNMENT = 16
+};
 
 struct arena_block {
     struct arena_block *next;

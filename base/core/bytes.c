@@ -6,7 +6,9 @@
 
 #include "base/core/check.h"
 
-enum { FIRST_CAPACITY = 64 };
+enum {
+    FIRST_CAPACITY = 64
+};
 
 void buf_init(struct buf *b, size_t limit)
 {

@@ -20,8 +20,9 @@ static uint32_t crc_portable(uint32_t crc, const uint8_t *p, size_t len)
 }
 
 #ifdef HAVE_SSE42_PATH
-__attribute__((target("sse4.2"))) static uint32_t
-crc_sse42(uint32_t crc, const uint8_t *p, size_t len)
+__attribute__((target("sse4.2"))) static uint32_t crc_sse42(uint32_t crc,
+                                                            const uint8_t *p,
+                                                            size_t len)
 {
     uint64_t wide = crc;
 

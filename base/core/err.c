@@ -16,8 +16,7 @@ enum status err_set(struct err *err, enum status st, const char *format, ...)
     return st;
 }
 
-enum status err_prefix(struct err *err, enum status st, const char *format,
-                       ...)
+enum status err_prefix(struct err *err, enum status st, const char *format, ...)
 {
     char prefix[sizeof(err->text)];
     char joined[2 * sizeof(err->text) + 2];

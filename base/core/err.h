@@ -20,5 +20,5 @@ enum status err_set(struct err *err, enum status st, const char *format, ...)
 
 /* Put "prefix: " in front of the text that is there; used on the way out, to
  * say where. Returns `st`. `err` may be NULL. */
-enum status err_prefix(struct err *err, enum status st, const char *format,
-                       ...) __attribute__((format(printf, 3, 4)));
+enum status err_prefix(struct err *err, enum status st, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));

@@ -7,21 +7,22 @@
 #pragma once
 
 /* Store, as etcd: clients rely on them. */
-#define LIMIT_REQUEST_BYTES  (1536 * 1024)        /* --max-request-bytes */
-#define LIMIT_GRPC_OVERHEAD  (512 * 1024)         /* Above it: refused unread. */
-#define LIMIT_TXN_OPS        128                  /* --max-txn-ops */
-#define LIMIT_LEASE_TTL_S    9000000000LL
-#define LIMIT_PB_DEPTH       64   /* Nested messages; decoders recurse. */
-#define LIMIT_WATCH_BACKLOG  1024 /* Events; then the watcher is "slow". */
+#define LIMIT_REQUEST_BYTES (1536 * 1024) /* --max-request-bytes */
+#define LIMIT_GRPC_OVERHEAD (512 * 1024)  /* Above it: refused unread. */
+#define LIMIT_TXN_OPS       128           /* --max-txn-ops */
+#define LIMIT_LEASE_TTL_S   9000000000LL
+#define LIMIT_PB_DEPTH      64   /* Nested messages; decoders recurse. */
+#define LIMIT_WATCH_BACKLOG 1024 /* Events; then the watcher is "slow". */
 
 /* Connections. */
-#define LIMIT_CONNS          10000         /* A listener; then accept pauses. */
-#define LIMIT_H2_STREAMS     1000          /* A connection. */
-#define LIMIT_HEADER_BYTES   (64 * 1024)   /* A request's header list. */
+#define LIMIT_CONNS          10000       /* A listener; then accept pauses. */
+#define LIMIT_H2_STREAMS     1000        /* A connection. */
+#define LIMIT_HEADER_BYTES   (64 * 1024) /* A request's header list. */
 #define LIMIT_HEADER_COUNT   128
 #define LIMIT_URL_BYTES      8192
 #define LIMIT_HTTP_BODY      (1536 * 1024) /* A registration, a JSON call. */
-#define LIMIT_CONN_OUT_BYTES (64 * 1024 * 1024) /* Queued for a slow reader. */
+#define LIMIT_CONN_OUT_BYTES (64 * 1024 * 1024) /* Queued for a slow reader. \
+                                                 */
 
 /* Log files. */
 #define LIMIT_WAL_RECORD (64 * 1024 * 1024)
@@ -33,12 +34,12 @@
 #define LIMIT_META_PAIRS       64
 #define LIMIT_META_KEY         128
 #define LIMIT_META_VALUE       512
-#define LIMIT_CHECKS_OF_ONE    64            /* Checks of one service. */
-#define LIMIT_CHECK_OUTPUT     4096          /* Bytes kept of a result. */
-#define LIMIT_RECORD_BYTES     (256 * 1024)  /* A catalogue record. */
+#define LIMIT_CHECKS_OF_ONE    64           /* Checks of one service. */
+#define LIMIT_CHECK_OUTPUT     4096         /* Bytes kept of a result. */
+#define LIMIT_RECORD_BYTES     (256 * 1024) /* A catalogue record. */
 
 /* DNS. */
-#define LIMIT_DNS_NAME     255
-#define LIMIT_DNS_UDP      1232 /* What we advertise; no fragments. */
-#define LIMIT_DNS_TCP      65535
-#define LIMIT_DNS_CNAMES   8
+#define LIMIT_DNS_NAME   255
+#define LIMIT_DNS_UDP    1232 /* What we advertise; no fragments. */
+#define LIMIT_DNS_TCP    65535
+#define LIMIT_DNS_CNAMES 8

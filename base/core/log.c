@@ -7,7 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 2048 };
+enum {
+    LINE_BYTES = 2048
+};
 
 static _Atomic enum log_level level_min = LOG_INFO;
 
@@ -45,11 +47,11 @@ static size_t stamp(char *line, enum log_level level, const char *room)
 
     (void)clock_gettime(CLOCK_REALTIME, &now);
     (void)gmtime_r(&now.tv_sec, &utc);
-    len = snprintf(line, LINE_BYTES,
-                   "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %s %s: ",
-                   utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-                   utc.tm_hour, utc.tm_min, utc.tm_sec,
-                   now.tv_nsec / 1000000, names[level], room);
+    len = snprintf(
+        line, LINE_BYTES,
+        "%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %s %s: ", utc.tm_year + 1900,
+        utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
+        now.tv_nsec / 1000000, names[level], room);
     return len < 0 ? 0 : (size_t)len;
 }
 

@@ -10,7 +10,12 @@
  */
 #pragma once
 
-enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+enum log_level {
+    LOG_DEBUG,
+    LOG_INFO,
+    LOG_WARN,
+    LOG_ERROR
+};
 
 /* Process-wide, set once by main(). Default: LOG_INFO. */
 void log_set_level(enum log_level level);

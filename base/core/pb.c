@@ -5,7 +5,9 @@
 
 /* Room that pb_begin() leaves for the length: most messages need one byte, and
  * pb_end() moves the content when that was a wrong guess. */
-enum { LEN_GUESS = 1 };
+enum {
+    LEN_GUESS = 1
+};
 
 size_t pb_varint_len(uint64_t value)
 {

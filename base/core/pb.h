@@ -16,7 +16,11 @@
 
 #include "base/core/bytes.h"
 
-enum pb_wire_type { PB_VARINT = 0, PB_FIXED64 = 1, PB_BYTES = 2 };
+enum pb_wire_type {
+    PB_VARINT = 0,
+    PB_FIXED64 = 1,
+    PB_BYTES = 2
+};
 
 /* Longest encodings, in bytes. */
 #define PB_VARINT_MAX 10

@@ -11,21 +11,21 @@
 #include <check.h>
 #include <stdlib.h>
 
-#define UNIT_MAIN(name, ...)                         \
-    int main(void)                                   \
-    {                                                \
-        Suite *s = suite_create(name);               \
-        TCase *tc = tcase_create(name);              \
-        SRunner *runner;                             \
-        int failed;                                  \
-                                                     \
-        tcase_set_timeout(tc, 60);                   \
-        __VA_ARGS__                                  \
-        suite_add_tcase(s, tc);                      \
-        runner = srunner_create(s);                  \
-        srunner_run_all(runner, CK_ENV);             \
-        failed = srunner_ntests_failed(runner);      \
-        srunner_free(runner);                        \
+#define UNIT_MAIN(name, ...)                              \
+    int main(void)                                        \
+    {                                                     \
+        Suite *s = suite_create(name);                    \
+        TCase *tc = tcase_create(name);                   \
+        SRunner *runner;                                  \
+        int failed;                                       \
+                                                          \
+        tcase_set_timeout(tc, 60);                        \
+        __VA_ARGS__                                       \
+        suite_add_tcase(s, tc);                           \
+        runner = srunner_create(s);                       \
+        srunner_run_all(runner, CK_ENV);                  \
+        failed = srunner_ntests_failed(runner);           \
+        srunner_free(runner);                             \
         return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE; \
     }
 
