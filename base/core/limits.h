@@ -10,6 +10,8 @@
 #define LIMIT_REQUEST_BYTES (1536 * 1024) /* --max-request-bytes */
 #define LIMIT_GRPC_OVERHEAD (512 * 1024)  /* Above it: refused unread. */
 #define LIMIT_TXN_OPS       128           /* --max-txn-ops */
+#define LIMIT_TXN_OPS_MAX   10000 /* It may be raised to this. */
+#define LIMIT_REQUEST_MAX   (32 * 1024 * 1024) /* The same. */
 #define LIMIT_LEASE_TTL_S   9000000000LL
 #define LIMIT_PB_DEPTH      64   /* Nested messages; decoders recurse. */
 #define LIMIT_WATCH_BACKLOG 1024 /* Events; then the watcher is "slow". */

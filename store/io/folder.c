@@ -1,0 +1,104 @@
+#include "store/io/folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum status failed(struct err *err, const char *what, const char *path)
+{
+    int code = errno;
+
+    return err_set(err, code == ENOSPC ? ST_NO_SPACE : ST_IO,
+                   "cannot %s %s: %s", what, path, strerror(code));
+}
+
+enum status folder_sync(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum status st = ST_OK;
+
+    if (fd < 0) {
+        return failed(err, "open the folder", path);
+    }
+    if (fsync(fd) != 0) {
+        st = failed(err, "sync the folder", path);
+    }
+    (void)close(fd); /* Opened for reading: nothing to lose. */
+    return st;
+}
+
+static enum status make_one(const char *path, const char *parent,
+                            struct err *err)
+{
+    struct stat info;
+
+    if (mkdir(path, 0700) == 0) {
+        return folder_sync(parent, err);
+    }
+    if (errno != EEXIST) {
+        return failed(err, "make the folder", path);
+    }
+    if (stat(path, &info) != 0) {
+        return failed(err, "look at", path);
+    }
+    if (!S_ISDIR(info.st_mode)) {
+        return err_set(err, ST_INVALID, "%s is not a folder", path);
+    }
+    return ST_OK;
+}
+
+enum status folder_make(const char *path, struct err *err)
+{
+    char partial[PATH_MAX];
+    char parent[PATH_MAX];
+    size_t len = strlen(path);
+    enum status st = ST_OK;
+
+    if (len == 0 || len >= sizeof(partial)) {
+        return err_set(err, ST_INVALID, "the folder's name is %s",
+                       len == 0 ? "empty" : "too long");
+    }
+    (void)strcpy(parent, path[0] == '/' ? "/" : ".");
+    for (size_t i = 1; i <= len && !st; i++) {
+        if (path[i] != '/' && path[i] != '\0') {
+            continue;
+        }
+        memcpy(partial, path, i);
+        partial[i] = '\0';
+        st = make_one(partial, parent, err);
+        (void)strcpy(parent, partial);
+    }
+    return st;
+}
+
+enum status folder_lock(const char *path, int *out_fd, struct err *err)
+{
+    char file[PATH_MAX];
+    int fd;
+
+    if ((size_t)snprintf(file, sizeof(file), "%s/lock", path) >= sizeof(file)) {
+        return err_set(err, ST_INVALID, "the folder's name is too long");
+    }
+    fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return failed(err, "open", file);
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        enum status st = errno == EWOULDBLOCK
+                             ? err_set(err, ST_BUSY,
+                                       "%s is in use by another process: stop "
+                                       "it or choose another --data-dir",
+                                       path)
+                             : failed(err, "lock", file);
+
+        (void)close(fd);
+        return st;
+    }
+    *out_fd = fd;
+    return ST_OK;
+}

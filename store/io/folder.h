@@ -1,0 +1,17 @@
+/*
+ * folder.h - folders that survive a power cut, and who has one open.
+ */
+#pragma once
+
+#include "base/core/err.h"
+
+/* Make a folder (mode 0700) and its missing parents, durably. One that is there
+ * is fine. */
+enum status folder_make(const char *path, struct err *err);
+
+/* Make the names in it durable. */
+enum status folder_sync(const char *path, struct err *err);
+
+/* Keep other processes out: the lock lasts until the descriptor is closed or
+ * the process ends. ST_BUSY: another process has it. */
+enum status folder_lock(const char *path, int *out_fd, struct err *err);
