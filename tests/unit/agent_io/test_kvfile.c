@@ -1,0 +1,267 @@
+/* What is flushed survives; what is damaged is noticed. */
+
+#include "agent/io/kvfile.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "suite.h"
+
+struct world {
+    uv_loop_t loop;
+    struct kvfile *file;
+    char dir[64];
+    char path[128];
+    int written;
+    int closed;
+    size_t seen;
+    char text[4096]; /* key=value; of each entry. */
+};
+
+static void on_written(void *arg, enum status st, const struct err *err)
+{
+    struct world *w = arg;
+
+    ck_assert_msg(st == ST_OK, "%s", err->text);
+    w->written++;
+}
+
+static void on_closed(void *arg)
+{
+    struct world *w = arg;
+
+    w->closed++;
+}
+
+static bool on_entry(void *ctx, struct slice key, struct slice value)
+{
+    struct world *w = ctx;
+
+    w->seen++;
+    if (key.len < 32) {
+        (void)snprintf(w->text + strlen(w->text),
+                       sizeof(w->text) - strlen(w->text), "%.*s=%.*s;",
+                       (int)key.len, (const char *)key.data, (int)value.len,
+                       (const char *)value.data);
+    }
+    return true;
+}
+
+static enum status world_open(struct world *w)
+{
+    struct err err;
+
+    return kvfile_open(&w->loop, w->path, 64 << 20, &w->file, &err);
+}
+
+static void world_init(struct world *w)
+{
+    memset(w, 0, sizeof(*w));
+    ck_assert_int_eq(uv_loop_init(&w->loop), 0);
+    strcpy(w->dir, "/tmp/muster-kvfile-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(w->dir));
+    (void)snprintf(w->path, sizeof(w->path), "%s/x.mdb", w->dir);
+    ck_assert_int_eq(world_open(w), ST_OK);
+}
+
+static void world_close(struct world *w)
+{
+    int before = w->closed;
+
+    kvfile_close(w->file, on_closed, w);
+    (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(w->closed, before + 1);
+}
+
+static void world_release(struct world *w)
+{
+    char lock[160];
+
+    (void)snprintf(lock, sizeof(lock), "%s-lock", w->path);
+    (void)unlink(w->path);
+    (void)unlink(lock);
+    (void)rmdir(w->dir);
+    ck_assert_int_eq(uv_loop_close(&w->loop), 0);
+}
+
+static const char *world_read(struct world *w, char table)
+{
+    w->seen = 0;
+    w->text[0] = '\0';
+    ck_assert_int_eq(kvfile_each(w->file, table, on_entry, w), ST_OK);
+    return w->text;
+}
+
+START_TEST(batches_survive_a_restart)
+{
+    struct world w;
+
+    world_init(&w);
+    kvfile_put(w.file, 'a', slice_str("one"), slice_str("1"));
+    kvfile_put(w.file, 'b', slice_str("one"), slice_str("other"));
+    kvfile_flush(w.file, on_written, &w);
+    kvfile_put(w.file, 'a', slice_str("one"), slice_str("2"));
+    kvfile_put(w.file, 'a', slice_str("gone"), slice_str("x"));
+    kvfile_delete(w.file, 'a', slice_str("gone"));
+    kvfile_delete(w.file, 'a', slice_str("never there"));
+    kvfile_flush(w.file, on_written, &w);
+    kvfile_put(w.file, 'c', slice_str("unflushed"), slice_str(""));
+    world_close(&w); /* Flushes. */
+    ck_assert_int_eq(w.written, 2);
+
+    ck_assert_int_eq(world_open(&w), ST_OK);
+    ck_assert_str_eq(world_read(&w, 'a'), "one=2;");
+    ck_assert_str_eq(world_read(&w, 'b'), "one=other;");
+    ck_assert_str_eq(world_read(&w, 'c'), "unflushed=;");
+    world_close(&w);
+    world_release(&w);
+}
+END_TEST
+
+START_TEST(clear_empties_one_table)
+{
+    struct world w;
+    char key[16];
+
+    world_init(&w);
+    for (int i = 0; i < 500; i++) {
+        (void)snprintf(key, sizeof(key), "k%d", i);
+        kvfile_put(w.file, 'a', slice_str(key), slice_str("v"));
+        kvfile_put(w.file, 'b', slice_str(key), slice_str("v"));
+        kvfile_put(w.file, 'c', slice_str(key), slice_str("v"));
+    }
+    kvfile_clear(w.file, 'b');
+    kvfile_put(w.file, 'b', slice_str("new"), slice_str("n"));
+    kvfile_flush(w.file, NULL, NULL);
+    kvfile_clear(w.file, 'c');
+    kvfile_flush(w.file, on_written, &w);
+    (void)uv_run(&w.loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(w.written, 1);
+    (void)world_read(&w, 'a');
+    ck_assert_uint_eq(w.seen, 500);
+    ck_assert_str_eq(world_read(&w, 'b'), "new=n;");
+    (void)world_read(&w, 'c');
+    ck_assert_uint_eq(w.seen, 0);
+    world_close(&w);
+    world_release(&w);
+}
+END_TEST
+
+START_TEST(long_keys_are_kept_apart)
+{
+    struct world w;
+    char key[2000];
+
+    world_init(&w);
+    memset(key, 'k', sizeof(key));
+    for (size_t len = 1000; len < sizeof(key); len++) {
+        kvfile_put(w.file, 'a', slice_of(key, len), slice_str("v"));
+    }
+    kvfile_flush(w.file, on_written, &w);
+    (void)uv_run(&w.loop, UV_RUN_DEFAULT);
+    (void)world_read(&w, 'a');
+    ck_assert_uint_eq(w.seen, 1000);
+    world_close(&w);
+    world_release(&w);
+}
+END_TEST
+
+/* One flipped bit in the value, wherever LMDB has put it. */
+START_TEST(flipped_bit_is_noticed)
+{
+    struct world w;
+    char *bytes;
+    char *at;
+    struct stat st;
+    int fd;
+
+    world_init(&w);
+    kvfile_put(w.file, 'a', slice_str("key"), slice_str("needle-in-hay"));
+    world_close(&w);
+    fd = open(w.path, O_RDWR);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(fstat(fd, &st), 0);
+    bytes = malloc((size_t)st.st_size);
+    ck_assert_int_eq(pread(fd, bytes, (size_t)st.st_size, 0), st.st_size);
+    at = memmem(bytes, (size_t)st.st_size, "needle-in-hay", 13);
+    ck_assert_ptr_nonnull(at);
+    at[0] ^= 4;
+    ck_assert_int_eq(pwrite(fd, bytes, (size_t)st.st_size, 0), st.st_size);
+    close(fd);
+    free(bytes);
+
+    ck_assert_int_eq(world_open(&w), ST_OK);
+    ck_assert_int_eq(kvfile_each(w.file, 'a', on_entry, &w), ST_CORRUPT);
+    world_close(&w);
+    world_release(&w);
+}
+END_TEST
+
+static const struct {
+    const char *name;
+    off_t keep; /* Bytes left of the file. */
+    const char *overwrite;
+} damages[] = {
+    {"cut within a page", 8192 + 100, NULL},
+    {"cut behind the head", 8192, NULL},
+    {"cut to a few bytes", 100, NULL},
+    {"another file", 40000, "this is no database at all, is it?"},
+};
+
+START_TEST(damaged_files_are_refused)
+{
+    struct world w;
+    char value[3000] = {1};
+    int fd;
+
+    world_init(&w);
+    for (int i = 0; i < 20; i++) {
+        kvfile_put(w.file, 'a', slice_of(&i, sizeof(i)),
+                   slice_of(value, sizeof(value)));
+    }
+    world_close(&w);
+    ck_assert_int_eq(truncate(w.path, damages[_i].keep), 0);
+    if (damages[_i].overwrite) {
+        fd = open(w.path, O_WRONLY);
+        for (off_t at = 0; at < damages[_i].keep; at += 34) {
+            ck_assert_int_eq(write(fd, damages[_i].overwrite, 34), 34);
+        }
+        close(fd);
+    }
+    ck_assert_msg(world_open(&w) == ST_CORRUPT, "%s", damages[_i].name);
+    world_release(&w);
+}
+END_TEST
+
+START_TEST(full_file_fails_the_batch_only)
+{
+    struct world w;
+    struct err err;
+    static char value[200000];
+
+    world_init(&w);
+    world_close(&w);
+    ck_assert_int_eq(kvfile_open(&w.loop, w.path, 16 * 4096, &w.file, &err),
+                     ST_OK);
+    kvfile_put(w.file, 'a', slice_str("big"), slice_of(value, sizeof(value)));
+    kvfile_flush(w.file, NULL, NULL);
+    kvfile_put(w.file, 'a', slice_str("small"), slice_str("s"));
+    kvfile_flush(w.file, on_written, &w);
+    (void)uv_run(&w.loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(w.written, 1);
+    ck_assert_str_eq(world_read(&w, 'a'), "small=s;");
+    world_close(&w);
+    world_release(&w);
+}
+END_TEST
+
+UNIT_MAIN("kvfile", {
+    tcase_add_test(tc, batches_survive_a_restart);
+    tcase_add_test(tc, clear_empties_one_table);
+    tcase_add_test(tc, long_keys_are_kept_apart);
+    tcase_add_test(tc, flipped_bit_is_noticed);
+    tcase_add_loop_test(tc, damaged_files_are_refused, 0, COUNT_OF(damages));
+    tcase_add_test(tc, full_file_fails_the_batch_only);
+})
