@@ -1,0 +1,75 @@
+/*
+ * http_server.h - requests and replies over HTTP/1.1 (and 1.0).
+ *
+ * A listener (server.h) is given one handler. It gets whole requests: chunked
+ * or counted bodies are collected up to the limit, `Expect: 100-continue` is
+ * answered, requests that break a rule or a limit (400, 408, 413, 414, 431,
+ * 501) are refused before they get there.
+ *
+ * The reply may come at once or much later (a long poll), from anywhere on the
+ * loop's thread. Exactly one of these ends an exchange, after which it must not
+ * be touched:
+ *
+ *     http_reply()   called by the owner, once
+ *     on_gone()      called when the client has left before that
+ *
+ * Pipelined requests are handled one after the other; the next one is read when
+ * the reply to the one before has been queued.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/core/arena.h"
+#include "base/core/bytes.h"
+
+struct http_exchange;
+
+struct http_handler {
+    void *ctx; /* The owner's, see http_ctx(). */
+    void (*on_request)(struct http_exchange *x);
+    void (*on_gone)(struct http_exchange *x); /* NULL: all replies are made
+                                                 inside on_request. */
+    uint64_t idle_ms;   /* A kept-alive connection without request is closed
+                           after this; 0: 75 s */
+    uint64_t header_ms; /* For a request to arrive whole; 0: 10 s, which grows
+                           with the body by 1 s per 64 kB received */
+};
+
+struct http_header {
+    struct slice name;
+    struct slice value;
+};
+
+/* The request; all borrowed until the exchange ends. */
+struct slice http_method(const struct http_exchange *x); /* "GET" */
+struct slice http_path(const struct http_exchange *x);   /* Not decoded. */
+struct slice http_query(const struct http_exchange *x);  /* Behind the "?". */
+struct slice http_body(const struct http_exchange *x);
+
+/* By name in any case; the first if there are several. NULL data: absent. */
+struct slice http_header_get(const struct http_exchange *x, const char *name);
+const char *http_peer(const struct http_exchange *x); /* As grpc_call_peer. */
+
+void *http_ctx(const struct http_exchange *x);
+void *http_data(const struct http_exchange *x); /* The owner's; NULL first. */
+void http_set_data(struct http_exchange *x, void *data);
+struct arena *http_arena(struct http_exchange *x); /* Lives as long as x. */
+
+/* Answer; everything is copied. Date, Content-Length, Connection and what HEAD,
+ * 204 and 304 demand are added here; Content-Type and others come in `headers`
+ * (CR, LF and NUL in them are replaced by spaces). The exchange is gone when
+ * this returns. */
+void http_reply(struct http_exchange *x, int status,
+                const struct http_header *headers, size_t count,
+                struct slice body);
+
+/* The same with one header, Content-Type: `type`; and with text/plain. */
+void http_reply_type(struct http_exchange *x, int status, const char *type,
+                     struct slice body);
+void http_reply_text(struct http_exchange *x, int status, const char *text);
+
+/* "Not Found"; "" for numbers nobody knows. */
+const char *http_status_text(int status);

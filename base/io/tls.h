@@ -1,0 +1,42 @@
+/*
+ * tls.h - who we are and whom we trust on encrypted connections.
+ *
+ * TLS 1.2 and later. A context is made once from files and used by any number
+ * of connections of one loop. Certificate, key and CA are looked at again
+ * before each handshake (one stat(2) a file) and read again when they have
+ * changed, so a renewed certificate needs no restart; if what is found then
+ * does not load, the old one stays in use and the log says so.
+ *
+ * Servers and clients of gRPC agree on h2 by ALPN; a server's peer that asks
+ * for http/1.1 or for nothing gets HTTP/1.1.
+ */
+#pragma once
+
+#include "base/core/err.h"
+
+struct tls;
+
+/* Paths are PEM files; strings are copied. */
+struct tls_files {
+    const char *cert; /* Own certificate and chain. NULL on clients: none. */
+    const char *key;  /* NULL when `cert` is. */
+    const char *ca;   /* Whom we trust. NULL: on clients the system's store, on
+                         servers nobody. */
+};
+
+enum tls_client_auth {
+    TLS_CLIENT_ANY,     /* Clients need no certificate. */
+    TLS_CLIENT_REQUIRED /* Clients must show one that files.ca has signed. */
+};
+
+/* ST_INVALID, with the file and the remedy in err: a file is missing, cannot be
+ * read, is no PEM, key and certificate do not belong together, or clients must
+ * be verified and there is no CA. */
+enum status tls_server_new(const struct tls_files *files,
+                           enum tls_client_auth client_auth,
+                           struct tls **out_tls, struct err *err);
+enum status tls_client_new(const struct tls_files *files, struct tls **out_tls,
+                           struct err *err);
+
+/* NULL is fine. Connections that use it may live on. */
+void tls_free(struct tls *tls);
