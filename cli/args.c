@@ -215,12 +215,16 @@ static void set_fallbacks(struct args *args, const struct arg_spec *spec)
     }
 }
 
-/* "ETCD_" and "data-dir" make ETCD_DATA_DIR. */
+/* "ETCD_" and "data-dir" make ETCD_DATA_DIR. NULL: it is not there. */
 static const char *env_name(struct args *args, const struct arg_spec *spec,
                             const struct arg_option *o)
 {
-    char *name = arena_printf(&args->arena, "%s%s", spec->env_prefix, o->name);
+    char *name;
 
+    if (o->env != NULL || spec->env_prefix == NULL) {
+        return o->env;
+    }
+    name = arena_printf(&args->arena, "%s%s", spec->env_prefix, o->name);
     for (char *c = name; *c != '\0'; c++) {
         *c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
     }
@@ -233,7 +237,8 @@ static enum status read_env(struct args *args, const struct arg_spec *spec,
     for (size_t i = 0; i < spec->options_count; i++) {
         const struct arg_option *o = &spec->options[i];
         const char *name = env_name(args, spec, o);
-        const char *value = getenv(name); /* NOLINT(concurrency-mt-unsafe) */
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): nothing runs yet. */
+        const char *value = name ? getenv(name) : NULL;
 
         if (value == NULL || *value == '\0') {
             continue;
@@ -386,11 +391,9 @@ enum status args_read(struct args *args, const struct arg_spec *spec, int argc,
         arena_zalloc(&args->arena, (size_t)argc + 1, sizeof(char *));
     at.seen = arena_zalloc(&args->arena, spec->options_count + 1, sizeof(bool));
     set_fallbacks(args, spec);
-    if (spec->env_prefix != NULL) {
-        st = read_env(args, spec, out_err);
-        if (st) {
-            return st;
-        }
+    st = read_env(args, spec, out_err);
+    if (st) {
+        return st;
     }
     return read_argv(args, spec, &at, out_err);
 }

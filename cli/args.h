@@ -33,7 +33,8 @@
  *     args_release(&args);
  *
  * Values come from, the later one wins: `fallback`, the environment (when the
- * spec has a prefix), the command line. So a fallback is checked, shown by
+ * option or the spec names it), the command line. So a fallback is checked,
+ * shown by
  * --help and used, and stands in one place only.
  */
 #pragma once
@@ -75,6 +76,7 @@ struct arg_option {
     const char *metavar;  /* How --help calls the value; NULL for ARG_BOOL. */
     const char *help;     /* Lower case, no full stop. */
     const char *fallback; /* NULL: NULL, 0, false, an empty list. */
+    const char *env;      /* Its own name there; NULL: see env_prefix. */
     int64_t min, max;     /* ARG_INT only. */
     union {
         const char **string;

@@ -41,6 +41,9 @@ static void add_flag(struct buf *out, size_t column, const struct arg_option *o)
     if (o->fallback != NULL && o->fallback[0] != '\0') {
         (void)buf_addf(out, " (default %s)", o->fallback);
     }
+    if (o->env != NULL) {
+        (void)buf_addf(out, " [%s]", o->env);
+    }
     (void)buf_add_str(out, "\n");
 }
 

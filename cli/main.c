@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/cmd_control.h"
+#include "cli/cmd_nodes.h"
+#include "cli/cmd_services.h"
 #include "cli/cmd_version.h"
 #include "cli/exit.h"
 #include "cli/suggest.h"
@@ -19,6 +22,11 @@ struct command {
 
 /* In the order in which a newcomer meets them. */
 static const struct command commands[] = {
+    {"services", "list services, or the instances of one", cmd_services},
+    {"nodes", "list hosts, or the services of one", cmd_nodes},
+    {"deregister", "take services off this host", cmd_deregister},
+    {"reload", "let the agent read its files again", cmd_reload},
+    {"leave", "take this host out of the catalogue, end the agent", cmd_leave},
     {"version", "print the version and what it is built on", cmd_version},
 };
 

@@ -1,0 +1,212 @@
+#include "cli/client.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/core/check.h"
+
+#define CONNECT_TIMEOUT_MS 3000L
+#define CALL_TIMEOUT_MS    30000L
+#define REPLY_BYTES_MAX    (256 * 1024 * 1024) /* A catalogue of 100 000. */
+
+struct client {
+    const struct client_flags *flags;
+    CURL *curl;
+    struct buf reply;
+    const char *where; /* Last tried, for messages. */
+    bool settled;      /* Somebody answers at `where`. */
+    bool cut;          /* The reply passed its limit. */
+};
+
+static size_t on_reply(char *data, size_t size, size_t count, void *arg)
+{
+    struct client *c = arg;
+
+    if (buf_add(&c->reply, slice_of(data, size * count))) {
+        c->cut = true;
+        return 0;
+    }
+    return size * count;
+}
+
+struct client *client_new(const struct client_flags *flags)
+{
+    struct client *c = calloc(1, sizeof(*c));
+
+    CHECK(c != NULL);
+    c->flags = flags;
+    c->curl = curl_easy_init();
+    CHECK(c->curl != NULL);
+    buf_init(&c->reply, REPLY_BYTES_MAX);
+    return c;
+}
+
+void client_free(struct client *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    curl_easy_cleanup(c->curl);
+    buf_release(&c->reply);
+    free(c);
+}
+
+char *client_quote(const char *text)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    char *quoted = malloc(strlen(text) * 3 + 1);
+    char *to = quoted;
+
+    CHECK(quoted != NULL);
+    for (const char *from = text; *from != '\0'; from++) {
+        unsigned char byte = (unsigned char)*from;
+
+        if ((byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
+            (byte >= 'A' && byte <= 'Z') || strchr("-._~", byte) != NULL) {
+            *to++ = (char)byte;
+        } else {
+            *to++ = '%';
+            *to++ = hex[byte >> 4];
+            *to++ = hex[byte & 15];
+        }
+    }
+    *to = '\0';
+    return quoted;
+}
+
+/* One try, over the socket or over TCP. */
+static CURLcode perform(struct client *c, const char *socket, const char *http,
+                        const char *path)
+{
+    char url[2048];
+
+    (void)snprintf(url, sizeof(url), "http://%s%s", socket ? "agent" : http,
+                   path);
+    c->where = socket ? socket : http;
+    c->cut = false;
+    buf_clear(&c->reply);
+    (void)curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, socket);
+    (void)curl_easy_setopt(c->curl, CURLOPT_URL, url);
+    (void)curl_easy_setopt(c->curl, CURLOPT_PROXY, "");
+    (void)curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT_MS,
+                           CONNECT_TIMEOUT_MS);
+    (void)curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, CALL_TIMEOUT_MS);
+    (void)curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_reply);
+    (void)curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
+    return curl_easy_perform(c->curl);
+}
+
+static CURLcode perform_somewhere(struct client *c, const char *path)
+{
+    CURLcode code;
+
+    if (c->flags->http != NULL) {
+        return perform(c, NULL, c->flags->http, path);
+    }
+    if (c->flags->socket != NULL) {
+        return perform(c, c->flags->socket, NULL, path);
+    }
+    if (c->settled) {
+        bool tcp = strcmp(c->where, CLIENT_HTTP) == 0;
+
+        return perform(c, tcp ? NULL : CLIENT_SOCKET, CLIENT_HTTP, path);
+    }
+    code = perform(c, CLIENT_SOCKET, NULL, path);
+    if (code == CURLE_COULDNT_CONNECT) {
+        code = perform(c, NULL, CLIENT_HTTP, path);
+    }
+    return code;
+}
+
+static enum cli_exit explain_curl(struct client *c, CURLcode code,
+                                  struct err *err)
+{
+    if (c->cut) {
+        (void)err_set(err, ST_TOO_BIG, "the agent's answer is over %d MB",
+                      REPLY_BYTES_MAX >> 20);
+        return CLI_FAILED;
+    }
+    if (code != CURLE_COULDNT_CONNECT) {
+        (void)err_set(err, ST_IO, "no answer from the agent at %s: %s",
+                      c->where, curl_easy_strerror(code));
+        return CLI_UNREACHABLE;
+    }
+    if (c->flags->http == NULL && c->flags->socket == NULL) {
+        (void)err_set(err, ST_IO,
+                      "no agent is running: nobody answers at " CLIENT_SOCKET
+                      " nor at " CLIENT_HTTP
+                      "; start one with \"muster agent\", or say where it is "
+                      "with --socket or --http");
+    } else {
+        (void)err_set(err, ST_IO,
+                      "no agent answers at %s; is it running, and may you "
+                      "connect to it?",
+                      c->where);
+    }
+    return CLI_UNREACHABLE;
+}
+
+static enum cli_exit call(struct client *c, const char *path, struct err *err)
+{
+    long http_status = 0;
+    CURLcode code = perform_somewhere(c, path);
+    struct slice text;
+
+    if (code != CURLE_OK) {
+        return explain_curl(c, code, err);
+    }
+    c->settled = true;
+    (void)curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &http_status);
+    if (http_status == 200) {
+        return CLI_OK;
+    }
+    text = buf_slice(&c->reply);
+    while (text.len > 0 && text.data[text.len - 1] == '\n') {
+        text.len--;
+    }
+    if (text.len == 0) {
+        (void)err_set(err, ST_INVALID, "the agent answered %ld to %s",
+                      http_status, path);
+    } else {
+        (void)err_set(err, ST_INVALID, "%.*s", (int)text.len,
+                      (const char *)text.data);
+    }
+    return http_status == 404 ? CLI_NOT_FOUND : CLI_FAILED;
+}
+
+enum cli_exit client_get(struct client *c, const char *path, json_t **out_json,
+                         struct err *err)
+{
+    enum cli_exit code;
+    json_error_t error;
+    json_t *json;
+
+    (void)curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, NULL);
+    (void)curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
+    code = call(c, path, err);
+    if (code != CLI_OK) {
+        return code;
+    }
+    json = json_loadb((const char *)c->reply.data, c->reply.len,
+                      JSON_DECODE_ANY, &error);
+    if (json == NULL) {
+        (void)err_set(err, ST_INVALID, "what answers at %s is not an agent: %s",
+                      c->where, error.text);
+        return CLI_FAILED;
+    }
+    *out_json = json;
+    return CLI_OK;
+}
+
+enum cli_exit client_put(struct client *c, const char *path, struct slice body,
+                         struct err *err)
+{
+    (void)curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, "PUT");
+    (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS,
+                           body.len ? (const char *)body.data : "");
+    (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE, (long)body.len);
+    return call(c, path, err);
+}

@@ -1,0 +1,59 @@
+/*
+ * client.h - how sub-commands talk to the agent of this host.
+ *
+ * HTTP over the agent's Unix socket, or over TCP. A command that is told
+ * nothing tries the usual socket, then the usual TCP address. One connection is
+ * kept for all calls of a command. Every failure is put in words for a person.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/core/bytes.h"
+#include "base/core/err.h"
+#include "cli/exit.h"
+
+#define CLIENT_SOCKET "/run/muster/agent.sock"
+#define CLIENT_HTTP   "127.0.0.1:8500"
+
+/* As flags and environment give it. */
+struct client_flags {
+    const char *socket; /* NULL: not said. */
+    const char *http;   /* NULL: not said; wins over the socket. */
+};
+
+/* The two flags, for a command's option table. */
+#define CLIENT_OPTIONS(flags)                                         \
+    {.name = "socket",                                                \
+     .kind = ARG_STRING,                                              \
+     .string = &(flags)->socket,                                      \
+     .metavar = "PATH",                                               \
+     .env = "MUSTER_SOCKET",                                          \
+     .help = "the agent's socket, if not " CLIENT_SOCKET},            \
+    {                                                                 \
+        .name = "http", .kind = ARG_STRING, .string = &(flags)->http, \
+        .metavar = "ADDR:PORT", .env = "MUSTER_HTTP",                 \
+        .help = "ask over TCP, at " CLIENT_HTTP " for instance"       \
+    }
+
+struct client;
+
+/* Nothing is connected yet; `flags` must outlive the client. */
+struct client *client_new(const struct client_flags *flags);
+void client_free(struct client *c);
+
+/* A part of a path, percent-encoded: '/' too. To be freed with free(). */
+char *client_quote(const char *text);
+
+/* `path` begins with '/'; `body` may be empty. All return an exit code and fill
+ * `err` when it is not CLI_OK:
+ *
+ * CLI_UNREACHABLE  nobody answers, or the answer broke off
+ * CLI_NOT_FOUND    the agent said 404; err is its text
+ * CLI_FAILED       another refusal, or an answer that is not what it should be
+ */
+enum cli_exit client_get(struct client *c, const char *path, json_t **out_json,
+                         struct err *err);
+enum cli_exit client_put(struct client *c, const char *path, struct slice body,
+                         struct err *err);
