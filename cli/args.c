@@ -215,16 +215,15 @@ static void set_fallbacks(struct args *args, const struct arg_spec *spec)
     }
 }
 
-/* "ETCD_" and "data-dir" make ETCD_DATA_DIR. NULL: it is not there. */
-static const char *env_name(struct args *args, const struct arg_spec *spec,
-                            const struct arg_option *o)
+const char *args_env_name(struct arena *arena, const struct arg_spec *spec,
+                          const struct arg_option *o)
 {
     char *name;
 
     if (o->env != NULL || spec->env_prefix == NULL) {
         return o->env;
     }
-    name = arena_printf(&args->arena, "%s%s", spec->env_prefix, o->name);
+    name = arena_printf(arena, "%s%s", spec->env_prefix, o->name);
     for (char *c = name; *c != '\0'; c++) {
         *c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
     }
@@ -236,7 +235,7 @@ static enum status read_env(struct args *args, const struct arg_spec *spec,
 {
     for (size_t i = 0; i < spec->options_count; i++) {
         const struct arg_option *o = &spec->options[i];
-        const char *name = env_name(args, spec, o);
+        const char *name = args_env_name(&args->arena, spec, o);
         /* NOLINTNEXTLINE(concurrency-mt-unsafe): nothing runs yet. */
         const char *value = name ? getenv(name) : NULL;
 

@@ -47,6 +47,18 @@ static void add_flag(struct buf *out, size_t column, const struct arg_option *o)
     (void)buf_add_str(out, "\n");
 }
 
+static void add_env(struct buf *out, const struct arg_spec *spec)
+{
+    struct arena arena = {0};
+    const struct arg_option *first = &spec->options[0];
+
+    (void)buf_addf(out,
+                   "\nEach flag can also be set in the environment, for "
+                   "instance --%s as %s;\nthe command line wins.\n",
+                   first->name, args_env_name(&arena, spec, first));
+    arena_release(&arena);
+}
+
 static void add_examples(struct buf *out, const char *examples)
 {
     (void)buf_add_str(out, "\nexamples:\n");
@@ -76,10 +88,7 @@ void args_help(const struct arg_spec *spec, struct buf *out)
     }
     add_flag(out, column, &help);
     if (spec->env_prefix != NULL) {
-        (void)buf_addf(out,
-                       "\nEach flag can also be set in the environment, for "
-                       "instance --%s as %s<NAME>;\nthe command line wins.\n",
-                       spec->options[0].name, spec->env_prefix);
+        add_env(out, spec);
     }
     add_examples(out, spec->examples);
 }

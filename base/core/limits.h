@@ -7,24 +7,25 @@
 #pragma once
 
 /* Store, as etcd: clients rely on them. */
-#define LIMIT_REQUEST_BYTES (1536 * 1024) /* --max-request-bytes */
-#define LIMIT_GRPC_OVERHEAD (512 * 1024)  /* Above it: refused unread. */
-#define LIMIT_TXN_OPS       128           /* --max-txn-ops */
-#define LIMIT_TXN_OPS_MAX   10000 /* It may be raised to this. */
+#define LIMIT_REQUEST_BYTES (1536 * 1024)      /* --max-request-bytes */
+#define LIMIT_GRPC_OVERHEAD (512 * 1024)       /* Above it: refused unread. */
+#define LIMIT_TXN_OPS       128                /* --max-txn-ops */
+#define LIMIT_TXN_OPS_MAX   10000              /* It may be raised to this. */
 #define LIMIT_REQUEST_MAX   (32 * 1024 * 1024) /* The same. */
 #define LIMIT_LEASE_TTL_S   9000000000LL
 #define LIMIT_PB_DEPTH      64   /* Nested messages; decoders recurse. */
 #define LIMIT_WATCH_BACKLOG 1024 /* Events; then the watcher is "slow". */
 
 /* Connections. */
-#define LIMIT_CONNS          10000       /* A listener; then accept pauses. */
-#define LIMIT_H2_STREAMS     1000        /* A connection. */
-#define LIMIT_HEADER_BYTES   (64 * 1024) /* A request's header list. */
-#define LIMIT_HEADER_COUNT   128
-#define LIMIT_URL_BYTES      8192
-#define LIMIT_HTTP_BODY      (1536 * 1024) /* A registration, a JSON call. */
-#define LIMIT_CONN_OUT_BYTES (64 * 1024 * 1024) /* Queued for a slow reader. \
-                                                 */
+#define LIMIT_CONNS        10000       /* A listener; then accept pauses. */
+#define LIMIT_H2_STREAMS   1000        /* A connection. */
+#define LIMIT_HEADER_BYTES (64 * 1024) /* A request's header list. */
+#define LIMIT_HEADER_COUNT 128
+#define LIMIT_URL_BYTES    8192
+#define LIMIT_HTTP_BODY    (1536 * 1024) /* A registration, a JSON call. */
+#define LIMIT_CONN_OUT_BYTES                        \
+    (64 * 1024 * 1024) /* Queued for a slow reader. \
+                        */
 
 /* Log files. */
 #define LIMIT_WAL_RECORD (64 * 1024 * 1024)

@@ -1,0 +1,75 @@
+#include "cli/view.h"
+
+#include "tests/unit/suite.h"
+
+static const struct {
+    const char *name;
+    const char *json;
+    const char *service; /* NULL: all count. */
+    enum view_health wanted;
+} rows[] = {
+    {"none", "[]", NULL, VIEW_PASSING},
+    {"no list at all", "{}", NULL, VIEW_PASSING},
+    {"passing", "[{\"Status\":\"passing\"}]", NULL, VIEW_PASSING},
+    {"the worst wins", "[{\"Status\":\"critical\"},{\"Status\":\"warning\"}]",
+     NULL, VIEW_CRITICAL},
+    {"an unknown word is critical", "[{\"Status\":\"odd\"}]", NULL,
+     VIEW_CRITICAL},
+    {"no word is critical", "[{}]", NULL, VIEW_CRITICAL},
+    {"no object is critical", "[7]", NULL, VIEW_CRITICAL},
+    {"maintenance of a node",
+     "[{\"CheckID\":\"_node_maintenance\",\"Status\":\"critical\"}]", NULL,
+     VIEW_MAINTENANCE},
+    {"maintenance of a service",
+     "[{\"CheckID\":\"_service_maintenance:web\",\"Status\":\"critical\"}]",
+     NULL, VIEW_MAINTENANCE},
+    {"only checks of the service",
+     "[{\"ServiceID\":\"db\",\"Status\":\"critical\"},"
+     "{\"ServiceID\":\"web\",\"Status\":\"warning\"}]",
+     "web", VIEW_WARNING},
+    {"and of its node",
+     "[{\"ServiceID\":\"\",\"Status\":\"critical\"},"
+     "{\"ServiceID\":\"web\",\"Status\":\"passing\"}]",
+     "web", VIEW_CRITICAL},
+};
+
+START_TEST(health_follows_row)
+{
+    json_t *checks = json_loads(rows[_i].json, 0, NULL);
+
+    ck_assert_ptr_nonnull(checks);
+    ck_assert_msg(view_health_of(checks, rows[_i].service) == rows[_i].wanted,
+                  "%s", rows[_i].name);
+    json_decref(checks);
+}
+END_TEST
+
+START_TEST(endpoints)
+{
+    struct arena arena = {0};
+
+    ck_assert_str_eq(view_endpoint(&arena, "10.0.0.1", 80), "10.0.0.1:80");
+    ck_assert_str_eq(view_endpoint(&arena, "fd00::1", 80), "[fd00::1]:80");
+    ck_assert_str_eq(view_endpoint(&arena, "10.0.0.1", 0), "10.0.0.1");
+    ck_assert_str_eq(view_endpoint(&arena, "", 80), "-");
+    arena_release(&arena);
+}
+END_TEST
+
+START_TEST(words_are_joined)
+{
+    struct arena arena = {0};
+    json_t *words = json_pack("[s, s, i]", "a", "b", 7);
+
+    ck_assert_str_eq(view_join(&arena, words), "a, b, ?");
+    ck_assert_str_eq(view_join(&arena, NULL), "-");
+    json_decref(words);
+    arena_release(&arena);
+}
+END_TEST
+
+UNIT_MAIN("view", {
+    tcase_add_loop_test(tc, health_follows_row, 0, COUNT_OF(rows));
+    tcase_add_test(tc, endpoints);
+    tcase_add_test(tc, words_are_joined);
+})
