@@ -129,7 +129,7 @@ void args_release(struct args *args);
 /* The variable that stands for an option, for instance ETCD_DATA_DIR for
  * "data-dir" with the prefix "ETCD_"; NULL: there is none. */
 const char *args_env_name(struct arena *arena, const struct arg_spec *spec,
-                          const struct arg_option *option);
+                          const struct arg_option *o);
 
 /* The text of --help. */
 void args_help(const struct arg_spec *spec, struct buf *out);

@@ -144,6 +144,21 @@ wait_until() {
     done
 }
 
+# soon SECONDS WHAT COMMAND...: the command must succeed within that time.
+soon() {
+    local until=$(($(now_ms) + $1 * 1000))
+    local what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        if [ "$(now_ms)" -ge "$until" ]; then
+            ok "$what" "$@"
+            return
+        fi
+        sleep 0.05
+    done
+    ok "$what" true
+}
+
 # took_ms SECONDS WHAT COMMAND...: the same, and prints how long it took. Use
 # it as `ms=$(took_ms ...) || bail ...`.
 took_ms() {
@@ -257,6 +272,35 @@ _agent_ports() {
     AGENT_HTTP="127.0.0.1:$HTTP_PORT"
     printf 'DNS_PORT=%s\nHTTP_PORT=%s\n' "$DNS_PORT" "$HTTP_PORT" >"$3"
     unset DNS_PORT HTTP_PORT
+}
+
+# agent_stop: SIGTERM and wait; CODE is its exit code.
+agent_stop() {
+    end "$AGENT_PID" TERM
+}
+
+# web_start [PORT]: a web server (Python's) on a free port or on PORT. Sets
+# WEB_PID and WEB_PORT; returns when it answers.
+web_start() {
+    WEB_PORT=${1:-$(free_port)}
+    mkdir -p "$SCRATCH/www"
+    echo "hello" >"$SCRATCH/www/index.html"
+    spawn "web-$WEB_PORT" "$PYTHON" -m http.server --bind 127.0.0.1 \
+        --directory "$SCRATCH/www" "$WEB_PORT"
+    WEB_PID=$PID
+    wait_until 15 "the web server" curl -fsS --max-time 1 \
+        "http://127.0.0.1:$WEB_PORT/"
+}
+
+# web_definition NAME PORT [INTERVAL [TAG]]: a sidecar file with an HTTP check,
+# put into place in one step, as editors and tools should.
+web_definition() {
+    cat >"$SCRATCH/definition.tmp" <<JSON
+{"service": {"name": "$1", "port": $2, "tags": ["${4:-v1}"],
+  "checks": [{"http": "http://127.0.0.1:$2/", "interval": "${3:-1s}",
+              "timeout": "1s"}]}}
+JSON
+    mv "$SCRATCH/definition.tmp" "$AGENT_SERVICES/$1.json"
 }
 
 # api PATH [CURL FLAG...]: over the Unix socket.
