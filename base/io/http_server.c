@@ -1,0 +1,446 @@
+#include "base/io/http_server.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/core/check.h"
+#include "base/io/http_conn.h"
+#include "base/io/http_parse.h"
+#include "base/io/loop.h"
+#include "base/io/stream.h"
+
+/* Bytes that may arrive while a reply is awaited: pipelined requests. */
+#define AHEAD_BYTES_MAX   (64 * 1024)
+
+#define IDLE_MS_DEFAULT   75000
+#define HEADER_MS_DEFAULT 10000
+#define BODY_MS_PER_BYTES (64 * 1024 / 1000) /* One second for each 64 KiB. */
+
+struct http_exchange {
+    struct http_conn *conn;
+    void *data;
+    struct arena arena;
+};
+
+struct http_conn {
+    struct stream *stream;
+    const struct http_handler *handler;
+    struct http_parse parse;
+    struct http_exchange exchange;
+    bool exchange_open;
+    bool reading; /* http_conn_read() is on the stack. */
+    bool stopping;
+    bool finished;
+    uint64_t begun_ms;       /* When the request began to arrive. */
+    struct buf ahead;        /* Arrived while a reply was awaited. */
+    struct loop_task resume; /* Goes on with `ahead`. */
+};
+
+static uint64_t or_default(uint64_t value, uint64_t fallback)
+{
+    return value == 0 ? fallback : value;
+}
+
+/* ---------------------------------------------------------- the request -- */
+
+struct slice http_method(const struct http_exchange *x)
+{
+    return http_parse_method(&x->conn->parse);
+}
+
+struct slice http_path(const struct http_exchange *x)
+{
+    return x->conn->parse.path;
+}
+
+struct slice http_query(const struct http_exchange *x)
+{
+    return x->conn->parse.query;
+}
+
+struct slice http_body(const struct http_exchange *x)
+{
+    return buf_slice(&x->conn->parse.body);
+}
+
+struct slice http_header_get(const struct http_exchange *x, const char *name)
+{
+    return http_parse_field(&x->conn->parse, name);
+}
+
+const char *http_peer(const struct http_exchange *x)
+{
+    return x->conn->stream->peer;
+}
+
+void *http_ctx(const struct http_exchange *x)
+{
+    return x->conn->handler->ctx;
+}
+
+void *http_data(const struct http_exchange *x)
+{
+    return x->data;
+}
+
+void http_set_data(struct http_exchange *x, void *data)
+{
+    x->data = data;
+}
+
+struct arena *http_arena(struct http_exchange *x)
+{
+    return &x->arena;
+}
+
+/* ------------------------------------------------------------ the reply -- */
+
+const char *http_status_text(int status)
+{
+    switch (status) {
+#define STATUS_CASE(number, name, text) \
+    case number:                        \
+        return #text;
+        HTTP_STATUS_MAP(STATUS_CASE)
+#undef STATUS_CASE
+    default:
+        return "";
+    }
+}
+
+/* RFC 9110, 5.6.7. Made once a second. */
+static const char *date_now(void)
+{
+    static _Thread_local char text[40];
+    static _Thread_local time_t made_at;
+    time_t now = (time_t)(loop_wall_ms() / 1000);
+
+    if (now != made_at) {
+        static const char *const days[] = {"Sun", "Mon", "Tue", "Wed",
+                                           "Thu", "Fri", "Sat"};
+        static const char *const months[] = {"Jan", "Feb", "Mar", "Apr",
+                                             "May", "Jun", "Jul", "Aug",
+                                             "Sep", "Oct", "Nov", "Dec"};
+        struct tm tm;
+
+        CHECK(gmtime_r(&now, &tm) != NULL);
+        (void)snprintf(text, sizeof(text),
+                       "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday],
+                       tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
+                       tm.tm_hour, tm.tm_min, tm.tm_sec);
+        made_at = now;
+    }
+    return text;
+}
+
+/* A field's text; a line break in it would be a second field. */
+static enum status add_text(struct buf *out, struct slice text)
+{
+    uint8_t *at;
+    enum status st = buf_reserve(out, text.len, &at);
+
+    if (st) {
+        return st;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
+
+        at[i] = c == '\r' || c == '\n' || c == '\0' ? ' ' : c;
+    }
+    out->len += text.len;
+    return ST_OK;
+}
+
+static enum status add_field(struct buf *out, const struct http_header *h)
+{
+    enum status st = add_text(out, h->name);
+
+    if (!st) {
+        st = buf_add_str(out, ": ");
+    }
+    if (!st) {
+        st = add_text(out, h->value);
+    }
+    return st ? st : buf_add_str(out, "\r\n");
+}
+
+static enum status add_head(struct http_conn *c, int status, size_t body_len,
+                            bool keep_alive)
+{
+    struct buf *out = stream_out(c->stream);
+    bool counted = status >= 200 && status != 204 && status != 304;
+    const char *connection = "";
+    enum status st;
+
+    if (!keep_alive) {
+        connection = "Connection: close\r\n";
+    } else if (c->parse.parser.http_minor == 0) {
+        connection = "Connection: keep-alive\r\n";
+    }
+    st = buf_addf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s", status,
+                  http_status_text(status), date_now(), connection);
+    if (st || !counted) {
+        return st;
+    }
+    return buf_addf(out, "Content-Length: %zu\r\n", body_len);
+}
+
+/* ST_TOO_BIG: the connection's limit is passed; it can only be closed. */
+static enum status add_reply(struct http_conn *c, int status, bool keep_alive,
+                             const struct http_header *headers, size_t count,
+                             struct slice body)
+{
+    struct buf *out = stream_out(c->stream);
+    enum status st = add_head(c, status, body.len, keep_alive);
+
+    for (size_t i = 0; !st && i < count; i++) {
+        st = add_field(out, &headers[i]);
+    }
+    if (!st) {
+        st = buf_add_str(out, "\r\n");
+    }
+    if (!st && !http_parse_is_head(&c->parse) && status >= 200 &&
+        status != 204 && status != 304) {
+        st = buf_add(out, body);
+    }
+    return st;
+}
+
+static void conn_finish(struct http_conn *c)
+{
+    c->finished = true;
+    stream_finish(c->stream);
+}
+
+static void exchange_end(struct http_conn *c)
+{
+    c->exchange_open = false;
+    arena_reset(&c->exchange.arena);
+    http_parse_reset(&c->parse);
+}
+
+static void set_idle_deadline(struct http_conn *c)
+{
+    stream_set_deadline(c->stream,
+                        loop_now_ms(c->stream->loop) +
+                            or_default(c->handler->idle_ms, IDLE_MS_DEFAULT));
+}
+
+void http_reply(struct http_exchange *x, int status,
+                const struct http_header *headers, size_t count,
+                struct slice body)
+{
+    struct http_conn *c = x->conn;
+    bool keep_alive = c->parse.keep_alive && !c->stopping;
+    enum status st;
+
+    CHECK(c->exchange_open);
+    if (c->finished) {
+        exchange_end(c); /* The client is gone; on_gone was still to come. */
+        return;
+    }
+    st = add_reply(c, status, keep_alive, headers, count, body);
+    exchange_end(c);
+    if (st) {
+        c->finished = true;
+        stream_close(c->stream, "too many bytes wait to be read");
+        return;
+    }
+    stream_flush_later(c->stream);
+    if (!keep_alive) {
+        conn_finish(c);
+        return;
+    }
+    set_idle_deadline(c);
+    if (!c->reading && c->ahead.len > 0) {
+        loop_defer(c->stream->loop, LOOP_WORK, &c->resume);
+    }
+}
+
+void http_reply_type(struct http_exchange *x, int status, const char *type,
+                     struct slice body)
+{
+    struct http_header header = {.name = slice_str("Content-Type"),
+                                 .value = slice_str(type)};
+
+    http_reply(x, status, &header, 1, body);
+}
+
+void http_reply_text(struct http_exchange *x, int status, const char *text)
+{
+    http_reply_type(x, status, "text/plain; charset=utf-8", slice_str(text));
+}
+
+/* ------------------------------------------------------- the connection -- */
+
+/* The client broke a rule or a limit. It may still be sending: the stream's
+ * finish waits for it, so that the answer is not lost in a reset. */
+static void conn_refuse(struct http_conn *c, int status, const char *text)
+{
+    struct http_header type = {.name = slice_str("Content-Type"),
+                               .value = slice_str("text/plain; charset=utf-8")};
+
+    (void)add_reply(c, status, false, &type, 1, slice_str(text));
+    stream_flush_later(c->stream);
+    conn_finish(c);
+}
+
+static void send_continue(struct http_conn *c)
+{
+    c->parse.wants_continue = false;
+    (void)buf_add_str(stream_out(c->stream), "HTTP/1.1 100 Continue\r\n\r\n");
+    stream_flush_later(c->stream);
+}
+
+static void exchange_begin(struct http_conn *c)
+{
+    c->exchange_open = true;
+    c->exchange.data = NULL;
+    stream_set_deadline(c->stream, UINT64_MAX);
+    c->handler->on_request(&c->exchange);
+}
+
+/* A part of a request is here: it must be whole before long. */
+static void set_arrival_deadline(struct http_conn *c)
+{
+    if (c->begun_ms == 0) {
+        c->begun_ms = loop_now_ms(c->stream->loop);
+    }
+    stream_set_deadline(
+        c->stream, c->begun_ms +
+                       or_default(c->handler->header_ms, HEADER_MS_DEFAULT) +
+                       c->parse.body.len / BODY_MS_PER_BYTES);
+}
+
+/* Handle requests until the bytes end or one must be waited for; returns what
+ * is left. */
+static struct slice conn_consume(struct http_conn *c, struct slice bytes)
+{
+    while (bytes.len > 0 && !c->exchange_open && !c->finished) {
+        bytes = slice_skip(bytes, http_parse_feed(&c->parse, bytes));
+        if (c->parse.refusal != 0) {
+            conn_refuse(c, c->parse.refusal, c->parse.refusal_text);
+        } else if (c->parse.complete) {
+            c->begun_ms = 0;
+            exchange_begin(c);
+        } else if (c->parse.headers_done && c->parse.wants_continue) {
+            send_continue(c);
+        }
+    }
+    return bytes;
+}
+
+static void conn_feed(struct http_conn *c, struct slice bytes)
+{
+    struct slice rest;
+
+    c->reading = true;
+    rest = conn_consume(c, bytes);
+    c->reading = false;
+    if (c->finished) {
+        return;
+    }
+    if (rest.len > 0 && buf_add(&c->ahead, rest) != ST_OK) {
+        c->finished = true;
+        stream_close(c->stream, "too much was sent ahead of a reply");
+        return;
+    }
+    if (!c->exchange_open && c->parse.begun) {
+        set_arrival_deadline(c);
+    }
+}
+
+void http_conn_read(struct http_conn *c, struct slice bytes)
+{
+    if (c->finished) {
+        return; /* The stream is finishing; the rest is of no interest. */
+    }
+    if (!c->exchange_open && c->ahead.len == 0) {
+        conn_feed(c, bytes);
+    } else if (buf_add(&c->ahead, bytes) != ST_OK) {
+        c->finished = true;
+        stream_close(c->stream, "too much was sent ahead of a reply");
+    }
+    if (c->ahead.len > AHEAD_BYTES_MAX) {
+        stream_pause(c->stream);
+    }
+}
+
+/* A reply has been queued, and more had arrived before. */
+static void on_resume(struct loop_task *task)
+{
+    struct http_conn *c =
+        (struct http_conn *)((char *)task - offsetof(struct http_conn, resume));
+    struct buf ahead = c->ahead;
+
+    if (c->finished || c->exchange_open) {
+        return;
+    }
+    buf_init(&c->ahead, ahead.limit);
+    stream_resume(c->stream);
+    conn_feed(c, buf_slice(&ahead));
+    buf_release(&ahead);
+}
+
+void http_conn_eof(struct http_conn *c)
+{
+    if (c->finished) {
+        return;
+    }
+    /* Whoever closes while it waits for a reply has left. */
+    conn_finish(c);
+}
+
+void http_conn_deadline(struct http_conn *c)
+{
+    if (c->finished || c->exchange_open) {
+        return;
+    }
+    if (c->parse.begun) {
+        conn_refuse(c, 408, "the request did not arrive in time");
+    } else {
+        conn_finish(c);
+    }
+}
+
+void http_conn_stop(struct http_conn *c)
+{
+    c->stopping = true;
+    if (!c->finished && !c->exchange_open && !c->parse.begun) {
+        conn_finish(c);
+    }
+}
+
+struct http_conn *http_conn_new(struct stream *stream,
+                                const struct http_handler *handler)
+{
+    struct http_conn *c = calloc(1, sizeof(*c));
+
+    CHECK(c != NULL);
+    c->stream = stream;
+    c->handler = handler;
+    c->exchange.conn = c;
+    c->resume.run = on_resume;
+    http_parse_init(&c->parse);
+    buf_init(&c->ahead, 2 * AHEAD_BYTES_MAX + LOOP_READ_BYTES);
+    set_idle_deadline(c);
+    return c;
+}
+
+void http_conn_free(struct http_conn *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    c->finished = true;
+    if (c->exchange_open && c->handler->on_gone != NULL) {
+        c->handler->on_gone(&c->exchange);
+    }
+    loop_undefer(c->stream->loop, LOOP_WORK, &c->resume);
+    arena_release(&c->exchange.arena);
+    http_parse_release(&c->parse);
+    buf_release(&c->ahead);
+    free(c);
+}
