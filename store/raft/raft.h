@@ -187,17 +187,16 @@ enum raft_change {
 };
 
 struct raft;
+struct raft_log;
 
 struct raft *raft_new(const struct raft_config *config);
 void raft_free(struct raft *r);
 
-/* Restoring, between raft_new() and RAFT_STARTED, in this order: the position
- * of the last compaction, the members as of then, the entries as the log files
- * hold them (one with an index seen before replaces it and all behind it; the
- * data is copied), the hard state, and how far the state machine already is.
- * ST_CORRUPT: these do not fit together (a gap, a commit past the end). */
-void raft_restore_compacted(struct raft *r, struct raft_pos pos);
-enum status raft_restore_entry(struct raft *r, const struct raft_entry *entry);
+/* Restoring, between raft_new() and RAFT_STARTED, in this order: the log as the
+ * files hold it (log.h; taken over and left empty), the hard state, and how far
+ * the state machine already is.
+ * ST_CORRUPT: these do not fit together (a term or a commit past the end). */
+void raft_restore_log(struct raft *r, struct raft_log *log);
 enum status raft_restore_hard(struct raft *r, struct raft_hard hard);
 enum status raft_restore_applied(struct raft *r, uint64_t applied);
 

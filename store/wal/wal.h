@@ -34,6 +34,8 @@
 
 #include "base/core/bytes.h"
 #include "base/core/err.h"
+#include "base/core/limits.h"
+#include "store/raft/log.h"
 #include "store/raft/raft.h"
 #include "store/wal/disk.h"
 
@@ -58,17 +60,15 @@ struct wal_config {
 #define WAL_FIRST_BYTES (4 * 1024 * 1024)
 #define WAL_FILE_BYTES  (64 * 1024 * 1024)
 
-/* What is read at open, in the order in which it was written. What is borrowed
- * lives until the callback returns. A status other than ST_OK ends the reading
- * and is returned by wal_open() with file and offset put before err. */
-struct wal_visitor {
-    void *ctx;
-    enum status (*on_hard)(void *ctx, struct raft_hard hard, struct err *err);
-    enum status (*on_entry)(void *ctx, const struct raft_entry *entry,
-                            struct err *err);
-    enum status (*on_mark)(void *ctx, const struct wal_mark *mark,
-                           struct err *err);
+/* What the files hold. */
+struct wal_content {
+    struct raft_hard hard;
+    struct raft_log log;   /* Starts behind the last mark. */
+    struct buf mark_state; /* Of the last mark; empty when there is none. */
+    uint64_t torn_bytes;   /* Of a torn record that was cut off; 0: clean. */
 };
+
+void wal_content_release(struct wal_content *c); /* Safe on a zeroed one. */
 
 /* One append. */
 struct wal_batch {
@@ -83,35 +83,37 @@ struct wal;
 /* Does the folder hold a log? */
 enum status wal_exists(struct disk *d, bool *out_exists);
 
-/* Make a log in a folder that holds none. Nothing of a log is visible until
- * its first file is whole. */
+/* Make a log in a folder that holds none, with one record in it. Nothing of the
+ * log is visible until all of that is durable. */
 enum status wal_create(struct disk *d, const struct wal_config *config,
-                       struct wal_ids ids, struct wal **out_wal,
+                       struct wal_ids ids, const struct wal_batch *first,
                        struct err *err);
 
-/* Read everything, cut off a torn tail, sync what was read, and be ready to
- * append. ST_CORRUPT: damage; err names file, offset and remedy, and nothing on
- * disk was changed. */
+/* Read everything into *out_content (the caller's to release), cut off a torn
+ * tail, sync what was read, and be ready to append.
+ * ST_CORRUPT: damage; err names file, offset and remedy, and nothing on disk
+ * was changed. */
 enum status wal_open(struct disk *d, const struct wal_config *config,
-                     const struct wal_visitor *visitor, struct wal **out_wal,
+                     struct wal_content *out_content, struct wal **out_wal,
                      struct err *err);
 
 void wal_free(struct wal *w); /* Closes. No commit may be under way. */
 
 struct wal_ids wal_ids(const struct wal *w);
 
-/* How many bytes of a torn record the open has cut off; 0: a clean end. */
-uint64_t wal_torn_bytes(const struct wal *w);
+/* Bytes of one append; the caller splits what is longer, entry by entry. */
+size_t wal_entry_bytes(const struct raft_entry *e);
+#define WAL_APPEND_BYTES_MAX (LIMIT_WAL_RECORD / 2)
 
 /* Append one record and sync it. *out_later false: it is durable. True: the
  * disk works on it; wal_committed() ends it, and no other call is allowed
  * until then. Any failure is final. */
 enum status wal_append(struct wal *w, const struct wal_batch *batch,
-                       bool *out_later);
+                       bool *out_later, struct err *err);
 
 /* The end of a commit that the disk had put off. Returns its status. */
-enum status wal_committed(struct wal *w, enum status result);
+enum status wal_committed(struct wal *w, enum status result, struct err *err);
 
 /* Files whose entries all lie at or before the last durable mark become spares
  * or are removed. */
-enum status wal_release(struct wal *w);
+enum status wal_release(struct wal *w, struct err *err);

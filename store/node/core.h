@@ -1,0 +1,147 @@
+/*
+ * core.h - what the files of this room share.
+ *
+ * node.c     events in, effects in order
+ * write.c    what goes to the log, what waits for it, cutting the log
+ * reads.c    reads that wait for a confirmation
+ * boot.c     the first log; starting from an older one
+ * conf.c     membership as entries and marks carry it
+ */
+#pragma once
+
+#include "base/core/bytes.h"
+#include "store/node/node.h"
+
+/* ---- conf.c ---- */
+
+struct node_voter {
+    uint64_t id;
+    bool voter; /* Else a learner. */
+};
+
+/* The members as of some entry. */
+struct node_conf {
+    struct node_voter *list;
+    size_t count;
+};
+
+struct node_change {
+    bool is_change; /* false: an entry that changes nobody's vote. */
+    enum raft_change change;
+    uint64_t id;
+};
+
+void node_conf_release(struct node_conf *c);
+void node_conf_apply(struct node_conf *c, struct node_change change);
+
+/* As raftpb.ConfState. ST_CORRUPT */
+void node_conf_pack(const struct node_conf *c, struct buf *out_bytes);
+enum status node_conf_unpack(struct slice bytes, struct node_conf *out_conf);
+
+/* What the entry does to the membership. ST_CORRUPT: not a change that can be
+ * read. ST_UNSUPPORTED: a joint change. */
+enum status node_change_of(const struct raft_entry *e,
+                           struct node_change *out_change);
+
+/* ---- the node ---- */
+
+/* A message that waits until write number `after` is on disk. */
+struct node_held {
+    struct raft_msg message;
+    uint64_t after;
+};
+
+struct node_outbox {
+    struct node_held *list; /* `after` never falls. */
+    size_t count;
+    size_t cap;
+};
+
+struct node_queue {
+    struct raft_entry *list;
+    size_t count;
+    size_t cap;
+    size_t bytes;
+};
+
+struct node_tags {
+    uint64_t *list;
+    size_t count;
+    size_t cap;
+};
+
+struct node_ready {
+    uint64_t tag;
+    uint64_t index; /* To be applied before. */
+};
+
+struct node_readies {
+    struct node_ready *list;
+    size_t head;
+    size_t count; /* From head on. */
+    size_t cap;
+};
+
+struct node {
+    struct node_config config;
+    struct node_ports ports;
+    struct raft *raft;
+    struct wal *wal;
+    enum status failed;
+    uint64_t now_ms;
+    uint64_t torn_bytes;
+    uint64_t applied;        /* Given to ports->apply, and back from it. */
+    struct raft_status told; /* What ports->changed said last. */
+
+    struct node_queue queue; /* Proposals of this turn. */
+
+    /* Writing. One write at a time; what it covers, and what is next. */
+    bool writing;
+    bool dirty;
+    bool hard_dirty;
+    uint64_t write_from;         /* The first entry not given to the log. */
+    struct raft_persist persist; /* What the next write will cover at most. */
+    struct raft_persist covered; /* What the write under way covers. */
+    uint64_t write_number;       /* Of the write begun last. */
+    struct node_outbox outbox;
+
+    /* Reads. A round asks a majority whether we lead; reads that come while
+     * one is open share the next. */
+    uint64_t round;
+    bool round_open;
+    bool round_lost;        /* Raft has given up on it; to be told. */
+    struct node_tags asked; /* Of the open round. */
+    struct node_tags next;
+    struct node_readies confirmed;
+
+    /* Cutting the log. */
+    struct node_conf conf; /* As of the log's beginning. */
+    uint64_t conf_index;   /* Changes up to here are known to raft. */
+    uint64_t durable;      /* The state machine's, on disk. */
+    struct raft_pos cut;   /* The mark to be written; index 0: none. */
+    bool cut_written;      /* The write under way holds it. */
+};
+
+/* node.c */
+enum status node_feed(struct node *n, const struct raft_event *event);
+void node_fail(struct node *n, enum status why, const struct err *err);
+
+/* write.c */
+void node_send_appends(struct node *n, const struct raft_work *work);
+void node_note_writes(struct node *n, const struct raft_work *work);
+void node_hold(struct node *n, const struct raft_work *work);
+void node_write(struct node *n);
+void node_write_done(struct node *n);
+void node_consider_cut(struct node *n);
+
+/* reads.c */
+void node_note_reads(struct node *n, const struct raft_work *work);
+void node_settle_reads(struct node *n);
+void node_refuse_reads(struct node *n, enum status why);
+void node_reads_release(struct node *n);
+
+/* boot.c */
+enum status node_boot(struct node *n, struct disk *disk, struct err *err);
+
+/* Tell raft of the changes in the entries up to `upto`. */
+enum status node_learn_changes(struct node *n, uint64_t upto);

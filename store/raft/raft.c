@@ -1,0 +1,567 @@
+#include "store/raft/raft.h"
+
+#include <stdlib.h>
+
+#include "base/core/check.h"
+#include "store/raft/core.h"
+
+struct raft *raft_new(const struct raft_config *config)
+{
+    struct raft *r = calloc(1, sizeof(*r));
+
+    CHECK(r != NULL);
+    CHECK(config->id != RAFT_NOBODY);
+    CHECK(config->heartbeat_ms > 0);
+    CHECK(config->election_ms > config->heartbeat_ms);
+    CHECK(config->inflight_max > 0);
+    r->config = *config;
+    r->unissued = 1;
+    rng_init(&r->rng, config->rng_seed);
+    return r;
+}
+
+void raft_free(struct raft *r)
+{
+    if (r == NULL) {
+        return;
+    }
+    raft_log_release(&r->log);
+    raft_peers_release(r);
+    free(r->waiting);
+    free(r->appends.list);
+    free(r->messages.list);
+    free(r->dropped.list);
+    free(r->lost.list);
+    free(r->reads.list);
+    free(r);
+}
+
+/* ---- restoring ---- */
+
+void raft_restore_log(struct raft *r, struct raft_log *log)
+{
+    CHECK(!r->started);
+    raft_log_release(&r->log);
+    r->log = *log;
+    *log = (struct raft_log){0};
+    r->stable = raft_log_last(&r->log);
+    r->unissued = r->stable + 1;
+    r->applied = r->log.compacted.index;
+    r->hard.commit = r->log.compacted.index;
+}
+
+enum status raft_restore_hard(struct raft *r, struct raft_hard hard)
+{
+    CHECK(!r->started);
+    if (hard.term < raft_log_end(&r->log).term ||
+        hard.commit > raft_log_last(&r->log)) {
+        return ST_CORRUPT;
+    }
+    if (hard.commit < r->hard.commit) {
+        hard.commit = r->hard.commit; /* What was compacted was committed. */
+    }
+    r->hard = hard;
+    return ST_OK;
+}
+
+enum status raft_restore_applied(struct raft *r, uint64_t applied)
+{
+    CHECK(!r->started);
+    if (applied < r->log.compacted.index || applied > raft_log_last(&r->log)) {
+        return ST_CORRUPT;
+    }
+    r->applied = applied;
+    if (r->hard.commit < applied) {
+        r->hard.commit = applied; /* Only what is committed is applied. */
+    }
+    return ST_OK;
+}
+
+/* ---- what the other files of this room call ---- */
+
+void raft_ids_add(struct raft_ids *ids, uint64_t id)
+{
+    if (ids->count == ids->cap) {
+        ids->cap = ids->cap == 0 ? 16 : ids->cap * 2;
+        ids->list = reallocarray(ids->list, ids->cap, sizeof(ids->list[0]));
+        CHECK(ids->list != NULL);
+    }
+    ids->list[ids->count++] = id;
+}
+
+static struct raft_msg *raft_queue(struct raft *r, struct raft_msgs *queue,
+                                   enum raft_msg_type type, uint64_t to)
+{
+    struct raft_msg *m;
+
+    if (queue->count == queue->cap) {
+        queue->cap = queue->cap == 0 ? 16 : queue->cap * 2;
+        queue->list =
+            reallocarray(queue->list, queue->cap, sizeof(queue->list[0]));
+        CHECK(queue->list != NULL);
+    }
+    m = &queue->list[queue->count++];
+    *m = (struct raft_msg){
+        .type = type, .from = r->config.id, .to = to, .term = r->hard.term};
+    return m;
+}
+
+struct raft_msg *raft_say_now(struct raft *r, enum raft_msg_type type,
+                              uint64_t to)
+{
+    return raft_queue(r, &r->appends, type, to);
+}
+
+struct raft_msg *raft_say(struct raft *r, enum raft_msg_type type, uint64_t to)
+{
+    return raft_queue(r, &r->messages, type, to);
+}
+
+void raft_append_own(struct raft *r, struct raft_entry entry)
+{
+    CHECK(r->role == RAFT_LEADER);
+    entry.pos.term = r->hard.term;
+    entry.pos.index = raft_log_last(&r->log) + 1;
+    raft_log_append(&r->log, entry);
+    r->uncommitted += entry.len;
+}
+
+void raft_cut_log(struct raft *r, uint64_t index)
+{
+    CHECK(r->role != RAFT_LEADER);
+    CHECK(index > r->hard.commit);
+    for (uint64_t i = index; i <= raft_log_last(&r->log); i++) {
+        uint64_t tag = raft_log_at(&r->log, i)->tag;
+
+        if (tag != 0) {
+            raft_ids_add(&r->dropped, tag);
+        }
+    }
+    raft_log_cut(&r->log, index);
+    if (r->stable >= index) {
+        r->stable = index - 1;
+    }
+    if (r->unissued > index) {
+        r->unissued = index;
+    }
+}
+
+void raft_set_commit(struct raft *r, uint64_t index)
+{
+    CHECK(index <= raft_log_last(&r->log));
+    while (r->hard.commit < index) {
+        r->hard.commit++;
+        if (r->role == RAFT_LEADER) {
+            r->uncommitted -= raft_log_at(&r->log, r->hard.commit)->len;
+        }
+    }
+}
+
+/* ---- roles ---- */
+
+void raft_defer_election(struct raft *r)
+{
+    r->deadline_ms = r->now_ms + r->config.election_ms +
+                     rng_below(&r->rng, r->config.election_ms);
+}
+
+static void raft_enter_term(struct raft *r, uint64_t term, uint64_t vote)
+{
+    CHECK(term > r->hard.term);
+    r->hard.term = term;
+    r->hard.vote = vote;
+}
+
+static void raft_enter_role(struct raft *r, enum raft_role role,
+                            uint64_t leader)
+{
+    r->role = role;
+    r->leader = leader;
+    r->uncommitted = 0;
+    raft_reads_lose(r);
+    raft_peers_reset(r);
+    raft_defer_election(r);
+}
+
+void raft_become_follower(struct raft *r, uint64_t term, uint64_t leader)
+{
+    CHECK(term >= r->hard.term);
+    if (term > r->hard.term) {
+        raft_enter_term(r, term, RAFT_NOBODY);
+    }
+    raft_enter_role(r, RAFT_FOLLOWER, leader);
+}
+
+void raft_become_pre_candidate(struct raft *r)
+{
+    CHECK(r->role != RAFT_LEADER);
+    raft_enter_role(r, RAFT_PRE_CANDIDATE, RAFT_NOBODY);
+}
+
+void raft_become_candidate(struct raft *r)
+{
+    CHECK(r->role == RAFT_PRE_CANDIDATE);
+    raft_enter_term(r, r->hard.term + 1, r->config.id);
+    raft_enter_role(r, RAFT_CANDIDATE, RAFT_NOBODY);
+}
+
+/* The empty entry makes everything before it committable: see
+ * raft_try_commit(). */
+void raft_become_leader(struct raft *r)
+{
+    CHECK(r->role == RAFT_CANDIDATE);
+    raft_enter_role(r, RAFT_LEADER, r->config.id);
+    r->uncommitted = raft_log_bytes_after(&r->log, r->hard.commit);
+    r->quorum_ms = r->now_ms + r->config.election_ms;
+    r->beat_ms = r->now_ms + r->config.heartbeat_ms;
+    raft_append_own(r, (struct raft_entry){.type = RAFT_ENTRY_NORMAL});
+    raft_send_appends(r);
+}
+
+/* ---- events ---- */
+
+static void raft_start(struct raft *r)
+{
+    CHECK(!r->started);
+    r->started = true;
+    r->issued = r->hard;
+    raft_peers_reset(r);
+    raft_defer_election(r);
+    if (raft_is_alone(r)) {
+        raft_campaign(r); /* Whom should it wait for? */
+    }
+}
+
+static void raft_tick(struct raft *r)
+{
+    if (r->role == RAFT_LEADER) {
+        raft_lead_tick(r);
+    } else if (r->now_ms >= r->deadline_ms) {
+        raft_campaign(r);
+    }
+}
+
+static enum status raft_propose(struct raft *r, const struct raft_proposal *p)
+{
+    size_t bytes = 0;
+
+    if (r->role != RAFT_LEADER) {
+        return ST_NOT_LEADER;
+    }
+    for (size_t i = 0; i < p->count; i++) {
+        bytes += p->entries[i].len;
+    }
+    if (r->uncommitted > 0 &&
+        r->uncommitted + bytes > r->config.uncommitted_max) {
+        return ST_BUSY;
+    }
+    for (size_t i = 0; i < p->count; i++) {
+        raft_append_own(r, p->entries[i]);
+    }
+    raft_send_appends(r);
+    return ST_OK;
+}
+
+/* A report of an earlier term says nothing: what it names may have been
+ * replaced, and the change of term has caused another write. */
+static void raft_persisted(struct raft *r, struct raft_persist done)
+{
+    if (done.term != r->hard.term) {
+        return;
+    }
+    if (done.last.index > r->stable &&
+        raft_log_term(&r->log, done.last.index) == done.last.term) {
+        r->stable = done.last.index;
+    }
+    if (r->role == RAFT_CANDIDATE) {
+        raft_own_vote_durable(r);
+    } else if (r->role == RAFT_LEADER) {
+        struct raft_peer *self = raft_peer(r, r->config.id);
+
+        if (self != NULL) {
+            self->match = r->stable;
+        }
+        if (raft_try_commit(r)) {
+            raft_send_appends(r);
+        }
+    }
+}
+
+/* Whoever lags behind in terms is told, so that a leader of old steps down and
+ * a pre-candidate with an old term learns the new one. */
+static void raft_on_old_term(struct raft *r, const struct raft_msg *m)
+{
+    if (m->type == RAFT_MSG_APPEND || m->type == RAFT_MSG_HEARTBEAT) {
+        (void)raft_say(r, RAFT_MSG_APPEND_REPLY, m->from);
+    } else if (m->type == RAFT_MSG_PRE_VOTE) {
+        raft_say(r, RAFT_MSG_PRE_VOTE_REPLY, m->from)->reject = true;
+    }
+}
+
+static bool raft_from_leader(const struct raft_msg *m)
+{
+    return m->type == RAFT_MSG_APPEND || m->type == RAFT_MSG_HEARTBEAT;
+}
+
+static void raft_hear_leader(struct raft *r, uint64_t leader)
+{
+    if (r->role != RAFT_FOLLOWER) {
+        raft_become_follower(r, r->hard.term, leader);
+    }
+    r->leader = leader;
+    r->heard_ms = r->now_ms;
+    raft_defer_election(r);
+}
+
+static void raft_dispatch(struct raft *r, const struct raft_msg *m)
+{
+    switch (m->type) {
+    case RAFT_MSG_APPEND:
+        raft_hear_leader(r, m->from);
+        raft_on_append(r, m);
+        return;
+    case RAFT_MSG_HEARTBEAT:
+        raft_hear_leader(r, m->from);
+        raft_on_heartbeat(r, m);
+        return;
+    case RAFT_MSG_VOTE:
+    case RAFT_MSG_PRE_VOTE:
+        raft_on_vote(r, m);
+        return;
+    case RAFT_MSG_VOTE_REPLY:
+    case RAFT_MSG_PRE_VOTE_REPLY:
+        raft_on_vote_reply(r, m);
+        return;
+    case RAFT_MSG_APPEND_REPLY:
+        if (r->role == RAFT_LEADER) {
+            raft_on_append_reply(r, m);
+        }
+        return;
+    case RAFT_MSG_HEARTBEAT_REPLY:
+        if (r->role == RAFT_LEADER) {
+            raft_on_heartbeat_reply(r, m);
+        }
+        return;
+    }
+    UNREACHABLE();
+}
+
+/* Is the message for us, and does it not contradict what we know for sure? */
+static bool raft_believes(const struct raft *r, const struct raft_msg *m)
+{
+    if (m->to != r->config.id || m->from == r->config.id ||
+        m->from == RAFT_NOBODY) {
+        return false;
+    }
+    if (!raft_from_leader(m) || m->term < r->hard.term) {
+        return true;
+    }
+    if (m->term == r->hard.term && r->leader != RAFT_NOBODY &&
+        r->leader != m->from) {
+        return false; /* Two leaders in one term. */
+    }
+    if (m->type == RAFT_MSG_APPEND) {
+        return raft_entries_fit(m);
+    }
+    /* A leader tells no more than what we have acknowledged. If that is
+     * beyond our end, we have lost what was on our disk. */
+    return m->commit <= raft_log_last(&r->log);
+}
+
+static enum status raft_receive(struct raft *r, const struct raft_msg *m)
+{
+    bool promise = m->type == RAFT_MSG_PRE_VOTE ||
+                   (m->type == RAFT_MSG_PRE_VOTE_REPLY && !m->reject);
+
+    if (!raft_believes(r, m)) {
+        return ST_INVALID;
+    }
+    if (m->term < r->hard.term) {
+        raft_on_old_term(r, m);
+        return ST_OK;
+    }
+    if (m->term > r->hard.term) {
+        if (raft_refuses_to_move(r, m)) {
+            return ST_OK;
+        }
+        if (!promise) {
+            raft_become_follower(r, m->term, RAFT_NOBODY);
+        }
+    }
+    raft_dispatch(r, m);
+    return ST_OK;
+}
+
+/* ---- the step ---- */
+
+static void raft_verify(const struct raft *r)
+{
+    uint64_t last = raft_log_last(&r->log);
+
+    CHECK(r->log.compacted.index <= r->applied);
+    CHECK(r->applied <= r->hard.commit);
+    CHECK(r->hard.commit <= last);
+    CHECK(r->stable <= last);
+    CHECK(r->stable < r->unissued);
+    CHECK(r->unissued <= last + 1);
+    CHECK(r->hard.term >= raft_log_term(&r->log, last));
+    CHECK_IF(r->role == RAFT_LEADER, r->leader == r->config.id);
+    CHECK_IF(r->role == RAFT_LEADER, r->hard.vote == r->config.id);
+    CHECK_IF(r->role == RAFT_CANDIDATE, r->hard.vote == r->config.id);
+    CHECK_IF(r->role != RAFT_LEADER, r->leader != r->config.id);
+    CHECK_IF(r->role != RAFT_LEADER, r->waiting_count == 0);
+    for (size_t i = 0; r->role == RAFT_LEADER && i < r->peers_count; i++) {
+        CHECK(r->peers[i].match <= last);
+        CHECK(r->peers[i].next > r->peers[i].match ||
+              r->peers[i].id == r->config.id);
+        CHECK(r->peers[i].next <= last + 1);
+    }
+}
+
+/* The log may have moved while messages were queued, so their entries are
+ * looked up when nothing moves any more. */
+static void raft_point_at_entries(struct raft *r)
+{
+    for (size_t i = 0; i < r->appends.count; i++) {
+        struct raft_msg *m = &r->appends.list[i];
+
+        if (m->entries_count > 0) {
+            m->entries = raft_log_at(&r->log, m->pos.index + 1);
+        }
+    }
+}
+
+static void raft_hand_out_writes(struct raft *r, struct raft_work *w)
+{
+    uint64_t last = raft_log_last(&r->log);
+    bool promised =
+        r->hard.term != r->issued.term || r->hard.vote != r->issued.vote;
+
+    if (!promised && r->unissued > last) {
+        return;
+    }
+    w->must_sync = true;
+    w->persist.term = r->hard.term;
+    w->persist.last = raft_log_end(&r->log);
+    if (promised || r->hard.commit != r->issued.commit) {
+        r->issued = r->hard;
+        w->hard = &r->issued;
+    }
+    w->entries = raft_log_at(&r->log, r->unissued);
+    w->entries_count = (size_t)(last + 1 - r->unissued);
+    r->unissued = last + 1;
+}
+
+static void raft_hand_out_committed(struct raft *r, struct raft_work *w)
+{
+    uint64_t end = r->hard.commit < r->stable ? r->hard.commit : r->stable;
+
+    if (end <= r->applied) {
+        return;
+    }
+    w->committed = raft_log_at(&r->log, r->applied + 1);
+    w->committed_count = (size_t)(end - r->applied);
+    r->applied = end;
+}
+
+static struct raft_work raft_hand_out(struct raft *r)
+{
+    struct raft_work w = {0};
+
+    raft_point_at_entries(r);
+    raft_hand_out_writes(r, &w);
+    raft_hand_out_committed(r, &w);
+    w.appends = r->appends.list;
+    w.appends_count = r->appends.count;
+    w.messages = r->messages.list;
+    w.messages_count = r->messages.count;
+    w.reads = r->reads.list;
+    w.reads_count = r->reads.count;
+    w.reads_lost = r->lost.list;
+    w.reads_lost_count = r->lost.count;
+    w.dropped = r->dropped.list;
+    w.dropped_count = r->dropped.count;
+    return w;
+}
+
+static enum status raft_take(struct raft *r, const struct raft_event *event)
+{
+    switch (event->type) {
+    case RAFT_STARTED:
+        raft_start(r);
+        return ST_OK;
+    case RAFT_TICK:
+        raft_tick(r);
+        return ST_OK;
+    case RAFT_RECEIVED:
+        return raft_receive(r, event->received);
+    case RAFT_PROPOSED:
+        return raft_propose(r, &event->proposed);
+    case RAFT_PERSISTED:
+        raft_persisted(r, event->persisted);
+        return ST_OK;
+    case RAFT_READ_ASKED:
+        if (r->role != RAFT_LEADER) {
+            return ST_NOT_LEADER;
+        }
+        raft_read_ask(r, event->read_id);
+        return ST_OK;
+    }
+    UNREACHABLE();
+}
+
+enum status raft_step(struct raft *r, const struct raft_event *event,
+                      struct raft_work *out_work)
+{
+    enum status st;
+
+    CHECK(r->started || event->type == RAFT_STARTED);
+    r->appends.count = 0;
+    r->messages.count = 0;
+    r->dropped.count = 0;
+    r->lost.count = 0;
+    r->reads.count = 0;
+    if (event->now_ms > r->now_ms) {
+        r->now_ms = event->now_ms;
+    }
+    st = raft_take(r, event);
+    *out_work = raft_hand_out(r);
+    raft_verify(r);
+    return st;
+}
+
+void raft_compact(struct raft *r, uint64_t index)
+{
+    CHECK(index <= r->applied);
+    if (index > r->log.compacted.index) {
+        raft_log_compact(&r->log, index);
+    }
+}
+
+/* ---- looking in ---- */
+
+struct raft_status raft_status(const struct raft *r)
+{
+    return (struct raft_status){
+        .id = r->config.id,
+        .leader = r->leader,
+        .role = r->role,
+        .hard = r->hard,
+        .first_index = r->log.compacted.index + 1,
+        .last_index = raft_log_last(&r->log),
+        .applied = r->applied,
+        .log_bytes = r->log.bytes,
+        .uncommitted_bytes = r->uncommitted,
+        .voters_count = raft_voters(r),
+    };
+}
+
+const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index)
+{
+    return raft_log_at(&r->log, index);
+}
+
+uint64_t raft_term_at(const struct raft *r, uint64_t index)
+{
+    return raft_log_term(&r->log, index);
+}
