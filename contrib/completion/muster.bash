@@ -1,0 +1,47 @@
+# bash completion for muster. Install as
+#     /usr/share/bash-completion/completions/muster
+# or: . contrib/completion/muster.bash
+#
+# Commands and flags come from --help itself, so they are never out of date;
+# services and hosts come from the running agent, if there is one.
+
+_muster_words() {
+    "$1" "$2" --help 2>/dev/null | awk '/^  --/ { print $1 }'
+}
+
+_muster() {
+    local program=${COMP_WORDS[0]}
+    local current=${COMP_WORDS[COMP_CWORD]}
+    local previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local command=${COMP_WORDS[1]}
+    COMPREPLY=()
+
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "$("$program" help 2>/dev/null |
+            awk '/^  [a-z]/ { print $1 }') help" -- "$current")
+        return
+    fi
+    if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W \
+            "$(_muster_words "$program" "$command")" -- "$current")
+        return
+    fi
+    case $previous in
+    --data-dir | --services | --config | --socket | --*-file | --store-ca* | \
+        --store-cert | --store-key)
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        return
+        ;;
+    esac
+    case $command in
+    services | nodes)
+        mapfile -t COMPREPLY < <(compgen -W "$("$program" "$command" \
+            2>/dev/null | awk 'NR > 1 { print $1 }')" -- "$current")
+        ;;
+    validate | register)
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        ;;
+    esac
+}
+
+complete -F _muster muster
