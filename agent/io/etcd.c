@@ -1,0 +1,143 @@
+#include "agent/io/etcd.h"
+
+#include "base/core/pb.h"
+
+/* etcdserverpb enums. */
+enum {
+    SORT_DESCEND = 2,
+    SORT_MOD = 3
+};
+enum {
+    COMPARE_EQUAL = 0,
+    COMPARE_CREATE = 1,
+    COMPARE_MOD = 2
+};
+
+void etcd_page(struct buf *b, struct slice from, struct slice end,
+               int64_t limit, int64_t revision)
+{
+    buf_clear(b);
+    pb_bytes(b, 1, from);
+    pb_bytes(b, 2, end);
+    pb_int(b, 3, limit);
+    pb_int(b, 4, revision);
+}
+
+void etcd_newest(struct buf *b, struct record_range range)
+{
+    etcd_page(b, range.begin, range.end, 1, 0);
+    pb_uint(b, 5, SORT_DESCEND);
+    pb_uint(b, 6, SORT_MOD);
+    pb_bool(b, 8, true); /* keys_only */
+}
+
+void etcd_watch(struct buf *b, struct record_range range, int64_t revision)
+{
+    size_t create;
+
+    buf_clear(b);
+    create = pb_begin(b, 1);
+    pb_bytes(b, 1, range.begin);
+    pb_bytes(b, 2, range.end);
+    pb_int(b, 3, revision);
+    pb_bool(b, 4, true); /* progress_notify */
+    pb_end(b, create);
+}
+
+void etcd_grant(struct buf *b, int64_t ttl_s)
+{
+    buf_clear(b);
+    pb_int(b, 1, ttl_s);
+}
+
+void etcd_lease_id(struct buf *b, int64_t id)
+{
+    buf_clear(b);
+    pb_int(b, 1, id);
+}
+
+/* A zero revision is left out of the message, which means the same. */
+static void add_compare(struct buf *b, unsigned target, unsigned field,
+                        struct slice key, int64_t revision)
+{
+    size_t compare = pb_begin(b, 1);
+
+    pb_uint(b, 1, COMPARE_EQUAL);
+    pb_uint(b, 2, target);
+    pb_bytes(b, 3, key);
+    pb_int(b, field, revision);
+    pb_end(b, compare);
+}
+
+static void add_put(struct buf *b, struct slice key, struct slice value,
+                    int64_t lease)
+{
+    size_t op = pb_begin(b, 2); /* success */
+    size_t put = pb_begin(b, 2);
+
+    pb_bytes(b, 1, key);
+    pb_bytes(b, 2, value);
+    pb_int(b, 3, lease);
+    pb_end(b, put);
+    pb_end(b, op);
+}
+
+static void add_delete(struct buf *b, struct slice key)
+{
+    size_t op = pb_begin(b, 2); /* success */
+    size_t del = pb_begin(b, 3);
+
+    pb_bytes(b, 1, key);
+    pb_end(b, del);
+    pb_end(b, op);
+}
+
+void etcd_put(struct buf *b, struct slice key, struct slice value,
+              int64_t lease)
+{
+    buf_clear(b);
+    pb_bytes(b, 1, key);
+    pb_bytes(b, 2, value);
+    pb_int(b, 3, lease);
+}
+
+void etcd_attach(struct buf *b, struct slice key, struct slice value,
+                 int64_t lease, int64_t expect_mod_revision)
+{
+    size_t op;
+    size_t range;
+
+    buf_clear(b);
+    add_compare(b, COMPARE_MOD, 6, key, expect_mod_revision);
+    add_put(b, key, value, lease);
+    op = pb_begin(b, 3); /* failure */
+    range = pb_begin(b, 1);
+    pb_bytes(b, 1, key);
+    pb_end(b, range);
+    pb_end(b, op);
+}
+
+void etcd_txn(struct buf *b, const struct sync_txn *txn)
+{
+    buf_clear(b);
+    if (txn->live_key.len > 0) {
+        add_compare(b, COMPARE_CREATE, 5, txn->live_key,
+                    txn->live_create_revision);
+    }
+    for (size_t i = 0; i < txn->ops_count; i++) {
+        const struct sync_op *op = &txn->ops[i];
+
+        if (op->expect_mod_revision != SYNC_ANY) {
+            add_compare(b, COMPARE_MOD, 6, op->key, op->expect_mod_revision);
+        }
+    }
+    for (size_t i = 0; i < txn->ops_count; i++) {
+        const struct sync_op *op = &txn->ops[i];
+
+        if (op->kind == SYNC_PUT) {
+            add_put(b, op->key, op->value, 0);
+        } else {
+            add_delete(b, op->key);
+        }
+    }
+}

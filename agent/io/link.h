@@ -1,0 +1,127 @@
+/*
+ * link.h - the agent's one connection to the store, and all that goes over it.
+ *
+ *   in    the whole catalogue: a paged read at one revision, then a watch from
+ *         the next one. After a break the watch resumes; when the store has
+ *         compacted that past or was replaced, the read is repeated and the
+ *         difference applied in one step. Readers never see half a catalogue.
+ *   out   this host's records, as agent/core/sync decides; the lease that says
+ *         the host is alive, and its live key.
+ *
+ * The store speaks etcd's v3 API and is given by URLs. One endpoint is used at
+ * a time. Refused: the next one at once; silent: the next one within 5 s; all
+ * failed: pauses that grow to 5 s, with jitter.
+ *
+ * The link owns the current catalogue snapshot. It never becomes emptier by
+ * losing the store.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/core/catalog.h"
+#include "agent/core/local.h"
+#include "agent/core/sync.h"
+#include "base/core/err.h"
+
+struct link;
+struct loop;
+
+struct link_config {
+    const char *const *urls; /* "http://host:port", "https://...", "host:port",
+                                "unix:/path". */
+    size_t urls_count;
+    const char *cacert; /* NULL: the system's. */
+    const char *cert;   /* NULL: none. */
+    const char *key;
+    const char *datacenter;
+    const char *node;
+    const char *node_id;
+    const char *incarnation;
+    uint32_t lease_ttl_s;
+    uint32_t restart_grace_s; /* TTL of the lease that a stop leaves behind. */
+    uint64_t seed;
+};
+
+/* Something of the catalogue has changed; link_catalog() is the new one. */
+struct link_update {
+    bool full; /* `events` are all there is. */
+    const struct catalog_event *events;
+    size_t events_count;
+    int64_t revision;
+    uint64_t cluster_id;
+    const struct catalog_changes *changes;
+};
+
+struct link_hooks {
+    void *ctx;
+    void (*on_update)(void *ctx, const struct link_update *update);
+    /* The link became current or lost contact. */
+    void (*on_contact)(void *ctx);
+};
+
+/* Begin. `catalog`, from the replica, is adopted; `cluster_id` is the store's
+ * it came from (0: none). `keys_count`: keys in it. ST_INVALID: a URL or a TLS
+ * file. */
+enum status link_start(struct loop *loop, const struct link_config *config,
+                       struct local *local, struct catalog *catalog,
+                       uint64_t cluster_id, size_t keys_count,
+                       struct link_hooks hooks, struct link **out_link,
+                       struct err *out_err);
+
+/* Valid until the next on_update; take a reference to keep it. */
+const struct catalog *link_catalog(const struct link *l);
+
+/* The local state has changed: compare and write, at the end of this turn. */
+void link_poke(struct link *l);
+
+/* Whether the replica follows the store now, and since when it does not. */
+bool link_current(const struct link *l);
+uint64_t link_stale_ms(const struct link *l); /* 0 while current. */
+
+/* The store's leader and members as "ip:port"; "" and none when unknown. */
+const char *link_leader(const struct link *l);
+struct texts link_peers(const struct link *l);
+const char *link_endpoint(const struct link *l); /* In use or being tried. */
+
+/* Carry out a transaction of the API. on_done comes once, later. */
+typedef void link_txn_fn(void *arg, enum sync_result result, int64_t revision);
+void link_txn(struct link *l, const struct sync_txn *txn, link_txn_fn *on_done,
+              void *arg);
+
+/* Ask the store (linearizable) how far it is, and wait until the replica is
+ * there too. ST_OK, or ST_TIMEOUT after timeout_ms. Once, later. */
+typedef void link_confirm_fn(void *arg, enum status st);
+void link_confirm(struct link *l, uint64_t timeout_ms, link_confirm_fn *on_done,
+                  void *arg);
+
+/* Read everything again (the replica on disk could not be written). */
+void link_relist(struct link *l);
+
+struct link_stats {
+    struct sync_stats sync;
+    uint64_t connects; /* Attempts. */
+    uint64_t failures; /* Endpoints given up. */
+    uint64_t lists;
+    uint64_t events;
+    uint64_t lease_grants;
+    uint64_t lease_losses;
+    int64_t lease_id; /* 0: none. */
+    bool attached;    /* The live key stands. */
+    bool name_in_use; /* Another agent has our node name. */
+};
+
+struct link_stats link_stats(const struct link *l);
+
+enum link_stop_mode {
+    LINK_STOP_KEEP,  /* Leave the live key behind for restart_grace_s. */
+    LINK_STOP_LEAVE, /* Delete own records, revoke the lease. */
+};
+
+/* What the mode asks for is tried for at most two seconds. on_stopped comes
+ * once; the link, its catalogue reference included, is freed by then. */
+typedef void link_stopped_fn(void *arg);
+void link_stop(struct link *l, enum link_stop_mode mode,
+               link_stopped_fn *on_stopped, void *arg);

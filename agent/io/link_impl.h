@@ -1,0 +1,222 @@
+/*
+ * link_impl.h - the parts of the store link. Private to link*.c.
+ *
+ * Life of the connection:
+ *
+ *        +------------- pause over ---------------+
+ *        v                                        |
+ *   CONNECTING --ready--> READY --trouble--> CLOSING --closed--> WAITING
+ *        |                                     ^
+ *        +--------------- failed --------------+        STOPPED (the end)
+ *
+ * Trouble is anything: the channel failed, a call was answered UNAVAILABLE or
+ * not in time, the lease stream fell silent. There is one remedy, link_drop():
+ * close the channel and go to the next endpoint. The parts (watch, lease,
+ * writer) hear of a new channel by ..._begin() and of its end by ..._end(), and
+ * never have a stream outside READY.
+ */
+#pragma once
+
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "agent/io/etcd.h"
+#include "agent/io/link.h"
+#include "base/core/rng.h"
+#include "base/io/grpc_client.h"
+#include "base/io/loop.h"
+#include "base/io/tls.h"
+#include "base/proto/pb_arena.h"
+#include "base/proto/rpc.pb-c.h"
+
+#define LINK_ENDPOINTS_MAX 16
+#define LINK_PEERS_MAX     16
+#define LINK_CALL_MS       5000 /* A call without answer: the next endpoint. */
+#define LINK_PAGE_KEYS     1000
+#define LINK_STOP_MS       2000
+
+enum link_state {
+    LINK_CONNECTING,
+    LINK_READY,
+    LINK_CLOSING,
+    LINK_WAITING,
+    LINK_STOPPED,
+};
+
+struct link_endpoint {
+    char *target;
+    bool tls;
+};
+
+/* Copies of events between their arrival and catalog_apply(). */
+struct link_events {
+    struct arena arena;
+    struct catalog_event *items;
+    size_t count;
+    size_t cap;
+};
+
+/* The way in. */
+struct link_watch {
+    struct grpc_stream *list;       /* A page is being read. */
+    struct grpc_stream *stream;     /* The watch. */
+    bool created;                   /* The store has accepted the watch. */
+    bool relist;                    /* Do not resume at the next chance. */
+    struct link_events page_events; /* Of the full read so far. */
+    int64_t list_revision;          /* 0: the first page is not in. */
+    struct link_events fresh;       /* Of this turn's watch responses. */
+    int64_t fresh_revision;
+    struct loop_task apply;
+};
+
+/* The lease and the live key. */
+struct link_lease {
+    int64_t id; /* 0: none. */
+    uint64_t ttl_ms;
+    uint64_t renewed_ms; /* When the last renewal that worked was sent. */
+    uint64_t asked_ms;   /* 0: no renewal is under way. */
+    bool attached;
+    bool name_in_use;
+    struct grpc_stream *call;     /* Grant, or attaching the live key. */
+    struct grpc_stream *stream;   /* Keep-alive. */
+    int64_t live_create_revision; /* Of the live key that is being moved. */
+    uv_timer_t timer;
+};
+
+/* A transaction of the API, waiting or under way. */
+struct link_request {
+    STAILQ_ENTRY(link_request) next;
+    struct link *link;
+    struct buf message;
+    link_txn_fn *on_done;
+    void *arg;
+    struct grpc_stream *stream; /* NULL: not sent yet. */
+    uint64_t deadline_ms;
+};
+
+struct link_confirmation {
+    STAILQ_ENTRY(link_confirmation) next;
+    struct link *link;
+    link_confirm_fn *on_done;
+    void *arg;
+    uint64_t deadline_ms;
+    bool asked;    /* The question is out. */
+    bool answered; /* The three below are known. */
+    int64_t revision;
+    int64_t newest; /* mod_revision of the last changed key. */
+    int64_t count;
+    struct grpc_stream *stream;
+};
+
+/* The way out. */
+struct link_writer {
+    struct grpc_stream *stream; /* Of sync's transaction. */
+    struct loop_task next;
+    uv_timer_t wake;
+    STAILQ_HEAD(, link_request) requests;
+    STAILQ_HEAD(, link_confirmation) confirmations;
+    uv_timer_t sweep; /* Deadlines of the two lists. */
+};
+
+struct link {
+    struct loop *loop;
+    struct link_config config;
+    struct link_hooks hooks;
+    struct local *local;
+    struct sync *sync;
+    const struct catalog *catalog;
+    uint64_t cluster_id;
+    size_t keys_count;  /* In the catalogue's range, as the store counts. */
+    struct arena names; /* Copies of config's strings, keys, endpoints. */
+    struct record_range range;
+    struct slice live_key;
+    struct buf live_value;
+    struct buf request; /* Scratch for encoding. */
+    struct rng rng;
+
+    struct link_endpoint endpoints[LINK_ENDPOINTS_MAX];
+    size_t endpoints_count;
+    size_t endpoint;
+    struct tls *tls;
+    enum link_state state;
+    struct grpc_channel *channel;
+    unsigned failures_in_row;
+    bool failure_logged;
+    uv_timer_t retry;
+    bool current;
+    bool ever_current;
+    uint64_t stale_since_ms;
+
+    struct link_watch watch;
+    struct link_lease lease;
+    struct link_writer writer;
+
+    struct grpc_stream *members_call;
+    struct grpc_stream *status_call;
+    uint64_t leader_member;
+    char leader[64];
+    char *peers[LINK_PEERS_MAX];
+    size_t peers_count;
+    uv_timer_t members_timer;
+
+    bool stopping;
+    enum link_stop_mode stop_mode;
+    bool farewell_done;
+    struct grpc_stream *farewell;
+    int64_t leave_revision; /* Of a batch the watch has yet to show; or 0. */
+    uv_timer_t stop_timer;
+    unsigned open_handles;
+    link_stopped_fn *on_stopped;
+    void *stopped_arg;
+
+    struct link_stats stats;
+};
+
+/* link.c: give up this endpoint. Safe in any state, at any depth. */
+void link_drop(struct link *l, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Whether this part's streams may be opened now. */
+bool link_ready(const struct link *l);
+/* A call failed: by what the store said it decides whether the endpoint is to
+ * blame (then it is dropped). */
+void link_call_failed(struct link *l, const char *what, enum grpc_code code,
+                      const char *text);
+/* The watch is up and the lease granted: forget earlier failures. */
+void link_maybe_healthy(struct link *l);
+void link_set_current(struct link *l, bool current);
+void link_timer_init(struct link *l, uv_timer_t *timer);
+void link_maybe_stopped(struct link *l);
+/* The catalogue after an update; takes the new snapshot over. */
+void link_adopt_catalog(struct link *l, struct catalog *next,
+                        const struct link_update *update);
+
+/* link_watch.c */
+void link_watch_init(struct link *l);
+void link_watch_begin(struct link *l);
+void link_watch_end(struct link *l);
+void link_watch_release(struct link *l);
+
+/* link_lease.c */
+void link_lease_init(struct link *l);
+void link_lease_begin(struct link *l);
+void link_lease_end(struct link *l);
+
+/* link_write.c */
+void link_writer_init(struct link *l);
+void link_writer_begin(struct link *l);
+void link_writer_end(struct link *l);
+void link_writer_catalog_changed(struct link *l);
+/* Answer all that wait: nothing will come any more. */
+void link_writer_fail_all(struct link *l);
+
+/* link_members.c */
+void link_members_init(struct link *l);
+void link_members_begin(struct link *l);
+void link_members_end(struct link *l);
+void link_members_release(struct link *l);
+
+/* link_stop.c: say good-bye to the store as the mode wants, then
+ * link_farewell_done(). */
+void link_farewell_begin(struct link *l);
+void link_farewell_done(struct link *l);
+void link_farewell_catalog_changed(struct link *l);

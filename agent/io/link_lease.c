@@ -1,0 +1,299 @@
+/* The lease and the live key: as long as both stand, other hosts see this one
+ * as alive.
+ *
+ *   no lease --grant--> lease --attach--> attached --keep-alive every ttl/3
+ *      ^                  |                  |
+ *      +---- not found ---+------ lost ------+
+ *
+ * "Attach" puts the live key if it is absent. If it is there, it may be ours
+ * from before (same node id): then it moves to the present lease. If it is
+ * somebody else's, two hosts have one name; the second one waits until the
+ * first one's lease is gone. */
+
+#include "agent/io/link_impl.h"
+#include "base/core/check.h"
+#include "base/core/log.h"
+
+static void grant_begin(struct link *l);
+static void attach_begin(struct link *l, int64_t expect_mod_revision);
+
+/* ---- Keep-alive -------------------------------------------------------------
+ */
+
+static void lease_lost(struct link *l)
+{
+    l->stats.lease_losses++;
+    l->lease.id = 0;
+    l->lease.asked_ms = 0;
+    if (l->lease.attached) {
+        l->lease.attached = false;
+        sync_detached(l->sync);
+    }
+    log_warn("agent", "store: our lease is gone, asking for a new one");
+    if (link_ready(l) && !l->lease.call && !l->stopping) {
+        grant_begin(l);
+    }
+}
+
+static void on_renewed(void *ctx, struct slice message)
+{
+    struct link *l = ctx;
+    struct arena arena = {0};
+    Etcdserverpb__LeaseKeepAliveResponse *r = pb_decode(
+        &arena, &etcdserverpb__lease_keep_alive_response__descriptor, message);
+
+    if (!r) {
+        link_drop(l, "a lease answer that cannot be read");
+    } else if (r->id == l->lease.id && l->lease.id != 0) {
+        if (r->ttl > 0) {
+            l->lease.renewed_ms = l->lease.asked_ms;
+            l->lease.asked_ms = 0;
+        } else {
+            lease_lost(l);
+        }
+    }
+    arena_release(&arena);
+}
+
+static void on_renewal_closed(void *ctx, enum grpc_code code, const char *text)
+{
+    struct link *l = ctx;
+
+    l->lease.stream = NULL;
+    if (link_ready(l)) {
+        link_drop(l, "keep-alive ended: %s (%s)", text, grpc_code_name(code));
+    }
+}
+
+static void renew(struct link *l)
+{
+    etcd_lease_id(&l->request, l->lease.id);
+    l->lease.asked_ms = loop_now_ms(l->loop);
+    grpc_stream_send(l->lease.stream, buf_slice(&l->request));
+}
+
+static void renewal_open(struct link *l)
+{
+    static const struct grpc_metadata has_leader = {"hasleader", "true"};
+    struct grpc_stream_hooks hooks = {
+        .ctx = l, .on_message = on_renewed, .on_closed = on_renewal_closed};
+
+    if (!l->lease.stream) {
+        l->lease.stream =
+            grpc_stream_open(l->channel, ETCD_KEEPALIVE, &has_leader, 1, hooks);
+    }
+    renew(l);
+}
+
+/* ---- The live key
+ * -------------------------------------------------------------- */
+
+static void attached(struct link *l, int64_t create_revision)
+{
+    l->lease.attached = true;
+    if (l->lease.name_in_use) {
+        log_info("agent", "store: the node name is ours now");
+    }
+    l->lease.name_in_use = false;
+    renewal_open(l);
+    sync_attached(l->sync, create_revision, loop_now_ms(l->loop));
+    link_maybe_healthy(l);
+    link_poke(l);
+}
+
+static void name_taken(struct link *l, const struct live_record *other)
+{
+    if (!l->lease.name_in_use) {
+        log_error("agent",
+                  "store: the node name \"%s\" is in use by another agent "
+                  "(node id %s); nothing is registered until it has gone, or "
+                  "choose another name with --node",
+                  l->config.node, other->node_id);
+    }
+    l->lease.name_in_use = true; /* The timer tries again. */
+}
+
+/* The live key exists; `kv` is what is there. */
+static void attach_over(struct link *l, const Mvccpb__KeyValue *kv)
+{
+    struct arena arena = {0};
+    struct live_record other;
+    bool readable =
+        live_record_read(&arena, slice_of(kv->value.data, kv->value.len),
+                         &other, NULL) == ST_OK;
+
+    if (readable && strcmp(other.node_id, l->config.node_id) != 0) {
+        name_taken(l, &other);
+    } else if (readable && kv->lease == l->lease.id &&
+               slice_eq(slice_of(kv->value.data, kv->value.len),
+                        buf_slice(&l->live_value))) {
+        attached(l, kv->create_revision);
+    } else {
+        /* Ours from before, or nobody's. */
+        l->lease.live_create_revision = kv->create_revision;
+        attach_begin(l, kv->mod_revision);
+    }
+    arena_release(&arena);
+}
+
+static void attach_answer(struct link *l, const Etcdserverpb__TxnResponse *r)
+{
+    const Etcdserverpb__RangeResponse *range = NULL;
+
+    if (r->succeeded) {
+        int64_t created = l->lease.live_create_revision;
+
+        attached(l, created != 0 ? created : r->header->revision);
+        return;
+    }
+    if (r->n_responses == 1 &&
+        r->responses[0]->response_case ==
+            ETCDSERVERPB__RESPONSE_OP__RESPONSE_RESPONSE_RANGE) {
+        range = r->responses[0]->response_range;
+    }
+    if (range && range->n_kvs == 1) {
+        attach_over(l, range->kvs[0]);
+    } else {
+        l->lease.live_create_revision = 0;
+        attach_begin(l, 0);
+    }
+}
+
+static void on_attached(void *ctx, enum grpc_code code, const char *text,
+                        struct slice reply)
+{
+    struct link *l = ctx;
+    struct arena arena = {0};
+    Etcdserverpb__TxnResponse *r;
+
+    l->lease.call = NULL;
+    if (!link_ready(l) || l->stopping) {
+        return;
+    }
+    if (code == GRPC_NOT_FOUND) {
+        lease_lost(l);
+        return;
+    }
+    if (code != GRPC_OK) {
+        link_call_failed(l, "live key", code, text);
+        return;
+    }
+    r = pb_decode(&arena, &etcdserverpb__txn_response__descriptor, reply);
+    if (r && r->header) {
+        attach_answer(l, r);
+    } else {
+        link_drop(l, "an answer that cannot be read");
+    }
+    arena_release(&arena);
+}
+
+static void attach_begin(struct link *l, int64_t expect_mod_revision)
+{
+    CHECK(!l->lease.call);
+    etcd_attach(&l->request, l->live_key, buf_slice(&l->live_value),
+                l->lease.id, expect_mod_revision);
+    l->lease.call = grpc_unary(l->channel, ETCD_TXN, buf_slice(&l->request),
+                               LINK_CALL_MS, on_attached, l);
+}
+
+static void attach_first(struct link *l)
+{
+    l->lease.live_create_revision = 0;
+    attach_begin(l, 0);
+}
+
+/* ---- Granting
+ * ------------------------------------------------------------------- */
+
+static void on_granted(void *ctx, enum grpc_code code, const char *text,
+                       struct slice reply)
+{
+    struct link *l = ctx;
+    struct arena arena = {0};
+    Etcdserverpb__LeaseGrantResponse *r;
+
+    l->lease.call = NULL;
+    if (!link_ready(l) || l->stopping) {
+        return;
+    }
+    if (code != GRPC_OK) {
+        link_call_failed(l, "lease", code, text);
+        return;
+    }
+    r = pb_decode(&arena, &etcdserverpb__lease_grant_response__descriptor,
+                  reply);
+    if (r && r->id != 0 && r->ttl > 0) {
+        l->lease.id = r->id;
+        l->lease.ttl_ms = (uint64_t)r->ttl * 1000;
+        l->lease.renewed_ms = l->lease.asked_ms;
+        l->lease.asked_ms = 0;
+        l->stats.lease_grants++;
+        attach_first(l);
+    } else {
+        link_drop(l, "a lease answer that cannot be read");
+    }
+    arena_release(&arena);
+}
+
+static void grant_begin(struct link *l)
+{
+    CHECK(!l->lease.call);
+    etcd_grant(&l->request, l->config.lease_ttl_s);
+    l->lease.asked_ms = loop_now_ms(l->loop);
+    l->lease.call = grpc_unary(l->channel, ETCD_GRANT, buf_slice(&l->request),
+                               LINK_CALL_MS, on_granted, l);
+}
+
+/* ---- The clock
+ * -------------------------------------------------------------------- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct link *l = timer->data;
+    uint64_t now = loop_now_ms(l->loop);
+
+    if (!link_ready(l) || l->stopping || l->lease.call) {
+        return; /* A call has its own deadline. */
+    }
+    if (l->lease.id == 0) {
+        grant_begin(l);
+    } else if (now - l->lease.renewed_ms >= l->lease.ttl_ms) {
+        lease_lost(l);
+    } else if (!l->lease.attached) {
+        attach_first(l);
+        if (l->lease.stream) {
+            renew(l);
+        }
+    } else if (l->lease.asked_ms != 0) {
+        link_drop(l, "no answer to a keep-alive");
+    } else {
+        renew(l);
+    }
+}
+
+void link_lease_init(struct link *l)
+{
+    link_timer_init(l, &l->lease.timer);
+}
+
+void link_lease_begin(struct link *l)
+{
+    uint64_t every_ms = (uint64_t)l->config.lease_ttl_s * 1000 / 3;
+
+    l->lease.asked_ms = 0;
+    CHECK(uv_timer_start(&l->lease.timer, on_timer, every_ms, every_ms) == 0);
+    if (l->lease.id == 0) {
+        grant_begin(l);
+    } else {
+        attach_first(l); /* It may have outlived the break. */
+    }
+}
+
+void link_lease_end(struct link *l)
+{
+    (void)uv_timer_stop(&l->lease.timer);
+    if (l->lease.attached) {
+        l->lease.attached = false;
+        sync_detached(l->sync);
+    }
+}
