@@ -1,0 +1,500 @@
+/*
+ * One member over a disk in memory: what is answered is on disk, whatever comes
+ * in between. Each story runs with syncs inside the call and with syncs that
+ * finish later.
+ */
+#include "store/node/node.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/core/check.h"
+#include "mem_disk.h"
+#include "suite.h"
+
+#define SEEN_MAX 40000
+
+/* What the ports were told. */
+struct world {
+    struct mem_disk *disk;
+    struct node *node;
+    uint64_t now_ms;
+    bool late;
+    uint64_t applied[SEEN_MAX]; /* Tags, in order; 0 for entries not ours. */
+    size_t applied_count;
+    uint64_t applied_index;
+    uint64_t applied_bytes;
+    uint64_t dropped[SEEN_MAX];
+    size_t dropped_count;
+    enum status dropped_why;
+    uint64_t ready[64];
+    size_t ready_count;
+    enum status ready_why;
+    size_t failures;
+    char failure[512];
+    enum raft_role role;
+    size_t sent;
+};
+
+static void on_apply(void *ctx, const struct raft_entry *entries, size_t count)
+{
+    struct world *w = ctx;
+
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_uint_eq(entries[i].pos.index, w->applied_index + 1);
+        ck_assert_uint_lt(w->applied_count, SEEN_MAX);
+        w->applied_index = entries[i].pos.index;
+        w->applied[w->applied_count++] = entries[i].tag;
+        w->applied_bytes += entries[i].len;
+    }
+}
+
+static void on_dropped(void *ctx, uint64_t tag, enum status why)
+{
+    struct world *w = ctx;
+
+    w->dropped[w->dropped_count++] = tag;
+    w->dropped_why = why;
+}
+
+static void on_read_ready(void *ctx, uint64_t tag, enum status why)
+{
+    struct world *w = ctx;
+
+    w->ready[w->ready_count++] = tag;
+    w->ready_why = why;
+}
+
+static void on_send(void *ctx, const struct raft_msg *messages, size_t count)
+{
+    (void)messages;
+    ((struct world *)ctx)->sent += count;
+}
+
+static void on_changed(void *ctx, const struct raft_status *status)
+{
+    ((struct world *)ctx)->role = status->role;
+}
+
+static void on_failed(void *ctx, enum status why, const struct err *err)
+{
+    struct world *w = ctx;
+
+    ck_assert(why != ST_OK);
+    w->failures++;
+    (void)snprintf(w->failure, sizeof(w->failure), "%s", err->text);
+}
+
+static struct node_config test_config(uint64_t applied)
+{
+    static const struct node_member self = {.id = 7};
+    struct node_config c = node_config_default();
+
+    c.raft.id = 7;
+    c.cluster_id = 77;
+    c.members = &self;
+    c.members_count = 1;
+    c.applied = applied;
+    c.raft.uncommitted_max = 64 * 1024 * 1024;
+    c.wal.first_bytes = 16 * 1024;
+    c.wal.file_bytes = 32 * 1024;
+    c.snapshot_count = 100;
+    c.keep_count = 20;
+    return c;
+}
+
+static enum status world_try(struct world *w, uint64_t applied, struct err *err)
+{
+    struct node_config c = test_config(applied);
+    struct node_ports ports = {.ctx = w,
+                               .apply = on_apply,
+                               .dropped = on_dropped,
+                               .read_ready = on_read_ready,
+                               .send = on_send,
+                               .changed = on_changed,
+                               .failed = on_failed};
+
+    w->applied_index = applied;
+    return node_new(&c, mem_disk_port(w->disk), &ports, &w->node, err);
+}
+
+static void finish_disk(struct world *w)
+{
+    while (mem_disk_busy(w->disk)) {
+        (void)node_persisted(w->node, mem_disk_finish(w->disk), w->now_ms);
+    }
+}
+
+static void world_open(struct world *w, uint64_t applied)
+{
+    struct err err = {0};
+
+    ck_assert_msg(world_try(w, applied, &err) == ST_OK, "%s", err.text);
+    if (w->late) {
+        mem_disk_put_off(w->disk);
+    }
+    ck_assert(node_start(w->node, w->now_ms) == ST_OK);
+    finish_disk(w);
+    ck_assert(w->role == RAFT_LEADER);
+}
+
+static struct world *world_new(int late)
+{
+    struct world *w = calloc(1, sizeof(*w));
+
+    CHECK(w != NULL);
+    w->disk = mem_disk_new();
+    w->late = late == 1;
+    return w;
+}
+
+static void world_free(struct world *w)
+{
+    node_free(w->node);
+    mem_disk_free(w->disk);
+    free(w);
+}
+
+static void turn(struct world *w)
+{
+    ck_assert(node_flush(w->node, w->now_ms) == ST_OK);
+    finish_disk(w);
+}
+
+static void propose(struct world *w, uint64_t tag)
+{
+    char text[300];
+
+    memset(text, (int)(tag % 251), sizeof(text));
+    ck_assert(node_propose(w->node, slice_of(text, 100 + tag % 200), tag) ==
+              ST_OK);
+}
+
+/* As in etcd: the member's own addition, then the leader's empty entry. */
+START_TEST(first_start)
+{
+    struct world *w = world_new(_i);
+
+    world_open(w, 0);
+    ck_assert_uint_eq(w->applied_index, 2);
+    ck_assert_uint_eq(node_status(w->node).hard.term, 2);
+    ck_assert_uint_eq(node_status(w->node).hard.vote, 7);
+    ck_assert_uint_eq(node_status(w->node).leader, 7);
+    ck_assert_uint_eq(node_ids(w->node).cluster, 77);
+    ck_assert_uint_eq(w->sent, 0);
+    world_free(w);
+}
+END_TEST
+
+/* The vote is on disk before anybody leads. */
+START_TEST(leads_after_its_vote_is_durable)
+{
+    struct world *w = world_new(1);
+    struct err err = {0};
+
+    ck_assert(world_try(w, 0, &err) == ST_OK);
+    mem_disk_put_off(w->disk);
+    ck_assert(node_start(w->node, 0) == ST_OK);
+    ck_assert(mem_disk_busy(w->disk));
+    ck_assert(w->role == RAFT_CANDIDATE);
+    ck_assert(node_propose(w->node, slice_str("x"), 1) == ST_NOT_LEADER);
+    finish_disk(w);
+    ck_assert(w->role == RAFT_LEADER);
+    world_free(w);
+}
+END_TEST
+
+START_TEST(a_turn_is_one_sync)
+{
+    struct world *w = world_new(_i);
+    size_t before;
+
+    world_open(w, 0);
+    before = mem_disk_syncs(w->disk);
+    for (uint64_t tag = 1; tag <= 50; tag++) {
+        propose(w, tag);
+    }
+    ck_assert_uint_eq(w->applied_index, 2);
+    turn(w);
+    ck_assert_uint_eq(mem_disk_syncs(w->disk), before + 1);
+    ck_assert_uint_eq(w->applied_index, 52);
+    for (uint64_t tag = 1; tag <= 50; tag++) {
+        ck_assert_uint_eq(w->applied[1 + tag], tag);
+    }
+    ck_assert(!node_wants_flush(w->node));
+    world_free(w);
+}
+END_TEST
+
+/* What comes while a sync runs is the next record, and not applied before. */
+START_TEST(gathers_while_the_disk_works)
+{
+    struct world *w = world_new(1);
+    size_t before;
+
+    world_open(w, 0);
+    before = mem_disk_syncs(w->disk);
+    propose(w, 1);
+    ck_assert(node_flush(w->node, 0) == ST_OK);
+    ck_assert(mem_disk_busy(w->disk));
+    for (uint64_t tag = 2; tag <= 9; tag++) {
+        propose(w, tag);
+        ck_assert(node_flush(w->node, 0) == ST_OK);
+    }
+    ck_assert_uint_eq(w->applied_index, 2);
+    ck_assert(node_persisted(w->node, mem_disk_finish(w->disk), 0) == ST_OK);
+    ck_assert_uint_eq(w->applied_index, 3);
+    ck_assert(mem_disk_busy(w->disk));
+    finish_disk(w);
+    ck_assert_uint_eq(w->applied_index, 11);
+    ck_assert_uint_eq(mem_disk_syncs(w->disk), before + 2);
+    world_free(w);
+}
+END_TEST
+
+START_TEST(comes_back_after_a_restart)
+{
+    struct world *w = world_new(_i);
+    uint64_t bytes;
+
+    world_open(w, 0);
+    for (uint64_t tag = 1; tag <= 30; tag++) {
+        propose(w, tag);
+        turn(w);
+    }
+    bytes = w->applied_bytes;
+    node_free(w->node);
+    mem_disk_crash(w->disk, 0, 0);
+    w->applied_count = 0;
+    w->applied_bytes = 0;
+    world_open(w, 0);
+    ck_assert_uint_eq(w->applied_index, 33);
+    ck_assert_uint_eq(w->applied_bytes, bytes);
+    ck_assert_uint_eq(node_status(w->node).hard.term, 3);
+    node_free(w->node);
+    w->applied_count = 0;
+    world_open(w, 20); /* The store had 20 of them on its own disk. */
+    ck_assert_uint_eq(w->applied_index, 34);
+    ck_assert_uint_eq(w->applied_count, 14);
+    world_free(w);
+}
+END_TEST
+
+/* Acknowledged means durable, at each disk call that may fail, and at each way
+ * in which the power may go after it. */
+static bool fails_well(int late, size_t call, uint64_t keep)
+{
+    struct world *w = world_new(late);
+    struct world *again;
+    uint64_t acknowledged;
+    enum status st = ST_OK;
+    size_t calls;
+
+    world_open(w, 0);
+    mem_disk_fail_at(w->disk, call, ST_IO);
+    for (uint64_t tag = 1; tag <= 300 && st == ST_OK; tag++) {
+        propose(w, tag);
+        st = node_flush(w->node, 0);
+        while (mem_disk_busy(w->disk)) {
+            st = node_persisted(w->node, mem_disk_finish(w->disk), 0);
+        }
+        if (st == ST_OK && tag % 10 == 0) {
+            ck_assert(node_durable(w->node, w->applied_index) == ST_OK);
+        }
+    }
+    calls = mem_disk_calls(w->disk);
+    acknowledged = w->applied_index;
+    if (calls >= call) {
+        ck_assert(st == ST_IO);
+        ck_assert_uint_eq(w->failures, 1);
+        ck_assert_uint_gt(strlen(w->failure), 0);
+        ck_assert(node_propose(w->node, slice_str("x"), 999) == ST_IO);
+        ck_assert(node_flush(w->node, 0) == ST_IO);
+        ck_assert_uint_le(w->dropped_count, 1);
+    }
+    node_free(w->node);
+    w->node = NULL;
+    mem_disk_crash(w->disk, keep, keep % (mem_disk_dirty_names(w->disk) + 1));
+    again = world_new(0);
+    mem_disk_free(again->disk);
+    again->disk = w->disk;
+    world_open(again,
+               acknowledged / 10 * 10 > 2 ? acknowledged / 10 * 10 - 8 : 0);
+    ck_assert_uint_ge(again->applied_index, acknowledged + 1);
+    ck_assert_uint_le(again->applied_index, acknowledged + 2);
+    node_free(again->node);
+    mem_disk_free(again->disk);
+    free(again);
+    free(w);
+    return calls >= call;
+}
+
+START_TEST(acknowledged_is_durable)
+{
+    static const uint64_t keeps[] = {0, ~(uint64_t)0, 0x5555555555555555,
+                                     0xaaaaaaaaaaaaaaaa};
+    size_t call = 1;
+
+    while (fails_well(_i, call, keeps[call % 4])) {
+        call++;
+    }
+    ck_assert_uint_gt(call, 600);
+}
+END_TEST
+
+START_TEST(log_is_cut_and_files_are_used_again)
+{
+    struct world *w = world_new(_i);
+    size_t files = 0;
+    uint64_t index;
+
+    world_open(w, 0);
+    for (uint64_t tag = 1; tag <= 5000; tag++) {
+        propose(w, tag);
+        if (tag % 7 == 0) {
+            turn(w);
+            ck_assert(node_durable(w->node, w->applied_index) == ST_OK);
+        }
+        if (tag == 1000) {
+            files = mem_disk_files(w->disk);
+        }
+    }
+    turn(w);
+    ck_assert_uint_le(mem_disk_files(w->disk), files + 2);
+    ck_assert_uint_ge(node_status(w->node).first_index, 4800);
+    index = w->applied_index;
+    node_free(w->node);
+    mem_disk_crash(w->disk, 0, 0);
+    w->applied_count = 0;
+    world_open(w, index - 15);
+    ck_assert_uint_eq(w->applied_index, index + 1);
+    ck_assert_uint_eq(node_status(w->node).voters_count, 1);
+    world_free(w);
+}
+END_TEST
+
+START_TEST(reads_of_a_lone_leader_are_ready)
+{
+    struct world *w = world_new(_i);
+    bool ready = false;
+
+    world_open(w, 0);
+    propose(w, 1);
+    ck_assert(node_read(w->node, 50, &ready) == ST_OK);
+    ck_assert(ready); /* The proposal is not acknowledged yet. */
+    turn(w);
+    ck_assert(node_read(w->node, 51, &ready) == ST_OK);
+    ck_assert(ready);
+    ck_assert_uint_eq(w->ready_count, 0);
+    world_free(w);
+}
+END_TEST
+
+/* Before the term's first commit nobody knows what is committed. */
+START_TEST(reads_wait_for_the_first_commit)
+{
+    struct world *w = world_new(1);
+    struct err err = {0};
+    bool ready = true;
+
+    ck_assert(world_try(w, 0, &err) == ST_OK);
+    mem_disk_put_off(w->disk);
+    ck_assert(node_start(w->node, 0) == ST_OK);
+    ck_assert(node_read(w->node, 1, &ready) == ST_NOT_LEADER);
+    ck_assert(node_persisted(w->node, mem_disk_finish(w->disk), 0) == ST_OK);
+    ck_assert(w->role == RAFT_LEADER);
+    ck_assert(node_read(w->node, 2, &ready) == ST_OK);
+    ck_assert(!ready);
+    ck_assert(node_read(w->node, 3, &ready) == ST_OK);
+    ck_assert(!ready);
+    ck_assert_uint_eq(w->ready_count, 0);
+    finish_disk(w);
+    ck_assert_uint_eq(w->ready_count, 2);
+    ck_assert_uint_eq(w->ready[0], 2);
+    ck_assert_uint_eq(w->ready[1], 3);
+    ck_assert(w->ready_why == ST_OK);
+    world_free(w);
+}
+END_TEST
+
+START_TEST(failure_refuses_everything)
+{
+    struct world *w = world_new(1);
+    bool ready;
+
+    world_open(w, 0);
+    propose(w, 1);
+    ck_assert(node_flush(w->node, 0) == ST_OK);
+    propose(w, 2);
+    ck_assert(node_flush(w->node, 0) == ST_OK);
+    propose(w, 3);
+    ck_assert(node_persisted(w->node, ST_NO_SPACE, 0) == ST_NO_SPACE);
+    ck_assert_uint_eq(w->failures, 1);
+    ck_assert_ptr_nonnull(strstr(w->failure, "no space"));
+    ck_assert_uint_eq(w->dropped_count, 3);
+    ck_assert(w->dropped_why == ST_NO_SPACE);
+    ck_assert_uint_eq(w->applied_index, 2);
+    ck_assert(node_read(w->node, 9, &ready) == ST_NO_SPACE);
+    ck_assert(node_failure(w->node) == ST_NO_SPACE);
+    world_free(w);
+}
+END_TEST
+
+START_TEST(too_much_is_refused)
+{
+    struct world *w = world_new(1);
+    uint8_t *bytes = calloc(1, 8 * 1024 * 1024);
+    enum status st = ST_OK;
+    size_t taken = 0;
+
+    world_open(w, 0);
+    while (taken < 100) {
+        st = node_propose(w->node, slice_of(bytes, 8 * 1024 * 1024), taken + 1);
+        if (st) {
+            break;
+        }
+        taken++;
+    }
+    ck_assert(st == ST_BUSY);
+    ck_assert_uint_eq(taken, 8);
+    ck_assert(node_propose(w->node, slice_of(bytes, 17 * 1024 * 1024), 999) ==
+              ST_TOO_BIG);
+    turn(w); /* In records of bounded size, one after the other. */
+    ck_assert_uint_eq(w->applied_index, 2 + taken);
+    ck_assert(node_propose(w->node, slice_str("x"), 1) == ST_OK);
+    free(bytes);
+    world_free(w);
+}
+END_TEST
+
+START_TEST(log_shorter_than_the_store_is_refused)
+{
+    struct world *w = world_new(0);
+    struct err err = {0};
+
+    world_open(w, 0);
+    node_free(w->node);
+    w->node = NULL;
+    ck_assert(world_try(w, 9, &err) == ST_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(err.text, "ends at entry 2"));
+    mem_disk_remove(w->disk, "0000000000000001.wal");
+    ck_assert(world_try(w, 2, &err) == ST_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(err.text, "there is no log"));
+    world_free(w);
+}
+END_TEST
+
+UNIT_MAIN("node", {
+    tcase_add_loop_test(tc, first_start, 0, 2);
+    tcase_add_test(tc, leads_after_its_vote_is_durable);
+    tcase_add_loop_test(tc, a_turn_is_one_sync, 0, 2);
+    tcase_add_test(tc, gathers_while_the_disk_works);
+    tcase_add_loop_test(tc, comes_back_after_a_restart, 0, 2);
+    tcase_add_loop_test(tc, acknowledged_is_durable, 0, 2);
+    tcase_add_loop_test(tc, log_is_cut_and_files_are_used_again, 0, 2);
+    tcase_add_loop_test(tc, reads_of_a_lone_leader_are_ready, 0, 2);
+    tcase_add_test(tc, reads_wait_for_the_first_commit);
+    tcase_add_test(tc, failure_refuses_everything);
+    tcase_add_test(tc, too_much_is_refused);
+    tcase_add_test(tc, log_shorter_than_the_store_is_refused);
+})
