@@ -51,6 +51,7 @@ enum status wal_header_read(struct slice bytes, struct wal_header *out_header,
 {
     struct wire_reader r = {.rest = bytes};
     struct wal_header h;
+    uint32_t zero;
     uint64_t magic = wire_u64(&r);
     uint32_t version = wire_u32(&r);
     uint32_t sum = wire_u32(&r);
@@ -61,8 +62,9 @@ enum status wal_header_read(struct slice bytes, struct wal_header *out_header,
     h.ids.member = wire_u64(&r);
     h.before_end = wire_u64(&r);
     h.before_sum = wire_u32(&r);
-    (void)wire_u32(&r);
-    if (wire_finish(&r) || magic != MAGIC || sum != header_sum(bytes.data)) {
+    zero = wire_u32(&r);
+    if (wire_finish(&r) || magic != MAGIC || zero != 0 ||
+        sum != header_sum(bytes.data)) {
         return ST_CORRUPT;
     }
     if (version != VERSION) {
