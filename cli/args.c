@@ -12,7 +12,7 @@
 #include "cli/suggest.h"
 
 #define DURATION_MS_MAX (1LL << 53)
-#define HELP_BYTES      (64 * 1024)
+#define HELP_BYTES      ((size_t)64 * 1024)
 
 struct duration_unit {
     const char *name;

@@ -9,7 +9,7 @@
 
 #define CONNECT_TIMEOUT_MS 3000L
 #define CALL_TIMEOUT_MS    30000L
-#define REPLY_BYTES_MAX    (256 * 1024 * 1024) /* A catalogue of 100 000. */
+#define REPLY_MB_MAX       256 /* A catalogue of 100 000 instances. */
 
 struct client {
     const struct client_flags *flags;
@@ -39,7 +39,7 @@ struct client *client_new(const struct client_flags *flags)
     c->flags = flags;
     c->curl = curl_easy_init();
     CHECK(c->curl != NULL);
-    buf_init(&c->reply, REPLY_BYTES_MAX);
+    buf_init(&c->reply, (size_t)REPLY_MB_MAX << 20);
     return c;
 }
 
@@ -126,7 +126,7 @@ static enum cli_exit explain_curl(struct client *c, CURLcode code,
 {
     if (c->cut) {
         (void)err_set(err, ST_TOO_BIG, "the agent's answer is over %d MB",
-                      REPLY_BYTES_MAX >> 20);
+                      REPLY_MB_MAX);
         return CLI_FAILED;
     }
     if (code != CURLE_COULDNT_CONNECT) {

@@ -181,7 +181,7 @@ static enum cli_exit show_node(struct client *client, const char *name,
 
 int cmd_nodes(int argc, char **argv)
 {
-    struct nodes_flags f;
+    struct nodes_flags f = {0};
     const struct arg_option options[] = {
         {.name = "json",
          .kind = ARG_BOOL,
@@ -210,9 +210,11 @@ int cmd_nodes(int argc, char **argv)
         return code;
     }
     client = client_new(&f.client);
-    code = args.positionals_count > 0
-               ? show_node(client, args.positionals[0], &f, &err)
-               : list_nodes(client, &f, &err);
+    if (args.positionals_count > 0) {
+        code = (int)show_node(client, args.positionals[0], &f, &err);
+    } else {
+        code = (int)list_nodes(client, &f, &err);
+    }
     if (code != CLI_OK) {
         (void)fprintf(stderr, "muster nodes: %s\n", err.text);
     }

@@ -260,7 +260,7 @@ static int run(const struct args *args, const struct register_flags *f)
 
 int cmd_register(int argc, char **argv)
 {
-    struct register_flags f;
+    struct register_flags f = {0};
     const struct arg_option options[] = {
         TEXT("name", &f.name, "NAME", "the service's name"),
         TEXT("id", &f.id, "ID", "if not the name; must be unique on this host"),

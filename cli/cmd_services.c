@@ -247,7 +247,7 @@ static enum cli_exit list_services(struct client *client,
 
 int cmd_services(int argc, char **argv)
 {
-    struct services_flags f;
+    struct services_flags f = {0};
     const struct arg_option options[] = {
         {.name = "passing",
          .kind = ARG_BOOL,
@@ -286,9 +286,11 @@ int cmd_services(int argc, char **argv)
         return code;
     }
     client = client_new(&f.client);
-    code = args.positionals_count > 0
-               ? show_service(client, args.positionals[0], &f, &err)
-               : list_services(client, &f, &err);
+    if (args.positionals_count > 0) {
+        code = (int)show_service(client, args.positionals[0], &f, &err);
+    } else {
+        code = (int)list_services(client, &f, &err);
+    }
     if (code != CLI_OK) {
         (void)fprintf(stderr, "muster services: %s\n", err.text);
     }

@@ -27,7 +27,7 @@ static void print_libraries(void)
 
 int cmd_version(int argc, char **argv)
 {
-    bool all;
+    bool all = false;
     const struct arg_option options[] = {
         {.name = "all",
          .kind = ARG_BOOL,
