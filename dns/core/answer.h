@@ -19,6 +19,8 @@ struct dns_record {
     struct slice owner;
     uint16_t type;
     uint32_t ttl_s;
+    uint32_t extras_first; /* SRV, NS: the target's records among the extras; */
+    uint32_t extras_count; /* records with one target share them. */
     union {
         uint8_t ipv4[4];   /* A */
         uint8_t ipv6[16];  /* AAAA */
@@ -59,7 +61,8 @@ enum {
 
 enum dns_verdict {
     DNS_ANSWERED, /* Send it. */
-    DNS_FOREIGN,  /* Not ours: the recursors' business, REFUSED without any. */
+    DNS_FOREIGN,  /* Not ours: the recursors' business. Without any, send it:
+                     REFUSED, or what can be said of an unknown address. */
     DNS_CHASE, /* Answered, but a CNAME (answers[0]) or SRV target leads out of
                   our domains: with recursors, add what they know of it. */
 };

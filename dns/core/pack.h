@@ -1,10 +1,11 @@
 /*
  * pack.h - puts an answer into a packet: order, what fits, EDNS.
  *
- * Built with ldns, names compressed. When it does not fit, the authority
- * section goes first, then answers from the end with their extras; a CNAME
- * chain is kept or dropped as a unit. TC is set only if the settings ask for
- * it.
+ * Records are written with ldns; owner names are pointers to the question, to
+ * its domain or to the target they belong to. When it does not fit, the
+ * authority section goes first, then answers from the end with their extras;
+ * a CNAME chain is kept or dropped as a unit. TC is set only if something was
+ * cut and the settings ask for it, or if nothing at all could be said.
  */
 #pragma once
 
@@ -13,8 +14,9 @@
 
 struct dns_transport {
     bool tcp;
-    bool recursion;    /* We have recursors: RA. */
-    uint16_t size_max; /* Largest response: see dns_size_max(). */
+    bool recursion;      /* We have recursors: RA. */
+    uint16_t size_max;   /* Largest response: see dns_size_max(). */
+    struct slice client; /* Its address; picks the stable subset of SRV. */
 };
 
 /* The largest response to `q` (spec 2.8): 65 535 over TCP, 512 without EDNS,
@@ -23,12 +25,30 @@ uint16_t dns_size_max(const struct dns_question *q, bool tcp, uint16_t udp_cap);
 
 /* Write the response to `q` at `out`, which has room for transport->size_max
  * bytes; returns its length, at least a header. Answers are shuffled with
- * `rng`. */
+ * `rng`; `arena` is for scratch. */
 size_t dns_pack(const struct dns_zone *zone, const struct dns_question *q,
                 const struct dns_answer *answer,
                 const struct dns_transport *transport, struct rng *rng,
-                uint8_t *out);
+                struct arena *arena, uint8_t *out);
 
-/* A response without records: FORMERR, NOTIMP, REFUSED, BADVERS, SERVFAIL. */
+/* A response without records: FORMERR, NOTIMP, REFUSED, BADVERS, SERVFAIL.
+ * `out` has room for 512 bytes. */
 size_t dns_pack_error(const struct dns_question *q, enum dns_rcode rcode,
                       const struct dns_transport *transport, uint8_t *out);
+
+/* Fill order[0 .. count - 1] with a random permutation. */
+void dns_shuffle(struct rng *rng, uint16_t *order, size_t count);
+
+/* The record in wire form from its type on, owner left out; in `arena`. */
+struct slice dns_record_wire(const struct dns_record *r, struct arena *arena);
+
+/* What the settings let through of `count` address or other records to a client
+ * on this transport, before size is looked at. *out_cut: it loses some. */
+size_t dns_count_max(const struct dns_settings *s, const struct dns_question *q,
+                     const struct dns_transport *t, size_t count,
+                     bool *out_cut);
+
+/* The flags of a response, TC and the code in the header included. */
+uint16_t dns_response_flags(const struct dns_question *q,
+                            const struct dns_settings *s, bool recursion,
+                            bool authoritative);

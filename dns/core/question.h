@@ -11,9 +11,9 @@
 #include <stdint.h>
 
 #include "base/core/bytes.h"
+#include "dns/core/name.h"
 
 #define DNS_HEADER_BYTES 12
-#define DNS_NAME_MAX     255
 #define DNS_LABELS_MAX   127
 
 enum {
@@ -87,3 +87,7 @@ enum dns_parse {
 
 enum dns_parse dns_question_parse(struct slice packet, struct dns_question *q,
                                   enum dns_rcode *out_rcode);
+
+/* A question of our own for `name` (wire form with root), which is borrowed. */
+void dns_question_make(struct dns_question *q, struct slice name,
+                       uint16_t type);

@@ -1,0 +1,152 @@
+/*
+ * content.h - what a zone is made of. For this room only.
+ *
+ * Everything here is immutable once its zone is out, and lies in one piece of
+ * memory each: services and hosts are copies of what the agent put in, turned
+ * into wire form; entries are names with their prepared answers; the config is
+ * the settings with their names in wire form.
+ */
+#pragma once
+
+#include "dns/core/model.h"
+#include "dns/core/name.h"
+#include "dns/core/prepared.h"
+#include "dns/core/table.h"
+#include "dns/core/zone.h"
+
+#define DNS_DOMAINS_MAX 2
+
+/* TTL of answers while the replica is out of contact. */
+#define DNS_STALE_TTL_S 30
+
+struct dns_address {
+    uint8_t len; /* 0: none, 4 or 16 */
+    uint8_t ip[16];
+};
+
+struct dns_text_pair {
+    struct slice key;
+    struct slice value;
+};
+
+struct dns_member_port {
+    struct slice name; /* Lower case. */
+    uint16_t port;
+};
+
+/* An instance of a service. */
+struct dns_member {
+    struct slice node;          /* Name in wire form, no root; empty when the
+                                   node's name is no DNS name. */
+    struct dns_address address; /* Its own, else the node's; none with a host
+                                   name. */
+    struct dns_address lan_ipv4;
+    struct dns_address lan_ipv6;
+    struct slice hostname; /* Wire form with root, when that is its address. */
+    bool address_is_own;   /* Not the node's. */
+    enum dns_health health;
+    uint16_t port;
+    uint16_t weight; /* For its present health. */
+    uint16_t priority;
+    const struct slice *tags; /* Lower case. */
+    size_t tags_count;
+    const struct dns_member_port *ports;
+    size_t ports_count;
+    const struct slice *texts; /* Values of the meta keys "txt-…". */
+    size_t texts_count;
+    struct slice grpc_config; /* Of the meta key of this name. */
+    enum dns_none_healthy none_healthy;
+    bool none_healthy_set;
+};
+
+struct dns_service {
+    struct dns_garbage garbage;
+    struct slice name; /* Lower case, one label's text. */
+    const struct dns_member *members;
+    size_t members_count;
+};
+
+struct dns_host {
+    struct dns_garbage garbage;
+    struct slice name; /* Wire form, no root, as registered. */
+    struct dns_address ipv4;
+    struct dns_address ipv6;
+    struct slice hostname; /* Wire form with root, when that is its address. */
+    const struct slice *texts; /* Meta as "key=value", RFC 1464. */
+    size_t texts_count;
+};
+
+/* Copies of what the agent has put in; NULL when the name cannot be served. */
+struct dns_service *dns_service_new(const char *name,
+                                    const struct dns_instance *instances,
+                                    size_t count);
+struct dns_host *dns_host_new(const struct dns_node *node);
+
+/* Who owns an address: what its PTR record names. */
+struct dns_owner {
+    bool is_node;      /* Else a service. */
+    struct slice name; /* Wire form, no root. */
+};
+
+struct dns_owners {
+    struct dns_garbage garbage;
+    size_t count; /* At least 1; nodes first, each by name. */
+    struct dns_owner items[];
+};
+
+struct dns_config {
+    struct dns_garbage garbage;
+    struct dns_settings settings; /* Its texts are copies in this memory. */
+    unsigned domains_count;
+    struct dns_name domains[DNS_DOMAINS_MAX]; /* Lower case, with root. */
+    unsigned domain_labels[DNS_DOMAINS_MAX];
+    struct dns_name datacenter; /* One label; lower case, no root. */
+    struct slice self_service;
+};
+
+enum status dns_config_new(const struct dns_settings *settings,
+                           struct dns_config **out_config, struct err *err);
+
+/* The TTL of a service: the exact name, else the longest prefix, else 0. */
+uint32_t dns_config_ttl(const struct dns_config *c, struct slice service);
+
+/* A name. It exists for one or several reasons. */
+struct dns_entry {
+    struct dns_garbage garbage;
+    uint64_t hash;
+    const struct dns_service *service; /* "web.service" */
+    bool tag;                          /* "v3.web.service" */
+    const struct dns_host *host;       /* "edge-07.node" */
+    const struct dns_owners *owners;   /* "5.2.0.192.in-addr" */
+    uint64_t
+        round; /* Of the model when it was made; it may change till then. */
+    bool dead; /* Taken out again in its own round. */
+    uint32_t below; /* Names that lie under this one: an empty non-terminal. */
+    struct dns_prepared *prepared[DNS_SLOTS];
+    uint8_t key_len;
+    uint8_t key[];
+};
+
+static inline struct slice dns_entry_key(const struct dns_entry *e)
+{
+    return slice_of(e->key, e->key_len);
+}
+
+struct dns_zone {
+    struct dns_model *model; /* NULL once it has gone on without us. */
+    uint64_t sequence;
+    uint32_t serial;
+    enum dns_state state;
+    struct hash_key hash_key;
+    struct dns_table names;
+    const struct dns_config *config;
+    struct dns_prepared *soa[DNS_DOMAINS_MAX][2]; /* [domain][NODATA?] */
+    struct dns_garbage_list dropped; /* By the zones that came after. */
+};
+
+/* The entry of a key, or NULL. */
+static inline const struct dns_entry *dns_zone_find(const struct dns_zone *z,
+                                                    struct slice key)
+{
+    return dns_table_find(&z->names, hash_bytes(z->hash_key, key), key);
+}

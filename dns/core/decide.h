@@ -1,0 +1,55 @@
+/*
+ * decide.h - what the files that decide share. For this room only.
+ *
+ * answer.c dispatches and knows domains, nodes and negative answers;
+ * answer_service.c knows services.
+ */
+#pragma once
+
+#include "dns/core/answer.h"
+#include "dns/core/content.h"
+#include "dns/core/place.h"
+
+/* One decision under way. */
+struct dns_decider {
+    const struct dns_zone *zone;
+    const struct dns_config *config;
+    const struct dns_question *q;
+    struct arena *arena;
+    struct dns_place place;
+    struct dns_answer *answer;
+};
+
+/* A new record, all zero but for these. */
+struct dns_record *dns_record_add(struct dns_decider *d, struct dns_records *to,
+                                  struct slice owner, uint16_t type,
+                                  uint32_t ttl_s);
+
+/* A or AAAA by the length of `address`, if it has one; else nothing. */
+void dns_record_add_address(struct dns_decider *d, struct dns_records *to,
+                            struct slice owner,
+                            const struct dns_address *address, uint32_t ttl_s);
+
+/* "<name>.node.<dc>.<domain>", with the domain that was asked (the first one
+ * for arpa). Empty when that is too long to be a name. */
+struct slice dns_node_name(struct dns_decider *d, struct slice name);
+
+/* "<hex>.addr.<dc>.<domain>" */
+struct slice dns_addr_name(struct dns_decider *d,
+                           const struct dns_address *address);
+
+/* NXDOMAIN; SERVFAIL while the catalogue is not known. */
+void dns_decide_missing(struct dns_decider *d);
+
+/* NOERROR without answers, SOA in authority. */
+void dns_decide_nodata(struct dns_decider *d);
+
+bool dns_wants(const struct dns_decider *d, uint16_t type);
+
+void dns_decide_service(struct dns_decider *d);
+
+/* NS records of the zone into `to`, their addresses into the extras. */
+void dns_add_name_servers(struct dns_decider *d, struct dns_records *to);
+
+/* The same addresses as answers, for "ns.<domain>". */
+void dns_add_name_server_addresses(struct dns_decider *d);

@@ -1,0 +1,530 @@
+#include "dns/core/model.h"
+
+#include <stdlib.h>
+
+#include "base/core/check.h"
+#include "base/core/limits.h"
+#include "dns/core/content.h"
+
+struct dns_model {
+    struct hash_key hash_key;
+    struct dns_config *config;
+    struct dns_table names;
+    uint64_t round;           /* The sequence of the zone being made. */
+    struct dns_zone *last;    /* NULL when it is gone already. */
+    struct dns_entry **dirty; /* To be prepared at the commit. */
+    size_t dirty_count;
+    size_t dirty_cap;
+    struct dns_garbage_list dropped; /* Still read in zones up to `last`. */
+};
+
+enum status dns_model_new(const struct dns_settings *settings,
+                          struct hash_key key, struct dns_model **out_model,
+                          struct err *err)
+{
+    struct dns_model *m;
+    struct dns_config *config = NULL;
+    enum status st = dns_config_new(settings, &config, err);
+
+    if (st) {
+        return st;
+    }
+    m = calloc(1, sizeof(*m));
+    CHECK(m != NULL);
+    m->hash_key = key;
+    m->config = config;
+    m->round = 1;
+    *out_model = m;
+    return ST_OK;
+}
+
+/* Things that may be NULL go through here: */
+#define DROP(m, thing)                                        \
+    do {                                                      \
+        if ((thing) != NULL) {                                \
+            drop(m, (struct dns_garbage *)&(thing)->garbage); \
+        }                                                     \
+    } while (0)
+
+static void drop(struct dns_model *m, struct dns_garbage *piece)
+{
+    dns_garbage_add(&m->dropped, piece);
+}
+
+static void entry_release(void *piece)
+{
+    dns_unprepare_entry(piece);
+}
+
+static void mark_dirty(struct dns_model *m, struct dns_entry *entry)
+{
+    if (m->dirty_count == m->dirty_cap) {
+        m->dirty_cap = m->dirty_cap == 0 ? 64 : 2 * m->dirty_cap;
+        m->dirty = realloc(m->dirty, m->dirty_cap * sizeof(m->dirty[0]));
+        CHECK(m->dirty != NULL);
+    }
+    m->dirty[m->dirty_count++] = entry;
+}
+
+static const struct dns_entry *find(const struct dns_model *m,
+                                    const struct dns_name *key)
+{
+    struct slice bytes = dns_name_slice(key);
+
+    return dns_table_find(&m->names, hash_bytes(m->hash_key, bytes), bytes);
+}
+
+/* The entry of this key, to be changed: it is made when there is none, and a
+ * copy takes its place when older zones know it. It will be prepared again. */
+static struct dns_entry *edit(struct dns_model *m, const struct dns_name *key)
+{
+    const struct dns_entry *old = find(m, key);
+    struct dns_entry *e;
+
+    if (old != NULL && old->round == m->round) {
+        return (struct dns_entry *)old;
+    }
+    e = calloc(1, sizeof(*e) + key->len);
+    CHECK(e != NULL);
+    if (old != NULL) {
+        e->service = old->service;
+        e->tag = old->tag;
+        e->host = old->host;
+        e->owners = old->owners;
+        e->below = old->below;
+    }
+    e->garbage.release = entry_release;
+    e->round = m->round;
+    e->hash = hash_bytes(m->hash_key, dns_name_slice(key));
+    e->key_len = key->len;
+    memcpy(e->key, key->bytes, key->len);
+    CHECK(dns_table_put(&m->names, m->round, e, &m->dropped) == old);
+    DROP(m, old);
+    mark_dirty(m, e);
+    return e;
+}
+
+/* Take the entry out when it has no reason left to be there. */
+static void settle(struct dns_model *m, const struct dns_name *key)
+{
+    const struct dns_entry *e = find(m, key);
+
+    if (e == NULL || e->service != NULL || e->tag || e->host != NULL ||
+        e->owners != NULL || e->below > 0) {
+        return;
+    }
+    CHECK(dns_table_remove(&m->names, m->round, e->hash, dns_entry_key(e),
+                           &m->dropped) == e);
+    ((struct dns_entry *)e)->dead = true;
+    DROP(m, e);
+}
+
+static bool service_key(const char *name, struct dns_name *out_key)
+{
+    *out_key = (struct dns_name){0};
+    if (!dns_name_add_label(out_key, slice_str(name)) ||
+        !dns_name_add_label(out_key, slice_str("service"))) {
+        return false;
+    }
+    dns_name_lower(out_key);
+    return true;
+}
+
+/* "<tag>.<name>.service"; false when the tag makes no name. */
+static bool tag_key(struct slice tag, const struct dns_name *service,
+                    struct dns_name *out_key)
+{
+    *out_key = (struct dns_name){0};
+    return dns_name_add_text(out_key, tag) &&
+           dns_name_add_wire(out_key, dns_name_slice(service));
+}
+
+enum tag_change {
+    TAGS_UNSET,
+    TAGS_SET,
+    TAGS_SETTLE
+};
+
+static void change_tags(struct dns_model *m, const struct dns_service *s,
+                        const struct dns_name *key, enum tag_change change)
+{
+    for (size_t i = 0; s != NULL && i < s->members_count; i++) {
+        const struct dns_member *member = &s->members[i];
+
+        for (size_t t = 0; t < member->tags_count; t++) {
+            struct dns_name name;
+
+            if (!tag_key(member->tags[t], key, &name)) {
+                continue;
+            }
+            if (change == TAGS_SETTLE) {
+                settle(m, &name);
+            } else {
+                edit(m, &name)->tag = change == TAGS_SET;
+            }
+        }
+    }
+}
+
+static int owner_order(const struct dns_owner *a, const struct dns_owner *b)
+{
+    if (a->is_node != b->is_node) {
+        return a->is_node ? -1 : 1;
+    }
+    return slice_cmp(a->name, b->name);
+}
+
+static struct dns_owners *owners_new(size_t most, const struct dns_owner *add,
+                                     const struct dns_owners *from)
+{
+    size_t names = add->name.len;
+    struct dns_owners *o;
+
+    for (size_t i = 0; from != NULL && i < from->count; i++) {
+        names += from->items[i].name.len;
+    }
+    o = calloc(1, sizeof(*o) + most * sizeof(o->items[0]) + names);
+    CHECK(o != NULL);
+    return o;
+}
+
+static uint8_t *owners_append(struct dns_owners *o,
+                              const struct dns_owner *owner, uint8_t *names)
+{
+    memcpy(names, owner->name.data, owner->name.len);
+    o->items[o->count++] = (struct dns_owner){
+        owner->is_node, slice_of(names, owner->name.len)};
+    return names + owner->name.len;
+}
+
+/* The owners of an address without `change`, or with it, each once. The copy
+ * carries its own names, since services come and go. NULL: none left. */
+static struct dns_owners *owners_change(const struct dns_owners *from,
+                                        const struct dns_owner *change,
+                                        bool add)
+{
+    size_t count = from == NULL ? 0 : from->count;
+    struct dns_owners *o = owners_new(count + 1, change, from);
+    uint8_t *names = (uint8_t *)&o->items[count + 1];
+
+    for (size_t i = 0; i < count; i++) {
+        int order = owner_order(&from->items[i], change);
+
+        if (add && order > 0) {
+            names = owners_append(o, change, names);
+            add = false;
+        }
+        if (order != 0) {
+            names = owners_append(o, &from->items[i], names);
+        }
+    }
+    if (add) {
+        (void)owners_append(o, change, names);
+    }
+    if (o->count == 0) {
+        free(o);
+        return NULL;
+    }
+    return o;
+}
+
+static bool is_owner(const struct dns_entry *e, const struct dns_owner *owner)
+{
+    for (size_t i = 0; e != NULL && e->owners != NULL && i < e->owners->count;
+         i++) {
+        if (owner_order(&e->owners->items[i], owner) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void change_owner(struct dns_model *m, const struct dns_address *address,
+                         const struct dns_owner *owner, bool add)
+{
+    struct dns_name key;
+    struct dns_entry *e;
+    const struct dns_owners *old;
+
+    if (address->len == 0) {
+        return;
+    }
+    dns_name_reverse(&key, slice_of(address->ip, address->len));
+    if (is_owner(find(m, &key), owner) == add) {
+        return;
+    }
+    e = edit(m, &key);
+    old = e->owners;
+    e->owners = owners_change(old, owner, add);
+    DROP(m, old);
+    settle(m, &key);
+}
+
+/* Instances' own addresses; a node's belongs to the node. */
+static void change_service_owners(struct dns_model *m,
+                                  const struct dns_service *s, bool add)
+{
+    struct dns_name name = {0};
+    struct dns_owner owner = {.is_node = false};
+
+    if (s == NULL) {
+        return;
+    }
+    CHECK(dns_name_add_label(&name, s->name));
+    owner.name = dns_name_slice(&name);
+    for (size_t i = 0; i < s->members_count; i++) {
+        if (s->members[i].address_is_own) {
+            change_owner(m, &s->members[i].address, &owner, add);
+        }
+    }
+}
+
+void dns_model_put_service(struct dns_model *m, const char *name,
+                           const struct dns_instance *instances, size_t count)
+{
+    struct dns_name key;
+    const struct dns_entry *entry;
+    const struct dns_service *old;
+    struct dns_service *s = NULL;
+
+    if (!service_key(name, &key)) {
+        return;
+    }
+    entry = find(m, &key);
+    old = entry == NULL ? NULL : entry->service;
+    if (old == NULL && count == 0) {
+        return;
+    }
+    if (count > 0) {
+        s = dns_service_new(name, instances,
+                            count < LIMIT_DNS_INSTANCES ? count
+                                                        : LIMIT_DNS_INSTANCES);
+    }
+    change_tags(m, old, &key, TAGS_UNSET);
+    change_service_owners(m, old, false);
+    edit(m, &key)->service = s;
+    change_tags(m, s, &key, TAGS_SET);
+    change_service_owners(m, s, true);
+    change_tags(m, old, &key, TAGS_SETTLE);
+    DROP(m, old);
+    settle(m, &key);
+}
+
+static bool node_key(const char *name, struct dns_name *out_key)
+{
+    *out_key = (struct dns_name){0};
+    if (!dns_name_add_text(out_key, slice_str(name)) ||
+        !dns_name_add_label(out_key, slice_str("node"))) {
+        return false;
+    }
+    dns_name_lower(out_key);
+    return true;
+}
+
+/* A node "a.b" makes "b.node" an empty non-terminal. */
+static void change_below(struct dns_model *m, const struct dns_name *key,
+                         int by)
+{
+    struct dns_name parent = *key;
+
+    for (;;) {
+        size_t skip = parent.bytes[0] + 1u;
+
+        parent.len = (uint8_t)(parent.len - skip);
+        memmove(parent.bytes, parent.bytes + skip, parent.len);
+        if (parent.len <= sizeof("node")) {
+            return; /* "node" itself. */
+        }
+        edit(m, &parent)->below += (uint32_t)by;
+        settle(m, &parent);
+    }
+}
+
+/* `host` takes the place of what was there; NULL removes it. */
+static void set_host(struct dns_model *m, const struct dns_name *key,
+                     struct dns_host *host)
+{
+    const struct dns_entry *entry = find(m, key);
+    const struct dns_host *old = entry == NULL ? NULL : entry->host;
+
+    if (old == NULL && host == NULL) {
+        return;
+    }
+    if (old != NULL) {
+        struct dns_owner owner = {true, old->name};
+
+        change_owner(m, &old->ipv4, &owner, false);
+        change_owner(m, &old->ipv6, &owner, false);
+        change_below(m, key, -1);
+    }
+    edit(m, key)->host = host;
+    if (host != NULL) {
+        struct dns_owner owner = {true, host->name};
+
+        change_owner(m, &host->ipv4, &owner, true);
+        change_owner(m, &host->ipv6, &owner, true);
+        change_below(m, key, 1);
+    }
+    DROP(m, old);
+    settle(m, key);
+}
+
+void dns_model_put_node(struct dns_model *m, const struct dns_node *node)
+{
+    struct dns_name key;
+
+    if (node_key(node->name, &key)) {
+        set_host(m, &key, dns_host_new(node));
+    }
+}
+
+void dns_model_remove_node(struct dns_model *m, const char *name)
+{
+    struct dns_name key;
+
+    if (node_key(name, &key)) {
+        set_host(m, &key, NULL);
+    }
+}
+
+static void drop_entry(void *ctx, const struct dns_entry *entry)
+{
+    struct dns_model *m = ctx;
+
+    DROP(m, entry->service);
+    DROP(m, entry->host);
+    DROP(m, entry->owners);
+    ((struct dns_entry *)entry)->dead = entry->round == m->round;
+    DROP(m, entry);
+}
+
+void dns_model_clear(struct dns_model *m)
+{
+    dns_table_each(&m->names, drop_entry, m);
+    dns_table_drop(&m->names, &m->dropped);
+    m->names.count = 0;
+}
+
+void dns_model_free(struct dns_model *m)
+{
+    if (m == NULL) {
+        return;
+    }
+    CHECK(m->last == NULL);
+    dns_model_clear(m);
+    dns_garbage_free(&m->dropped);
+    free(m->config);
+    free(m->dirty);
+    free(m);
+}
+
+struct key_list {
+    struct dns_name *items;
+    size_t count;
+};
+
+static void collect_key(void *ctx, const struct dns_entry *entry)
+{
+    struct key_list *keys = ctx;
+    struct dns_name *key = &keys->items[keys->count++];
+
+    key->len = 0;
+    CHECK(dns_name_add_wire(key, dns_entry_key(entry)));
+}
+
+enum status dns_model_set_settings(struct dns_model *m,
+                                   const struct dns_settings *settings,
+                                   struct err *err)
+{
+    struct dns_config *config = NULL;
+    struct key_list keys = {0};
+    enum status st = dns_config_new(settings, &config, err);
+
+    if (st) {
+        return st;
+    }
+    DROP(m, m->config);
+    m->config = config;
+    keys.items = malloc((m->names.count + 1) * sizeof(keys.items[0]));
+    CHECK(keys.items != NULL);
+    dns_table_each(&m->names, collect_key, &keys);
+    for (size_t i = 0; i < keys.count; i++) {
+        (void)edit(m, &keys.items[i]);
+    }
+    free(keys.items);
+    return ST_OK;
+}
+
+static void prepare_soas(struct dns_zone *z)
+{
+    const struct dns_settings *s = &z->config->settings;
+
+    for (unsigned d = 0; d < z->config->domains_count; d++) {
+        z->soa[d][0] = dns_prepare_soa(z, d, s->soa_min_ttl_s);
+        z->soa[d][1] = dns_prepare_soa(z, d, s->nodata_ttl_s);
+    }
+}
+
+struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
+                                  enum dns_state state)
+{
+    struct dns_zone *z = calloc(1, sizeof(*z));
+
+    CHECK(z != NULL);
+    z->model = m;
+    z->sequence = m->round;
+    z->serial = (uint32_t)revision;
+    z->state = state;
+    z->hash_key = m->hash_key;
+    z->names = m->names;
+    z->config = m->config;
+    prepare_soas(z);
+    for (size_t i = 0; i < m->dirty_count; i++) {
+        if (!m->dirty[i]->dead) {
+            dns_prepare_entry(z, m->dirty[i]);
+        }
+    }
+    m->dirty_count = 0;
+    if (m->last == NULL) {
+        dns_garbage_free(&m->dropped);
+    } else {
+        m->last->dropped = m->dropped;
+        m->last->model = NULL;
+    }
+    m->dropped = (struct dns_garbage_list){0};
+    m->last = z;
+    m->round++;
+    return z;
+}
+
+uint64_t dns_zone_sequence(const struct dns_zone *z)
+{
+    return z->sequence;
+}
+
+enum dns_state dns_zone_state(const struct dns_zone *z)
+{
+    return z->state;
+}
+
+size_t dns_zone_names(const struct dns_zone *z)
+{
+    return z->names.count;
+}
+
+void dns_zone_free(struct dns_zone *z)
+{
+    if (z == NULL) {
+        return;
+    }
+    if (z->model != NULL) {
+        CHECK(z->model->last == z);
+        z->model->last = NULL;
+    }
+    for (unsigned d = 0; d < DNS_DOMAINS_MAX; d++) {
+        dns_prepared_free(z->soa[d][0]);
+        dns_prepared_free(z->soa[d][1]);
+    }
+    dns_garbage_free(&z->dropped);
+    free(z);
+}

@@ -1,0 +1,438 @@
+#include "dns/core/prepared.h"
+
+#include <stdlib.h>
+
+#include "base/core/check.h"
+#include "dns/core/content.h"
+#include "dns/core/pack_edns.h"
+#include "dns/core/place.h"
+
+enum {
+    READY_RECORDS_MAX = 1024, /* More are cut anyway; the slow path does it. */
+    POINTER_MAX = 0x3fff,
+    SRV_TARGET_AT = 16, /* From the record's type to its target. */
+};
+
+/* Kinds without records need no memory of their own. */
+static struct dns_prepared nodata = {.kind = DNS_PREPARED_NODATA};
+static struct dns_prepared nxdomain = {.kind = DNS_PREPARED_NXDOMAIN};
+static struct dns_prepared undecided = {.kind = DNS_PREPARED_DECIDE};
+
+void dns_prepared_free(struct dns_prepared *p)
+{
+    if (p != NULL && p->kind == DNS_PREPARED_READY) {
+        free(p);
+    }
+}
+
+void dns_unprepare_entry(struct dns_entry *entry)
+{
+    for (int slot = 0; slot < DNS_SLOTS; slot++) {
+        dns_prepared_free(entry->prepared[slot]);
+        entry->prepared[slot] = NULL;
+    }
+}
+
+/* Every answer is owned by the question and of its type, every extra by its SRV
+ * record's target: only then can owners be left to the sending. */
+static bool can_be_ready(const struct dns_question *q,
+                         const struct dns_answer *a)
+{
+    if (a->answers.count > READY_RECORDS_MAX || a->authority.count > 0 ||
+        a->extras.count > READY_RECORDS_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < a->answers.count; i++) {
+        const struct dns_record *r = &a->answers.items[i];
+
+        if (r->type != q->type || !slice_eq(r->owner, q->name) ||
+            (r->extras_count > 0 && r->type != DNS_TYPE_SRV)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint8_t *add_records(struct dns_prepared *p, size_t first,
+                            const struct dns_records *records,
+                            struct slice *wires, uint8_t *at)
+{
+    for (size_t i = 0; i < records->count; i++) {
+        const struct dns_record *r = &records->items[i];
+
+        p->records[first + i] = (struct dns_prepared_record){
+            .offset = (uint32_t)(at - (uint8_t *)p),
+            .len = (uint16_t)wires[i].len,
+            .extras_first = (uint16_t)r->extras_first,
+            .extras_count = (uint16_t)r->extras_count,
+        };
+        memcpy(at, wires[i].data, wires[i].len);
+        at += wires[i].len;
+        p->size += (uint32_t)wires[i].len + 2;
+    }
+    return at;
+}
+
+static struct slice *wires_of(const struct dns_records *records,
+                              struct arena *arena, size_t *size)
+{
+    struct slice *wires =
+        arena_alloc(arena, (records->count + 1) * sizeof(wires[0]));
+
+    for (size_t i = 0; i < records->count; i++) {
+        wires[i] = dns_record_wire(&records->items[i], arena);
+        *size += wires[i].len;
+    }
+    return wires;
+}
+
+static struct dns_prepared *make_ready(const struct dns_answer *a,
+                                       struct arena *arena)
+{
+    size_t count = a->answers.count + a->extras.count;
+    struct dns_prepared *p;
+    size_t size = sizeof(*p) + count * sizeof(p->records[0]);
+    struct slice *answers = wires_of(&a->answers, arena, &size);
+    struct slice *extras = wires_of(&a->extras, arena, &size);
+    uint8_t *at;
+
+    p = malloc(size);
+    CHECK(p != NULL);
+    *p = (struct dns_prepared){.kind = DNS_PREPARED_READY,
+                               .count = (uint16_t)a->answers.count,
+                               .extras_count = (uint16_t)a->extras.count};
+    at = (uint8_t *)&p->records[count];
+    at = add_records(p, 0, &a->answers, answers, at);
+    at = add_records(p, a->answers.count, &a->extras, extras, at);
+    CHECK(at == (uint8_t *)p + size);
+    return p;
+}
+
+static struct dns_prepared *prepare(const struct dns_zone *zone,
+                                    struct slice name, uint16_t type)
+{
+    struct arena arena = {0};
+    struct dns_question q;
+    struct dns_answer answer;
+    struct dns_prepared *p = &undecided;
+
+    dns_question_make(&q, name, type);
+    dns_decide(zone, &q, &arena, &answer);
+    if (answer.verdict != DNS_ANSWERED) {
+        p = &undecided;
+    } else if (answer.rcode == DNS_NXDOMAIN) {
+        p = &nxdomain;
+    } else if (answer.rcode != DNS_NOERROR) {
+        p = &undecided;
+    } else if (answer.answers.count == 0) {
+        p = answer.extras.count == 0 ? &nodata : &undecided;
+    } else if (can_be_ready(&q, &answer)) {
+        p = make_ready(&answer, &arena);
+    }
+    arena_release(&arena);
+    return p;
+}
+
+static const uint16_t slot_types[DNS_SLOTS] = {
+    DNS_TYPE_A,   DNS_TYPE_AAAA, DNS_TYPE_TXT,
+    DNS_TYPE_PTR, DNS_TYPE_SRV,  DNS_TYPE_SRV,
+};
+
+void dns_prepare_entry(const struct dns_zone *zone, struct dns_entry *entry)
+{
+    /* What is prepared holds in every state that answers from it. */
+    struct dns_zone fresh = *zone;
+
+    fresh.state = DNS_FRESH;
+    for (unsigned slot = 0; slot < DNS_SLOTS; slot++) {
+        struct slice domain = slice_of("\4arpa", 6);
+        struct dns_name name = {0};
+        unsigned index = slot == DNS_SLOT_SRV_ALT ? 1 : 0;
+
+        entry->prepared[slot] = &undecided;
+        if (entry->owners == NULL) {
+            if (index >= zone->config->domains_count) {
+                continue;
+            }
+            domain = dns_name_slice(&zone->config->domains[index]);
+        }
+        if (dns_name_add_wire(&name, dns_entry_key(entry)) &&
+            dns_name_add_wire(&name, domain)) {
+            entry->prepared[slot] =
+                prepare(&fresh, dns_name_slice(&name), slot_types[slot]);
+        }
+    }
+}
+
+struct dns_prepared *dns_prepare_soa(const struct dns_zone *zone,
+                                     unsigned domain, uint32_t ttl_s)
+{
+    struct arena arena = {0};
+    struct dns_zone fresh = *zone;
+    struct dns_question q;
+    struct dns_answer answer;
+    struct dns_prepared *p;
+
+    fresh.state = DNS_FRESH;
+    dns_question_make(&q, dns_name_slice(&zone->config->domains[domain]),
+                      DNS_TYPE_SOA);
+    dns_decide(&fresh, &q, &arena, &answer);
+    answer.answers.items[0].ttl_s = ttl_s;
+    answer.answers.items[0].data.soa.minimum_s = ttl_s;
+    answer.answers.count = 1;
+    answer.extras.count = 0;
+    p = make_ready(&answer, &arena);
+    arena_release(&arena);
+    return p;
+}
+
+static void store_u16(uint8_t *at, unsigned value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+static const uint8_t *wire_of(const struct dns_prepared *p, size_t index)
+{
+    return (const uint8_t *)p + p->records[index].offset;
+}
+
+/* Header and question; the counts of the sections follow later. */
+static uint8_t *put_head(const struct dns_question *q, unsigned flags,
+                         uint8_t *out)
+{
+    uint8_t *at = out + DNS_HEADER_BYTES;
+
+    store_u16(out, q->id);
+    store_u16(out + 2, flags);
+    store_u16(out + 4, 1);
+    memset(out + 6, 0, 6);
+    memcpy(at, q->name.data, q->name.len);
+    at += q->name.len;
+    store_u16(at, q->type);
+    store_u16(at + 2, q->class);
+    return at + 4;
+}
+
+static uint8_t *put_record(const struct dns_prepared *p, size_t index,
+                           size_t owner_at, uint8_t *at)
+{
+    store_u16(at, 0xc000u | (unsigned)owner_at);
+    memcpy(at + 2, wire_of(p, index), p->records[index].len);
+    return at + 2 + p->records[index].len;
+}
+
+/* The answers, in order. targets[e]: where the name that owns extra e and those
+ * after it stands first; 0 while nobody has named it. */
+static uint8_t *put_answers(const struct dns_prepared *p, const uint16_t *order,
+                            size_t most, uint16_t *targets, uint8_t *out,
+                            uint8_t *at)
+{
+    memset(targets, 0, p->extras_count * sizeof(targets[0]));
+    for (size_t i = 0; i < most; i++) {
+        const struct dns_prepared_record *r = &p->records[order[i]];
+
+        if (r->extras_count > 0 && targets[r->extras_first] == 0) {
+            targets[r->extras_first] =
+                (uint16_t)((size_t)(at - out) + 2 + SRV_TARGET_AT);
+        }
+        at = put_record(p, order[i], DNS_HEADER_BYTES, at);
+    }
+    store_u16(out + 6, (unsigned)most);
+    return at;
+}
+
+/* The extras of the answers sent, in their order, once for each target. */
+static uint8_t *put_extras(const struct dns_prepared *p, const uint16_t *order,
+                           size_t most, uint16_t *targets, uint8_t *out,
+                           uint8_t *at)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < most; i++) {
+        const struct dns_prepared_record *r = &p->records[order[i]];
+        size_t target = r->extras_count == 0 ? 0 : targets[r->extras_first];
+
+        if (target == 0) {
+            continue;
+        }
+        targets[r->extras_first] = 0;
+        for (size_t e = 0; e < r->extras_count; e++) {
+            at = put_record(p, p->count + r->extras_first + e, target, at);
+            count++;
+        }
+    }
+    store_u16(out + 10, count);
+    return at;
+}
+
+static size_t put_all(const struct dns_prepared *p,
+                      const struct dns_question *q, unsigned flags, size_t most,
+                      struct rng *rng, uint8_t *out)
+{
+    uint16_t order[READY_RECORDS_MAX];
+    uint16_t targets[READY_RECORDS_MAX];
+    uint8_t *at = put_head(q, flags, out);
+
+    dns_shuffle(rng, order, p->count);
+    at = put_answers(p, order, most, targets, out, at);
+    if (p->extras_count > 0) {
+        at = put_extras(p, order, most, targets, out, at);
+    }
+    return (size_t)(at - out);
+}
+
+static size_t answer_ready(const struct dns_zone *zone,
+                           const struct dns_prepared *p,
+                           const struct dns_question *q,
+                           const struct dns_transport *t,
+                           const struct dns_opt *opt, struct rng *rng,
+                           uint8_t *out)
+{
+    const struct dns_settings *s = &zone->config->settings;
+    bool cut;
+    size_t most = dns_count_max(s, q, t, p->count, &cut);
+    size_t size = DNS_HEADER_BYTES + q->name.len + 4 + p->size + opt->len;
+    unsigned flags = dns_response_flags(q, s, t->recursion, true);
+
+    if (size > t->size_max || size > POINTER_MAX) {
+        return 0;
+    }
+    if (q->type == DNS_TYPE_SRV && cut) {
+        return 0;
+    }
+    if (cut && s->enable_truncate) {
+        flags |= DNS_FLAG_TC;
+    }
+    return put_all(p, q, flags, most, rng, out);
+}
+
+static size_t answer_negative(const struct dns_zone *zone,
+                              const struct dns_place *place,
+                              enum dns_rcode rcode,
+                              const struct dns_question *q,
+                              const struct dns_transport *t,
+                              const struct dns_opt *opt, uint8_t *out)
+{
+    const struct dns_prepared *soa =
+        zone->soa[place->domain][rcode == DNS_NOERROR];
+    size_t size = DNS_HEADER_BYTES + q->name.len + 4 + soa->size + opt->len;
+    unsigned flags =
+        dns_response_flags(q, &zone->config->settings, t->recursion, true);
+    uint8_t *at;
+
+    if (size > t->size_max) {
+        return 0;
+    }
+    at = put_head(q, flags | (unsigned)rcode, out);
+    store_u16(out + 8, 1);
+    at = put_record(soa, 0, DNS_HEADER_BYTES + q->labels[place->apex], at);
+    return (size_t)(at - out);
+}
+
+static int slot_of(const struct dns_question *q, const struct dns_place *place)
+{
+    switch (q->type) {
+    case DNS_TYPE_A:
+        return DNS_SLOT_A;
+    case DNS_TYPE_AAAA:
+        return DNS_SLOT_AAAA;
+    case DNS_TYPE_TXT:
+        return DNS_SLOT_TXT;
+    case DNS_TYPE_PTR:
+        return DNS_SLOT_PTR;
+    case DNS_TYPE_SRV:
+        return place->domain == 0 ? DNS_SLOT_SRV : DNS_SLOT_SRV_ALT;
+    default:
+        return -1;
+    }
+}
+
+/* What is known without deciding of a name that has no entry: a plain service
+ * name or a node's is not there. Others may be computed, or mean several tags.
+ */
+static const struct dns_prepared *of_missing(const struct dns_zone *zone,
+                                             const struct dns_place *place,
+                                             const struct dns_question *q)
+{
+    bool plain = place->kind == DNS_KIND_NODE ||
+                 (place->kind == DNS_KIND_SERVICE && place->parts == 1 &&
+                  q->lower[1] != '_');
+
+    return plain && zone->state == DNS_FRESH ? &nxdomain : &undecided;
+}
+
+static const struct dns_prepared *lookup(const struct dns_zone *zone,
+                                         const struct dns_place *place,
+                                         const struct dns_question *q)
+{
+    struct dns_name scratch;
+    const struct dns_entry *entry;
+    int slot = slot_of(q, place);
+
+    if (slot < 0 || (place->implied && q->type != DNS_TYPE_SRV)) {
+        return &undecided;
+    }
+    switch (place->kind) {
+    case DNS_KIND_SERVICE:
+    case DNS_KIND_NODE:
+    case DNS_KIND_ARPA:
+        break;
+    case DNS_KIND_FOREIGN:
+    case DNS_KIND_APEX:
+    case DNS_KIND_EMPTY:
+    case DNS_KIND_NONE:
+    case DNS_KIND_ADDR:
+    case DNS_KIND_NS:
+        return &undecided;
+    }
+    entry = dns_zone_find(zone, dns_place_key(place, q, &scratch));
+    if (entry == NULL) {
+        return of_missing(zone, place, q);
+    }
+    return entry->prepared[slot];
+}
+
+size_t dns_answer_prepared(const struct dns_zone *zone,
+                           const struct dns_question *q,
+                           const struct dns_transport *transport,
+                           struct rng *rng, uint8_t *out)
+{
+    const struct dns_prepared *p;
+    struct dns_place place;
+    struct dns_opt opt;
+    size_t len = 0;
+
+    if ((zone->state != DNS_FRESH && zone->state != DNS_UNKNOWN) ||
+        q->class != DNS_CLASS_IN) {
+        return 0;
+    }
+    dns_place_of(zone->config, q, &place);
+    p = lookup(zone, &place, q);
+    if (p->kind == DNS_PREPARED_DECIDE ||
+        (p->kind != DNS_PREPARED_READY && place.kind == DNS_KIND_ARPA)) {
+        return 0;
+    }
+    /* "Nobody is healthy" is a lie as long as we may not know everybody. */
+    if (p->kind == DNS_PREPARED_NXDOMAIN && zone->state != DNS_FRESH) {
+        return 0;
+    }
+    dns_opt_make(q, zone->config->settings.edns_udp_size, DNS_NOERROR,
+                 DNS_EDE_NONE, &opt);
+    switch (p->kind) {
+    case DNS_PREPARED_READY:
+        len = answer_ready(zone, p, q, transport, &opt, rng, out);
+        break;
+    case DNS_PREPARED_NODATA:
+        len =
+            answer_negative(zone, &place, DNS_NOERROR, q, transport, &opt, out);
+        break;
+    case DNS_PREPARED_NXDOMAIN:
+        len = answer_negative(zone, &place, DNS_NXDOMAIN, q, transport, &opt,
+                              out);
+        break;
+    case DNS_PREPARED_DECIDE:
+        break;
+    }
+    return len == 0 ? 0 : dns_opt_append(&opt, out, len);
+}

@@ -1,0 +1,67 @@
+/*
+ * prepared.h - answers made when the catalogue changes, sent when asked.
+ *
+ * For every name and type the decision (answer.h) is taken and its records are
+ * packed with ldns ahead of time, without owner names: those of the answers are
+ * a pointer to the question, those of the extras a pointer into the SRV record
+ * they belong to. So one prepared answer serves every spelling of the name and
+ * every order of the records, and sending it is copying.
+ */
+#pragma once
+
+#include "base/core/rng.h"
+#include "dns/core/pack.h"
+
+struct dns_entry;
+
+/* What an entry has prepared answers for. SRV targets lie in the domain that
+ * was asked, hence one for each. */
+enum dns_slot {
+    DNS_SLOT_A,
+    DNS_SLOT_AAAA,
+    DNS_SLOT_TXT,
+    DNS_SLOT_PTR,
+    DNS_SLOT_SRV,
+    DNS_SLOT_SRV_ALT,
+    DNS_SLOTS,
+};
+
+enum dns_prepared_kind {
+    DNS_PREPARED_READY,
+    DNS_PREPARED_NODATA,
+    DNS_PREPARED_NXDOMAIN,
+    DNS_PREPARED_DECIDE, /* Unusual (a CNAME, say): ask dns_decide(). */
+};
+
+struct dns_prepared_record {
+    uint32_t offset; /* Of its bytes from type on, owner left out. */
+    uint16_t len;
+    uint16_t extras_first; /* Among the extras; shared by equal targets. */
+    uint16_t extras_count;
+};
+
+struct dns_prepared {
+    enum dns_prepared_kind kind;
+    uint16_t count;
+    uint16_t extras_count;
+    uint32_t size; /* Of all records with two-byte owners. */
+    /* Answers, then extras; their bytes lie behind. */
+    struct dns_prepared_record records[];
+};
+
+/* Decide and pack every slot of `entry`, which is in the zone's table. */
+void dns_prepare_entry(const struct dns_zone *zone, struct dns_entry *entry);
+void dns_unprepare_entry(struct dns_entry *entry);
+
+/* The zone's SOA, for the authority section. */
+struct dns_prepared *dns_prepare_soa(const struct dns_zone *zone,
+                                     unsigned domain, uint32_t ttl_s);
+void dns_prepared_free(struct dns_prepared *p);
+
+/* The hot path: the response to `q` if everything for it is prepared, else 0
+ * and nothing was written. Says the same as dns_decide() and dns_pack(). `out`
+ * has room for transport->size_max bytes. */
+size_t dns_answer_prepared(const struct dns_zone *zone,
+                           const struct dns_question *q,
+                           const struct dns_transport *transport,
+                           struct rng *rng, uint8_t *out);

@@ -1,0 +1,221 @@
+#include "dns/core/question.h"
+
+#include "base/core/check.h"
+#include "base/core/wire.h"
+
+enum {
+    OPTION_CLIENT_SUBNET = 8
+};
+
+/* Address family, source and scope prefix lengths, at most 16 bytes of it. */
+#define SUBNET_BYTES_MAX (4 + 16)
+
+static uint16_t get_u16(const uint8_t *at)
+{
+    return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+/* The length of the name at `at`, root included; 0 when it is not a plain name
+ * that ends within `len`. A question has nothing to point back to, so a
+ * compressed name is an error as well. */
+static size_t read_name(const uint8_t *at, size_t len, struct dns_question *q)
+{
+    size_t offset = 0;
+    unsigned labels = 0;
+
+    if (len > DNS_NAME_MAX) {
+        len = DNS_NAME_MAX;
+    }
+    for (;;) {
+        size_t label;
+
+        if (offset >= len) {
+            return 0;
+        }
+        label = at[offset];
+        if (label > DNS_LABEL_MAX || offset + label >= len) {
+            return 0;
+        }
+        q->labels[labels] = (uint8_t)offset;
+        q->lower[offset] = (uint8_t)label;
+        if (label == 0) {
+            q->labels_count = labels;
+            return offset + 1;
+        }
+        for (size_t i = offset + 1; i <= offset + label; i++) {
+            q->lower[i] = dns_lower(at[i]);
+        }
+        labels++;
+        offset += label + 1;
+    }
+}
+
+/* RFC 7871, 6: family, source prefix, scope 0 in a query, the address cut to
+ * the prefix. */
+static bool subnet_ok(struct slice body)
+{
+    uint8_t most;
+
+    if (body.len < 4 || body.len > SUBNET_BYTES_MAX || body.data[3] != 0) {
+        return false;
+    }
+    switch (get_u16(body.data)) {
+    case 0:
+        most = 0;
+        break;
+    case 1:
+        most = 32;
+        break;
+    case 2:
+        most = 128;
+        break;
+    default:
+        return false;
+    }
+    return body.data[2] <= most &&
+           body.len - 4 == (size_t)(body.data[2] + 7) / 8;
+}
+
+static bool read_options(struct slice options, struct dns_edns *edns)
+{
+    struct wire_reader r = {.rest = options};
+
+    while (r.rest.len > 0) {
+        uint16_t code = wire_u16be(&r);
+        uint16_t len = wire_u16be(&r);
+        struct slice body = wire_bytes(&r, len);
+
+        if (wire_finish(&r)) {
+            return false;
+        }
+        if (code == OPTION_CLIENT_SUBNET) {
+            if (!subnet_ok(body)) {
+                return false;
+            }
+            edns->subnet = body;
+        }
+    }
+    return true;
+}
+
+/* RFC 6891, 6.1.2. The name must be the root; a second OPT is an error. */
+static bool read_opt(struct wire_reader *r, struct dns_edns *edns)
+{
+    uint16_t size = wire_u16be(r);
+    uint8_t rcode_high = wire_u8(r);
+    uint8_t version = wire_u8(r);
+    uint16_t flags = wire_u16be(r);
+    uint16_t len = wire_u16be(r);
+    struct slice options = wire_bytes(r, len);
+
+    (void)rcode_high; /* Means nothing in a query. */
+    if (wire_finish(r) || edns->present) {
+        return false;
+    }
+    edns->present = true;
+    edns->version = version;
+    edns->dnssec_ok = (flags & 0x8000) != 0;
+    edns->udp_size = size < 512 ? 512 : size;
+    return read_options(options, edns);
+}
+
+/* Records behind the question: the answer and authority sections of a query are
+ * empty, the additional one may hold OPT. Other additional records (TSIG, a
+ * SIG(0)) are stepped over. */
+static bool read_additional(struct slice rest, unsigned count,
+                            struct dns_edns *edns)
+{
+    struct wire_reader r = {.rest = rest};
+
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t label = wire_u8(&r);
+        bool root = label == 0;
+
+        while (label != 0 && label <= DNS_LABEL_MAX && !r.failed) {
+            (void)wire_bytes(&r, label);
+            label = wire_u8(&r);
+        }
+        if (r.failed) {
+            return false;
+        }
+        if (label > DNS_LABEL_MAX) {
+            (void)wire_u8(&r); /* The second half of a pointer ends it. */
+        }
+        if (wire_u16be(&r) == DNS_TYPE_OPT) {
+            if (!root || !read_opt(&r, edns)) {
+                return false;
+            }
+            continue;
+        }
+        (void)wire_bytes(&r, 6); /* Class and TTL. */
+        (void)wire_bytes(&r, wire_u16be(&r));
+    }
+    return wire_finish(&r) == ST_OK;
+}
+
+static enum dns_parse fail(enum dns_rcode rcode, enum dns_rcode *out_rcode)
+{
+    *out_rcode = rcode;
+    return DNS_PARSE_ERROR;
+}
+
+enum dns_parse dns_question_parse(struct slice packet, struct dns_question *q,
+                                  enum dns_rcode *out_rcode)
+{
+    const uint8_t *at = packet.data;
+    unsigned additional;
+    size_t len;
+
+    if (packet.len < DNS_HEADER_BYTES) {
+        return DNS_PARSE_DROP;
+    }
+    q->id = get_u16(at);
+    q->flags = get_u16(at + 2);
+    q->name = slice_of(NULL, 0);
+    q->labels_count = 0;
+    q->edns = (struct dns_edns){0};
+    if (q->flags & DNS_FLAG_QR) {
+        return DNS_PARSE_DROP;
+    }
+    if ((q->flags & 0x7800) != 0) {
+        return fail(DNS_NOTIMP, out_rcode);
+    }
+    additional = get_u16(at + 10);
+    if (get_u16(at + 4) != 1) {
+        return fail(DNS_FORMERR, out_rcode);
+    }
+    len = read_name(at + DNS_HEADER_BYTES, packet.len - DNS_HEADER_BYTES, q);
+    if (len == 0 || packet.len < DNS_HEADER_BYTES + len + 4) {
+        return fail(DNS_FORMERR, out_rcode);
+    }
+    at += DNS_HEADER_BYTES;
+    q->name = slice_of(at, len);
+    q->type = get_u16(at + len);
+    q->class = get_u16(at + len + 2);
+    if (q->type == DNS_TYPE_AXFR || q->type == DNS_TYPE_IXFR) {
+        return fail(DNS_NOTIMP, out_rcode);
+    }
+    if (get_u16(packet.data + 6) != 0 || get_u16(packet.data + 8) != 0) {
+        return fail(DNS_FORMERR, out_rcode);
+    }
+    if (additional > 0 &&
+        !read_additional(slice_skip(packet, DNS_HEADER_BYTES + len + 4),
+                         additional, &q->edns)) {
+        return fail(DNS_FORMERR, out_rcode);
+    }
+    if (q->edns.version > 0) {
+        return fail(DNS_BADVERS, out_rcode);
+    }
+    return DNS_PARSE_OK;
+}
+
+void dns_question_make(struct dns_question *q, struct slice name, uint16_t type)
+{
+    q->id = 0;
+    q->flags = 0;
+    q->type = type;
+    q->class = DNS_CLASS_IN;
+    q->name = name;
+    q->edns = (struct dns_edns){0};
+    CHECK(read_name(name.data, name.len, q) == name.len);
+}
