@@ -381,8 +381,19 @@ static const struct dns_record *last_cname(const struct dns_answer *a)
     return last != NULL && last->type == DNS_TYPE_CNAME ? last : NULL;
 }
 
+static bool is_owner(const struct dns_records *records, struct slice name)
+{
+    for (size_t i = 0; i < records->count; i++) {
+        if (dns_same(records->items[i].owner, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A host name that is one of our own names is resolved here, a few steps far; a
- * loop ends with what there is. One outside is for the recursors. */
+ * loop ends with what there is. One outside is for the recursors. What is said
+ * of the last name is said of the whole (RFC 6604, 3). */
 static void follow_cnames(struct dns_decider *d)
 {
     const struct dns_record *cname = last_cname(d->answer);
@@ -395,6 +406,9 @@ static void follow_cnames(struct dns_decider *d)
         struct dns_answer next;
         struct dns_decider sub = *d;
 
+        if (is_owner(&d->answer->answers, cname->data.name)) {
+            return;
+        }
         dns_question_make(q, cname->data.name, d->q->type);
         sub.q = q;
         sub.answer = &next;
@@ -404,6 +418,8 @@ static void follow_cnames(struct dns_decider *d)
             return;
         }
         append(d, &d->answer->answers, &next.answers);
+        append(d, &d->answer->authority, &next.authority);
+        d->answer->rcode = next.rcode;
         cname = next.answers.count == 0 ? NULL : last_cname(&next);
     }
 }

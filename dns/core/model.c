@@ -192,8 +192,8 @@ static uint8_t *owners_append(struct dns_owners *o,
                               const struct dns_owner *owner, uint8_t *names)
 {
     memcpy(names, owner->name.data, owner->name.len);
-    o->items[o->count++] = (struct dns_owner){
-        owner->is_node, slice_of(names, owner->name.len)};
+    o->items[o->count++] =
+        (struct dns_owner){owner->is_node, slice_of(names, owner->name.len)};
     return names + owner->name.len;
 }
 

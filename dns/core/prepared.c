@@ -292,13 +292,15 @@ static size_t answer_ready(const struct dns_zone *zone,
     const struct dns_settings *s = &zone->config->settings;
     bool cut;
     size_t most = dns_count_max(s, q, t, p->count, &cut);
-    size_t size = DNS_HEADER_BYTES + q->name.len + 4 + p->size + opt->len;
+    size_t size = DNS_HEADER_BYTES + q->name.len + 4 + opt->len;
     unsigned flags = dns_response_flags(q, s, t->recursion, true);
 
+    /* Records of a kind that may be left out are all of one length. */
+    size += most < p->count ? most * (p->records[0].len + 2u) : p->size;
     if (size > t->size_max || size > POINTER_MAX) {
         return 0;
     }
-    if (q->type == DNS_TYPE_SRV && cut) {
+    if (most < p->count && q->type != DNS_TYPE_A && q->type != DNS_TYPE_AAAA) {
         return 0;
     }
     if (cut && s->enable_truncate) {
