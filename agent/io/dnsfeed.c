@@ -1,0 +1,410 @@
+#include "agent/io/dnsfeed.h"
+
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <uv.h>
+
+#include "base/core/check.h"
+#include "base/core/log.h"
+#include "base/io/loop.h"
+#include "dns/io/server.h"
+
+#define AGE_EVERY_MS 1000
+
+struct dnsfeed {
+    struct loop *loop;
+    struct dnsfeed_config config;
+    struct dns_model *model;
+    struct loop_task commit;
+    uint64_t revision;
+    enum dns_state state; /* As published last. */
+    bool stopped;
+    uv_timer_t age;
+    dnsfeed_closed_fn *on_closed;
+    void *closed_arg;
+};
+
+/* ---- From catalogue to model
+ * ------------------------------------------------- */
+
+/* One service's instances, gathered in an arena. */
+struct gathering {
+    struct arena *arena;
+    const struct catalog *catalog;
+    struct dns_instance *items;
+    size_t count;
+    size_t cap;
+};
+
+static enum dns_health health_of(enum health_sum sum)
+{
+    switch (sum) {
+    case HEALTH_PASSING:
+        return DNS_PASSING;
+    case HEALTH_WARNING:
+        return DNS_WARNING;
+    case HEALTH_CRITICAL:
+    case HEALTH_MAINTENANCE:
+        return DNS_CRITICAL;
+    }
+    UNREACHABLE();
+}
+
+static const char *tagged_find(const struct tagged_address *tagged,
+                               size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(tagged[i].name, name) == 0) {
+            return tagged[i].address;
+        }
+    }
+    return NULL;
+}
+
+static const struct dns_pair *pairs_of(struct arena *a, struct pairs pairs)
+{
+    struct dns_pair *out = arena_zalloc(a, pairs.count, sizeof(*out));
+
+    for (size_t i = 0; i < pairs.count; i++) {
+        out[i].key = pairs.items[i].key;
+        out[i].value = pairs.items[i].value;
+    }
+    return out;
+}
+
+static const struct dns_named_port *ports_of(struct arena *a,
+                                             const struct named_port *ports,
+                                             size_t count)
+{
+    struct dns_named_port *out = arena_zalloc(a, count, sizeof(*out));
+
+    for (size_t i = 0; i < count; i++) {
+        out[i].name = ports[i].name;
+        out[i].port = ports[i].port;
+    }
+    return out;
+}
+
+static uint16_t weight_of(uint32_t weight)
+{
+    return weight > UINT16_MAX ? UINT16_MAX : (uint16_t)weight;
+}
+
+static struct dns_instance *gathering_add(struct gathering *g)
+{
+    if (g->count == g->cap) {
+        size_t cap = g->cap ? g->cap * 2 : 8;
+        struct dns_instance *grown =
+            arena_zalloc(g->arena, cap, sizeof(*grown));
+
+        if (g->count > 0) {
+            memcpy(grown, g->items, g->count * sizeof(*grown));
+        }
+        g->items = grown;
+        g->cap = cap;
+    }
+    return &g->items[g->count++];
+}
+
+static bool on_instance(void *ctx, const struct catalog_instance *i)
+{
+    struct gathering *g = ctx;
+    const struct instance_record *r = &i->record;
+    const struct catalog_node *node = catalog_node(g->catalog, r->node);
+    struct dns_instance *out = gathering_add(g);
+
+    *out = (struct dns_instance){
+        .id = r->id,
+        .node = node && node->known ? node->record.name : r->node,
+        .node_address = node && node->known ? node->record.address : "",
+        .address = r->address,
+        .lan_ipv4 = tagged_find(r->tagged, r->tagged_count, "lan_ipv4"),
+        .lan_ipv6 = tagged_find(r->tagged, r->tagged_count, "lan_ipv6"),
+        .port = r->port,
+        .weight_passing = weight_of(r->weight_passing),
+        .weight_warning = weight_of(r->weight_warning),
+        .health = health_of(catalog_instance_health(g->catalog, i)),
+        .tags = r->tags.items,
+        .tags_count = r->tags.count,
+        .meta = pairs_of(g->arena, r->meta),
+        .meta_count = r->meta.count,
+        .ports = ports_of(g->arena, r->ports, r->ports_count),
+        .ports_count = r->ports_count,
+    };
+    return true;
+}
+
+static void service_feed(struct dnsfeed *f, const struct catalog *catalog,
+                         const char *name)
+{
+    const struct catalog_service *service = catalog_service(catalog, name);
+    struct arena arena = {0};
+    struct gathering g = {.arena = &arena, .catalog = catalog};
+
+    if (service) {
+        catalog_each_instance(service, on_instance, &g);
+    }
+    dns_model_put_service(f->model, name, g.items, g.count);
+    arena_release(&arena);
+}
+
+static void node_put(struct dnsfeed *f, const struct node_record *r)
+{
+    struct arena arena = {0};
+    struct dns_node node = {
+        .name = r->name,
+        .address = r->address,
+        .lan_ipv4 = tagged_find(r->tagged, r->tagged_count, "lan_ipv4"),
+        .lan_ipv6 = tagged_find(r->tagged, r->tagged_count, "lan_ipv6"),
+        .meta = pairs_of(&arena, r->meta),
+        .meta_count = r->meta.count,
+    };
+
+    dns_model_put_node(f->model, &node);
+    arena_release(&arena);
+}
+
+static void node_feed(struct dnsfeed *f, const struct catalog *catalog,
+                      const char *name)
+{
+    const struct catalog_node *node = catalog_node(catalog, name);
+
+    if (node && node->known) {
+        node_put(f, &node->record);
+    } else {
+        dns_model_remove_node(f->model, name);
+    }
+}
+
+struct feeding {
+    struct dnsfeed *feed;
+    const struct catalog *catalog;
+};
+
+static bool on_service(void *ctx, const struct catalog_service *s)
+{
+    struct feeding *g = ctx;
+
+    service_feed(g->feed, g->catalog, catalog_service_name(s));
+    return true;
+}
+
+static bool on_node(void *ctx, const struct catalog_node *n)
+{
+    struct feeding *g = ctx;
+
+    node_feed(g->feed, g->catalog, n->record.name);
+    return true;
+}
+
+void dnsfeed_catalog(struct dnsfeed *f, const struct catalog *catalog,
+                     const struct catalog_changes *changes)
+{
+    struct feeding all = {.feed = f, .catalog = catalog};
+    bool first = f->revision == 0;
+
+    f->revision = (uint64_t)catalog_revision(catalog);
+    if (f->revision == 0) {
+        return;
+    }
+    if (!changes || first) {
+        dns_model_clear(f->model);
+        catalog_each_node(catalog, on_node, &all);
+        catalog_each_service(catalog, on_service, &all);
+    } else {
+        for (size_t i = 0; i < changes->nodes.count; i++) {
+            node_feed(f, catalog, changes->nodes.items[i]);
+        }
+        for (size_t i = 0; i < changes->services.count; i++) {
+            service_feed(f, catalog, changes->services.items[i]);
+        }
+        if (changes->nodes.count == 0 && changes->services.count == 0) {
+            return;
+        }
+    }
+    loop_defer(f->loop, LOOP_WORK, &f->commit);
+}
+
+/* ---- From the own services
+ * ------------------------------------------------------ */
+
+static bool same_service(const struct gathering *g, const char *name)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        if (strcmp(g->items[i].id, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct own {
+    struct dnsfeed *feed;
+    struct local *local;
+    struct gathering names; /* Names done so far, as ids. */
+    struct gathering now;   /* Of the service at hand. */
+    const char *name;
+};
+
+static bool on_own_instance(void *ctx, const struct local_service *s)
+{
+    struct own *o = ctx;
+    const struct service_def *d = s->def;
+    const struct node_record *node = &local_host(o->local)->node;
+
+    if (strcmp(d->name, o->name) != 0) {
+        return true;
+    }
+    *gathering_add(&o->now) = (struct dns_instance){
+        .id = d->id,
+        .node = node->name,
+        .node_address = node->address,
+        .address = d->address,
+        .lan_ipv4 = tagged_find(d->tagged, d->tagged_count, "lan_ipv4"),
+        .lan_ipv6 = tagged_find(d->tagged, d->tagged_count, "lan_ipv6"),
+        .port = d->port,
+        .weight_passing = weight_of(d->weight_passing),
+        .weight_warning = weight_of(d->weight_warning),
+        .health = health_of(s->health),
+        .tags = d->tags.items,
+        .tags_count = d->tags.count,
+        .meta = pairs_of(o->now.arena, d->meta),
+        .meta_count = d->meta.count,
+        .ports = ports_of(o->now.arena, d->ports, d->ports_count),
+        .ports_count = d->ports_count,
+    };
+    return true;
+}
+
+static bool on_own_service(void *ctx, const struct local_service *s)
+{
+    struct own *o = ctx;
+
+    if (same_service(&o->names, s->def->name)) {
+        return true;
+    }
+    gathering_add(&o->names)->id = s->def->name;
+    o->name = s->def->name;
+    o->now = (struct gathering){.arena = o->names.arena};
+    local_each_service(o->local, on_own_instance, o);
+    dns_model_put_service(o->feed->model, o->name, o->now.items, o->now.count);
+    return true;
+}
+
+void dnsfeed_local(struct dnsfeed *f, struct local *local)
+{
+    struct arena arena = {0};
+    struct own o = {.feed = f, .local = local, .names = {.arena = &arena}};
+
+    if (f->revision != 0) {
+        return;
+    }
+    dns_model_clear(f->model);
+    node_put(f, &local_host(local)->node);
+    local_each_service(local, on_own_service, &o);
+    loop_defer(f->loop, LOOP_WORK, &f->commit);
+    arena_release(&arena);
+}
+
+/* ---- Publishing
+ * ------------------------------------------------------------------- */
+
+static enum dns_state state_now(struct dnsfeed *f)
+{
+    uint64_t stale_ms = f->config.stale_ms(f->config.arg);
+
+    if (f->revision == 0) {
+        return DNS_UNKNOWN;
+    }
+    if (stale_ms >= f->config.stale_max_ms) {
+        return DNS_EXPIRED;
+    }
+    return stale_ms >= f->config.stale_mark_ms ? DNS_STALE : DNS_FRESH;
+}
+
+static void on_commit(struct loop_task *task)
+{
+    struct dnsfeed *f =
+        (struct dnsfeed *)(void *)((char *)task -
+                                   offsetof(struct dnsfeed, commit));
+
+    f->state = state_now(f);
+    if (f->config.server) {
+        dns_server_publish(f->config.server,
+                           dns_model_commit(f->model, f->revision, f->state));
+    }
+}
+
+static void on_age(uv_timer_t *timer)
+{
+    struct dnsfeed *f = timer->data;
+
+    if (state_now(f) != f->state) {
+        loop_defer(f->loop, LOOP_WORK, &f->commit);
+    }
+}
+
+enum status dnsfeed_set(struct dnsfeed *f, const struct dns_settings *settings,
+                        struct err *out_err)
+{
+    enum status st = dns_model_set_settings(f->model, settings, out_err);
+
+    if (!st && !f->stopped) {
+        loop_defer(f->loop, LOOP_WORK, &f->commit);
+    }
+    return st;
+}
+
+/* ---- Start, stop
+ * --------------------------------------------------------------------- */
+
+enum status dnsfeed_start(struct loop *loop,
+                          const struct dnsfeed_config *config,
+                          struct dnsfeed **out_feed, struct err *out_err)
+{
+    struct dnsfeed *f = calloc(1, sizeof(*f));
+    struct hash_key key;
+    enum status st;
+
+    CHECK(f != NULL);
+    CHECK(RAND_bytes((unsigned char *)&key, sizeof(key)) == 1);
+    f->loop = loop;
+    f->config = *config;
+    f->commit.run = on_commit;
+    st = dns_model_new(&config->settings, key, &f->model, out_err);
+    if (st) {
+        free(f);
+        return st;
+    }
+    CHECK(uv_timer_init(loop_uv(loop), &f->age) == 0);
+    f->age.data = f;
+    CHECK(uv_timer_start(&f->age, on_age, AGE_EVERY_MS, AGE_EVERY_MS) == 0);
+    *out_feed = f;
+    return ST_OK;
+}
+
+void dnsfeed_stop(struct dnsfeed *f)
+{
+    f->stopped = true;
+    loop_undefer(f->loop, LOOP_WORK, &f->commit);
+    (void)uv_timer_stop(&f->age);
+}
+
+static void on_age_closed(uv_handle_t *handle)
+{
+    struct dnsfeed *f = handle->data;
+    dnsfeed_closed_fn *on_closed = f->on_closed;
+    void *arg = f->closed_arg;
+
+    dns_model_free(f->model);
+    free(f);
+    on_closed(arg);
+}
+
+void dnsfeed_close(struct dnsfeed *f, dnsfeed_closed_fn *on_closed, void *arg)
+{
+    CHECK(f->stopped);
+    f->on_closed = on_closed;
+    f->closed_arg = arg;
+    uv_close((uv_handle_t *)&f->age, on_age_closed);
+}

@@ -1,0 +1,55 @@
+/*
+ * dnsfeed.h - turns catalogue snapshots into what DNS answers from.
+ *
+ * Each update costs by the names that changed. What the link brings during a
+ * turn of the loop is published once, at the turn's end. Before anything is
+ * known of the store, only this host's own services are in the zone, and other
+ * names get SERVFAIL.
+ */
+#pragma once
+
+#include "agent/core/catalog.h"
+#include "agent/core/local.h"
+#include "dns/core/model.h"
+
+struct dns_server;
+struct dnsfeed;
+struct loop;
+
+/* How old the replica is; asked whenever something is published and once a
+ * second. */
+typedef uint64_t dnsfeed_stale_fn(void *arg);
+
+struct dnsfeed_config {
+    struct dns_settings settings;
+    uint64_t stale_mark_ms; /* From this age on answers say that they are old */
+    uint64_t stale_max_ms;  /* and from this one on there are none. */
+    struct dns_server *server; /* Borrowed; NULL: nothing is published. */
+    dnsfeed_stale_fn *stale_ms;
+    void *arg;
+};
+
+/* ST_INVALID: a domain is no DNS name. */
+enum status dnsfeed_start(struct loop *loop,
+                          const struct dnsfeed_config *config,
+                          struct dnsfeed **out_feed, struct err *out_err);
+
+/* `catalog` has taken the place of its predecessor; `changes` says where they
+ * differ, NULL: everywhere. */
+void dnsfeed_catalog(struct dnsfeed *f, const struct catalog *catalog,
+                     const struct catalog_changes *changes);
+
+/* The own services changed; matters as long as no catalogue is known. */
+void dnsfeed_local(struct dnsfeed *f, struct local *local);
+
+/* ST_INVALID: the old settings stay. */
+enum status dnsfeed_set(struct dnsfeed *f, const struct dns_settings *settings,
+                        struct err *out_err);
+
+/* Nothing is published any more after this. */
+void dnsfeed_stop(struct dnsfeed *f);
+
+/* After the DNS server was stopped, which frees the zones, and on_closed
+ * comes later, once; `f` is freed by then. */
+typedef void dnsfeed_closed_fn(void *arg);
+void dnsfeed_close(struct dnsfeed *f, dnsfeed_closed_fn *on_closed, void *arg);
