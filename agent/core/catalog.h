@@ -145,7 +145,8 @@ struct catalog_scope {
 
 uint64_t catalog_index(const struct catalog *c, struct catalog_scope scope);
 
-/* Look-ups; NULL if absent. Node names in any case. */
+/* Look-ups; NULL if absent. Node names in any case. A node that is only known
+ * from its lease or its instances is found too, with `known` false. */
 const struct catalog_node *catalog_node(const struct catalog *c,
                                         const char *name);
 const struct catalog_service *catalog_service(const struct catalog *c,
@@ -157,7 +158,8 @@ size_t catalog_instances_count(const struct catalog *c);
 const char *catalog_service_name(const struct catalog_service *s);
 size_t catalog_service_size(const struct catalog_service *s);
 
-/* Visits are in order of name, then id; return false from `fn` to stop. */
+/* Visits are in order of name, then id; return false from `fn` to stop. Nodes
+ * without a node record are not visited. */
 typedef bool (*catalog_node_fn)(void *ctx, const struct catalog_node *n);
 typedef bool (*catalog_service_fn)(void *ctx, const struct catalog_service *s);
 typedef bool (*catalog_instance_fn)(void *ctx,
@@ -171,6 +173,10 @@ void catalog_each_service(const struct catalog *c, catalog_service_fn fn,
 /* By node name, then instance id. */
 void catalog_each_instance(const struct catalog_service *s,
                            catalog_instance_fn fn, void *ctx);
+/* The tags of all instances, each once, in order. */
+typedef bool (*catalog_tag_fn)(void *ctx, struct slice tag);
+void catalog_each_tag(const struct catalog_service *s, catalog_tag_fn fn,
+                      void *ctx);
 void catalog_each_node_instance(const struct catalog *c, const char *node,
                                 catalog_instance_fn fn, void *ctx);
 void catalog_each_node_check(const struct catalog *c, const char *node,

@@ -86,13 +86,13 @@ struct check_def {
     uint64_t timeout_ms;
     uint64_t ttl_ms;
     uint64_t start_period_ms;
-    int64_t initial_delay_ms;     /* -1: spread by the schedule (health.h). */
+    uint64_t initial_delay_ms;    /* UINT64_MAX: by the schedule (health.h). */
     uint64_t deregister_after_ms; /* 0: never. */
-    unsigned success_before_passing;
-    unsigned failures_before_warning;
-    unsigned failures_before_critical;
+    uint32_t success_before_passing;
+    uint32_t failures_before_warning;
+    uint32_t failures_before_critical;
     bool first_result_counts;
-    size_t output_max;
+    uint32_t output_max;
     /* CHECK_TYPE_HTTP */
     const char *http;
     const char *method;

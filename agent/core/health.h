@@ -27,8 +27,15 @@ struct health {
     uint64_t grace_until_ms; /* 0: no start period, or it is over. */
 };
 
+enum health_start {
+    HEALTH_FRESH,    /* `status` is the definition's. */
+    HEALTH_RESTORED, /* `status` is from before a restart: thresholds apply to
+                        the first results too, and there is no start period. */
+};
+
 void health_init(struct health *h, const struct check_def *def,
-                 enum check_status status, uint64_t now_ms);
+                 enum health_start start, enum check_status status,
+                 uint64_t now_ms);
 
 /* Take one result. True when h->status has changed and must be published. */
 bool health_step(struct health *h, enum check_status result, uint64_t now_ms);

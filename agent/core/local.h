@@ -26,7 +26,8 @@ struct local;
 struct local_host {
     const char *datacenter;
     struct node_record node; /* With owner.incarnation of this agent. */
-    bool exec_from_api;      /* enable_script_checks for API registrations. */
+    bool exec_from_api;      /* enable_script_checks: for API registrations. */
+    bool exec_from_files;    /* enable_local_script_checks */
 };
 
 struct local_time {
@@ -161,16 +162,15 @@ struct local_record {
     uint64_t hash;     /* catalog_hash(value) */
     bool urgent;       /* Its status turned critical: not to be delayed. */
     bool tag_override; /* Tags in the store win. */
-    const struct service_def *service; /* Of an instance; else NULL. */
+    const char *id;    /* Of an instance, for local_record_retag(). */
 };
 
-/* The durable records of this node (node, instances, node checks; not live),
- * in order of key. */
+/* The durable records of this node: node, instances, node checks; not live. */
 typedef bool (*local_record_fn)(void *ctx, const struct local_record *r);
 void local_each_record(struct local *l, local_record_fn fn, void *ctx);
 
-/* An instance's value with other tags than its own. */
-enum status local_record_retag(struct local *l, const struct local_record *r,
+/* The value of an instance with other tags than its own. */
+enum status local_record_retag(const struct local *l, const char *id,
                                struct texts tags, struct buf *out);
 
 /* ---- What is kept over a restart ------------------------------------- */

@@ -68,8 +68,7 @@ struct node_record {
     const char *name; /* As configured; the key has it in lower case. */
     const char *id;   /* UUID, never empty. */
     const char *address;
-    const struct tagged_address *tagged;
-    size_t tagged_count;
+    struct pairs tagged; /* Names as of tagged_address, values addresses. */
     struct pairs meta;
     bool external;    /* No agent there: no serfHealth, never "dead". */
     uint64_t reap_ms; /* Records of a node gone this long may be removed. */

@@ -58,6 +58,12 @@ void arena_reset(struct arena *a)
     a->blocks = kept;
 }
 
+void arena_reserve(struct arena *a, size_t bytes)
+{
+    a->blocks = block_new(bytes, a->blocks);
+    a->used = 0;
+}
+
 void *arena_alloc(struct arena *a, size_t size)
 {
     size_t rounded = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);

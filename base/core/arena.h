@@ -24,6 +24,10 @@ void arena_release(struct arena *a); /* Safe on a zeroed or released arena. */
 /* Like release, but keeps one block for the next round. */
 void arena_reset(struct arena *a);
 
+/* Make the next block `bytes` long, so that an arena which stays small and
+ * lives long does not hold a whole standard block. */
+void arena_reserve(struct arena *a, size_t bytes);
+
 /* `size` bytes, aligned for any type, not cleared. Never NULL. */
 void *arena_alloc(struct arena *a, size_t size);
 

@@ -39,6 +39,7 @@
 #define LIMIT_META_VALUE       512
 #define LIMIT_CHECKS_OF_ONE    64           /* Checks of one service. */
 #define LIMIT_CHECK_OUTPUT     4096         /* Bytes kept of a result. */
+#define LIMIT_TOMBSTONES       4096         /* Gone names, with index. */
 #define LIMIT_RECORD_BYTES     (256 * 1024) /* A catalogue record. */
 
 /* DNS. */

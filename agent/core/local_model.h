@@ -1,0 +1,144 @@
+/*
+ * local_model.h - what the local state is made of (private to local*.c).
+ *
+ * All maps are pmaps, used only for their order; nothing of this is shared with
+ * other threads. An entry's map holds the one reference, runs hold another.
+ */
+#pragma once
+
+#include "agent/core/local.h"
+#include "agent/core/pmap.h"
+
+#define NEVER UINT64_MAX
+
+/* Checks that we make ourselves carry these ids, besides the reserved ones. */
+#define CHECK_ID_DRAIN "_service_drain:"
+
+struct svc {
+    struct shared shared;
+    const struct service_def *def;
+    struct definitions *defs;
+    char *file;         /* NULL: from the API. */
+    struct pmap checks; /* id -> chk, all that are bound to it. */
+    uint64_t drain_until_ms;
+    /* The record for the store, made when asked for. */
+    struct slice key;
+    struct buf record;
+    uint64_t record_hash;
+    bool record_ready;
+    bool urgent;
+    bool too_big; /* Cannot be stored; see local_each_record(). */
+};
+
+struct chk {
+    struct shared shared;
+    const struct check_def *def;
+    struct definitions *defs; /* NULL: our own, see `made`. */
+    char *file;               /* NULL: from the API. */
+    bool in_service;          /* Part of its service's definition. */
+    struct health health;
+    struct buf output;
+    uint64_t due_ms;            /* NEVER: passive. */
+    uint64_t run;               /* 0: not running. */
+    uint64_t expires_ms;        /* TTL; NEVER: expired or none. */
+    uint64_t critical_since_ms; /* NEVER: not critical. */
+    uint64_t wake_ms;           /* Its place in `timers`; NEVER: none. */
+    uint64_t saved_ms;          /* When its status was last marked for disk. */
+    struct arena arena;         /* Of `made`. */
+    struct check_def made;      /* Maintenance and drain. */
+    /* Node checks: the record for the store. */
+    struct slice key;
+    struct buf record;
+    uint64_t record_hash;
+    bool record_ready;
+};
+
+struct file_entry {
+    struct shared shared;
+    struct definitions *defs; /* NULL: never loaded. */
+    char *fault;              /* NULL: fine. */
+    char path[];
+};
+
+/* An item that waits to be written, or one that was read back. */
+struct mark {
+    struct shared shared;
+    bool urgent;
+};
+
+struct stash {
+    struct shared shared;
+    struct arena arena;
+    struct definitions *defs;
+    const char *reason;
+    enum check_status status;
+    const char *output;
+    int64_t saved_ms;       /* Wall time. */
+    int64_t expires_ms;     /* Wall time; 0: not a TTL check. */
+    const char *definition; /* Hash of what the status belongs to. */
+};
+
+struct local {
+    struct arena arena;
+    struct local_host host;
+    struct hash_key key;
+    struct pmap services; /* id -> svc */
+    struct pmap checks;   /* id -> chk */
+    struct pmap files;    /* path -> file_entry */
+    struct pmap timers;   /* big-endian time, 'c' or 's', id -> chk or svc */
+    struct pmap runs;     /* big-endian number -> chk */
+    struct pmap dirty;    /* item key -> mark */
+    struct pmap restored; /* item key -> stash */
+    uint64_t generation;
+    uint64_t last_run;
+    struct slice node_key;
+    struct buf node_record;
+    uint64_t node_hash;
+};
+
+struct svc *local_svc(const struct local *l, const char *id);
+struct chk *local_chk(const struct local *l, const char *id);
+
+/* Something of the service's or check's record has changed. */
+void local_touch(struct local *l, struct chk *c);
+void local_touch_service(struct local *l, struct svc *s);
+
+/* Mark an item for disk. `kind`: "service/", "check/", "status/", "maint/". */
+enum item_hurry {
+    ITEM_LAZY,
+    ITEM_URGENT
+};
+void local_mark(struct local *l, const char *kind, const char *id,
+                enum item_hurry hurry);
+
+/* Bring a check in; a known one that is defined alike keeps its state. Takes
+ * references on defs; copies `file`. */
+void local_put_check(struct local *l, const struct check_def *def,
+                     struct definitions *defs, const char *file,
+                     bool in_service, struct local_time now);
+void local_remove_check(struct local *l, struct chk *c);
+void local_remove_service(struct local *l, struct svc *s);
+
+/* A critical check of our own making. `notes` is copied. */
+void local_make_check(struct local *l, const char *id, const char *service_id,
+                      const char *name, const char *notes,
+                      struct local_time now);
+
+void local_set_status(struct local *l, struct chk *c, enum check_status status,
+                      uint64_t now_ms);
+void local_set_output(struct chk *c, struct slice output);
+
+/* Timers: set a check's next time, or a service's drain. */
+void local_schedule(struct local *l, struct chk *c);
+struct slice local_timer_key(uint8_t out[16 + 512], uint64_t at_ms, char kind,
+                             const char *id);
+
+/* The status a check had before a restart; false: none that still counts. */
+bool local_recall(struct local *l, const struct check_def *def,
+                  struct local_time now, struct stash *out_stash);
+/* The maintenance of a service before a restart; NULL: none. */
+const char *local_recall_maint(struct local *l, const char *id);
+
+/* 16 hex digits of what defines a check. */
+void local_check_hash(const struct local *l, const struct check_def *def,
+                      char out[17]);
