@@ -50,6 +50,16 @@ static enum dns_health health_of(enum health_sum sum)
     UNREACHABLE();
 }
 
+static const char *pairs_find(struct pairs pairs, const char *key)
+{
+    for (size_t i = 0; i < pairs.count; i++) {
+        if (strcmp(pairs.items[i].key, key) == 0) {
+            return pairs.items[i].value;
+        }
+    }
+    return NULL;
+}
+
 static const char *tagged_find(const struct tagged_address *tagged,
                                size_t count, const char *name)
 {
@@ -154,8 +164,8 @@ static void node_put(struct dnsfeed *f, const struct node_record *r)
     struct dns_node node = {
         .name = r->name,
         .address = r->address,
-        .lan_ipv4 = tagged_find(r->tagged, r->tagged_count, "lan_ipv4"),
-        .lan_ipv6 = tagged_find(r->tagged, r->tagged_count, "lan_ipv6"),
+        .lan_ipv4 = pairs_find(r->tagged, "lan_ipv4"),
+        .lan_ipv6 = pairs_find(r->tagged, "lan_ipv6"),
         .meta = pairs_of(&arena, r->meta),
         .meta_count = r->meta.count,
     };
