@@ -9,7 +9,9 @@
 
 #include "cli/cmd_control.h"
 #include "cli/cmd_nodes.h"
+#include "cli/cmd_register.h"
 #include "cli/cmd_services.h"
+#include "cli/cmd_validate.h"
 #include "cli/cmd_version.h"
 #include "cli/exit.h"
 #include "cli/suggest.h"
@@ -24,7 +26,9 @@ struct command {
 static const struct command commands[] = {
     {"services", "list services, or the instances of one", cmd_services},
     {"nodes", "list hosts, or the services of one", cmd_nodes},
+    {"register", "register services with this host's agent", cmd_register},
     {"deregister", "take services off this host", cmd_deregister},
+    {"validate", "check sidecar files without an agent", cmd_validate},
     {"reload", "let the agent read its files again", cmd_reload},
     {"leave", "take this host out of the catalogue, end the agent", cmd_leave},
     {"version", "print the version and what it is built on", cmd_version},
