@@ -1,0 +1,40 @@
+/*
+ * counts.h - a worker's counters: written by it alone, read by anybody.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define COUNTS_LIST(X)  \
+    X(queries_udp)      \
+    X(queries_tcp)      \
+    X(answers_prepared) \
+    X(noerror)          \
+    X(nxdomain)         \
+    X(servfail)         \
+    X(refused)          \
+    X(truncated)        \
+    X(dropped)          \
+    X(forwarded)        \
+    X(forward_failed)   \
+    X(tcp_conns)
+
+struct counts {
+#define X(name) _Atomic uint64_t name;
+    COUNTS_LIST(X)
+#undef X
+};
+
+/* No lock prefix: there is one writer. */
+static inline void count_add(_Atomic uint64_t *count, int64_t by)
+{
+    uint64_t now = atomic_load_explicit(count, memory_order_relaxed);
+
+    atomic_store_explicit(count, now + (uint64_t)by, memory_order_relaxed);
+}
+
+static inline void count(_Atomic uint64_t *one)
+{
+    count_add(one, 1);
+}

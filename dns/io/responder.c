@@ -1,0 +1,264 @@
+#include "dns/io/responder.h"
+
+#include <ldns/ldns.h>
+
+#include "base/core/check.h"
+#include "base/core/limits.h"
+#include "dns/core/prepared.h"
+
+/* UDP's own limit, less a little: spec 2.8. */
+enum {
+    UDP_LOOPBACK_MAX = 65467
+};
+
+uint16_t responder_size_max(const struct responder *r,
+                            const struct dns_question *q,
+                            const struct query *query)
+{
+    uint16_t udp_cap =
+        address_is_loopback(query->client) ? UDP_LOOPBACK_MAX : r->udp_remote;
+
+    return dns_size_max(q, query->tcp, udp_cap);
+}
+
+static void count_response(struct responder *r, const uint8_t *response)
+{
+    struct counts *c = r->counts;
+
+    switch (response[3] & 15) {
+    case DNS_NOERROR:
+        count(&c->noerror);
+        break;
+    case DNS_NXDOMAIN:
+        count(&c->nxdomain);
+        break;
+    case DNS_SERVFAIL:
+        count(&c->servfail);
+        break;
+    case DNS_REFUSED:
+        count(&c->refused);
+        break;
+    default:
+        break;
+    }
+    if (response[2] & (DNS_FLAG_TC >> 8)) {
+        count(&c->truncated);
+    }
+}
+
+static struct dns_transport transport_of(const struct responder *r,
+                                         const struct dns_question *q,
+                                         const struct query *query)
+{
+    return (struct dns_transport){
+        .tcp = query->tcp,
+        .recursion = r->recursion,
+        .size_max = responder_size_max(r, q, query),
+        .client = address_ip(query->client),
+    };
+}
+
+size_t responder_fail(struct responder *r, const struct dns_question *q,
+                      enum dns_rcode rcode, uint8_t *out)
+{
+    struct dns_transport t = {.recursion = r->recursion};
+    size_t len = dns_pack_error(q, rcode, &t, out);
+
+    count_response(r, out);
+    return len;
+}
+
+/* The slow path. */
+static enum response decide(struct responder *r, const struct dns_zone *zone,
+                            const struct query *query,
+                            const struct dns_question *q,
+                            const struct dns_transport *t,
+                            struct slice *out_name, uint8_t *out,
+                            size_t *out_len)
+{
+    struct dns_answer answer;
+    bool upstream = r->recursion && address_is_local(query->client) &&
+                    (q->flags & DNS_FLAG_RD);
+
+    dns_decide(zone, q, &r->scratch, &answer);
+    if (upstream && answer.verdict == DNS_FOREIGN) {
+        return RESPONSE_FORWARD;
+    }
+    if (upstream && answer.verdict == DNS_CHASE) {
+        const struct dns_records *a = &answer.answers;
+
+        *out_name = a->items[a->count - 1].data.name;
+        return RESPONSE_CHASE;
+    }
+    *out_len = dns_pack(zone, q, &answer, t, &r->rng, &r->scratch, out);
+    return RESPONSE_SEND;
+}
+
+enum response responder_take(struct responder *r, const struct dns_zone *zone,
+                             const struct query *query,
+                             struct dns_question *out_q, struct slice *out_name,
+                             uint8_t *out, size_t *out_len)
+{
+    enum dns_rcode rcode;
+    enum response response = RESPONSE_SEND;
+    struct dns_transport t;
+
+    switch (dns_question_parse(query->packet, out_q, &rcode)) {
+    case DNS_PARSE_DROP:
+        count(&r->counts->dropped);
+        return RESPONSE_NONE;
+    case DNS_PARSE_ERROR:
+        *out_len = responder_fail(r, out_q, rcode, out);
+        return RESPONSE_SEND;
+    case DNS_PARSE_OK:
+        break;
+    }
+    if (zone == NULL) {
+        *out_len = responder_fail(r, out_q, DNS_SERVFAIL, out);
+        return RESPONSE_SEND;
+    }
+    t = transport_of(r, out_q, query);
+    *out_len = dns_answer_prepared(zone, out_q, &t, &r->rng, out);
+    if (*out_len > 0) {
+        count(&r->counts->answers_prepared);
+    } else {
+        arena_reset(&r->scratch);
+        response = decide(r, zone, query, out_q, &t, out_name, out, out_len);
+    }
+    if (response == RESPONSE_SEND) {
+        count_response(r, out);
+    }
+    return response;
+}
+
+/* Upstream must repeat what was asked, in a response that makes sense. c-ares
+ * has compared id and server; this is the last look. */
+static bool is_response_to(struct slice packet, struct slice name,
+                           uint16_t type, ldns_pkt **out_pkt)
+{
+    ldns_pkt *pkt = NULL;
+    const ldns_rr *question;
+    bool same;
+
+    if (packet.len == 0 ||
+        ldns_wire2pkt(&pkt, packet.data, packet.len) != LDNS_STATUS_OK) {
+        return false;
+    }
+    question = ldns_pkt_qdcount(pkt) == 1
+                   ? ldns_rr_list_rr(ldns_pkt_question(pkt), 0)
+                   : NULL;
+    same = ldns_pkt_qr(pkt) && question != NULL &&
+           ldns_rr_get_type(question) == (ldns_rr_type)type &&
+           dns_same(name, slice_of(ldns_rdf_data(ldns_rr_owner(question)),
+                                   ldns_rdf_size(ldns_rr_owner(question))));
+    if (!same) {
+        ldns_pkt_free(pkt);
+        return false;
+    }
+    *out_pkt = pkt;
+    return true;
+}
+
+size_t responder_relay(struct responder *r, const struct query *query,
+                       const struct dns_question *q, struct slice upstream,
+                       uint8_t *out)
+{
+    uint16_t size_max = responder_size_max(r, q, query);
+    ldns_pkt *pkt = NULL;
+    uint8_t *wire = NULL;
+    size_t len = 0;
+
+    if (!is_response_to(upstream, q->name, q->type, &pkt)) {
+        count(&r->counts->forward_failed);
+        return responder_fail(r, q, DNS_SERVFAIL, out);
+    }
+    ldns_pkt_set_id(pkt, q->id);
+    ldns_pkt_set_ra(pkt, true);
+    ldns_pkt_set_aa(pkt, false);
+    ldns_pkt_set_ad(pkt, false);
+    ldns_pkt_set_cd(pkt, (q->flags & DNS_FLAG_CD) != 0);
+    ldns_pkt_set_edns_data(pkt, NULL);
+    ldns_pkt_set_edns_extended_rcode(pkt, 0);
+    ldns_pkt_set_edns_udp_size(pkt, q->edns.present ? LIMIT_DNS_UDP : 0);
+    ldns_pkt_set_edns_do(pkt, q->edns.present && q->edns.dnssec_ok);
+    if (ldns_pkt2wire(&wire, pkt, &len) != LDNS_STATUS_OK || len > size_max) {
+        /* Too long for this client: it comes back over TCP. */
+        len = dns_pack_error(q, (enum dns_rcode)ldns_pkt_get_rcode(pkt),
+                             &(struct dns_transport){.recursion = r->recursion},
+                             out);
+        out[2] |= DNS_FLAG_TC >> 8;
+    } else {
+        memcpy(out, wire, len);
+        memcpy(out + DNS_HEADER_BYTES, q->name.data, q->name.len); /* Case. */
+    }
+    LDNS_FREE(wire);
+    ldns_pkt_free(pkt);
+    count_response(r, out);
+    return len;
+}
+
+static struct slice rdf_copy(struct arena *a, const ldns_rdf *rdf)
+{
+    return arena_copy(a, slice_of(ldns_rdf_data(rdf), ldns_rdf_size(rdf)));
+}
+
+/* Addresses and CNAMEs of upstream's answer, behind our own. */
+static void add_upstream(struct arena *arena, struct dns_answer *answer,
+                         const ldns_pkt *pkt)
+{
+    const ldns_rr_list *list = ldns_pkt_answer(pkt);
+    size_t count = ldns_rr_list_rr_count(list);
+    struct dns_records *to = &answer->answers;
+    struct dns_record *items =
+        arena_zalloc(arena, to->count + count, sizeof(items[0]));
+
+    memcpy(items, to->items, to->count * sizeof(items[0]));
+    to->items = items;
+    for (size_t i = 0; i < count; i++) {
+        const ldns_rr *rr = ldns_rr_list_rr(list, i);
+        const ldns_rdf *data =
+            ldns_rr_rd_count(rr) > 0 ? ldns_rr_rdf(rr, 0) : NULL;
+        struct dns_record *r = &items[to->count];
+
+        r->type = (uint16_t)ldns_rr_get_type(rr);
+        r->ttl_s = ldns_rr_ttl(rr);
+        if (r->type == DNS_TYPE_A && data != NULL) {
+            memcpy(r->data.ipv4, ldns_rdf_data(data), 4);
+        } else if (r->type == DNS_TYPE_AAAA && data != NULL) {
+            memcpy(r->data.ipv6, ldns_rdf_data(data), 16);
+        } else if (r->type == DNS_TYPE_CNAME && data != NULL) {
+            r->data.name = rdf_copy(arena, data);
+        } else {
+            continue;
+        }
+        r->owner = rdf_copy(arena, ldns_rr_owner(rr));
+        to->count++;
+    }
+}
+
+size_t responder_chased(struct responder *r, const struct dns_zone *zone,
+                        const struct query *query, const struct dns_question *q,
+                        struct slice upstream, uint8_t *out)
+{
+    struct dns_transport t = transport_of(r, q, query);
+    struct dns_answer answer;
+    ldns_pkt *pkt = NULL;
+    size_t len;
+
+    arena_reset(&r->scratch);
+    dns_decide(zone, q, &r->scratch, &answer);
+    if (answer.verdict == DNS_CHASE) {
+        const struct dns_record *last =
+            &answer.answers.items[answer.answers.count - 1];
+
+        if (is_response_to(upstream, last->data.name, q->type, &pkt)) {
+            add_upstream(&r->scratch, &answer, pkt);
+            ldns_pkt_free(pkt);
+        } else {
+            count(&r->counts->forward_failed);
+        }
+    }
+    len = dns_pack(zone, q, &answer, &t, &r->rng, &r->scratch, out);
+    count_response(r, out);
+    return len;
+}

@@ -1,0 +1,64 @@
+/*
+ * responder.h - from a query's bytes to a response's bytes, for UDP and TCP.
+ *
+ * Belongs to one worker. The hot path first, then decide and pack; what must be
+ * asked upstream is the caller's to forward.
+ */
+#pragma once
+
+#include "base/core/rng.h"
+#include "dns/core/pack.h"
+#include "dns/io/address.h"
+#include "dns/io/counts.h"
+
+struct responder {
+    struct rng rng;
+    struct arena scratch;
+    bool recursion;      /* There are recursors. */
+    uint16_t udp_remote; /* Largest UDP response off loopback. */
+    struct counts *counts;
+};
+
+struct query {
+    struct slice packet;
+    const union address *client;
+    bool tcp;
+};
+
+enum response {
+    RESPONSE_SEND,    /* *out_len bytes are at `out`. */
+    RESPONSE_NONE,    /* Not a query: silence. */
+    RESPONSE_FORWARD, /* Ask upstream for the question's own name. */
+    RESPONSE_CHASE,   /* Ask upstream where a CNAME of ours leads: *out_name. */
+};
+
+/* How long a response to `q` may be; what `out` below must have room for. */
+uint16_t responder_size_max(const struct responder *r,
+                            const struct dns_question *q,
+                            const struct query *query);
+
+/* Room that is always enough. */
+#define RESPONSE_BYTES_MAX 65535
+
+/* Decide on one query; `zone` may be NULL. *out_q is filled unless
+ * RESPONSE_NONE, and borrows from the packet. *out_name lies in r->scratch,
+ * until the next call. */
+enum response responder_take(struct responder *r, const struct dns_zone *zone,
+                             const struct query *query,
+                             struct dns_question *out_q, struct slice *out_name,
+                             uint8_t *out, size_t *out_len);
+
+/* A response to a forwarded query: upstream's packet made fit for our client,
+ * or SERVFAIL when `upstream` is empty or does not answer what was asked. */
+size_t responder_relay(struct responder *r, const struct query *query,
+                       const struct dns_question *q, struct slice upstream,
+                       uint8_t *out);
+
+/* A response to a chased query: our CNAMEs, then what upstream says of the last
+ * one's target (nothing when `upstream` is empty or no answer to it). */
+size_t responder_chased(struct responder *r, const struct dns_zone *zone,
+                        const struct query *query, const struct dns_question *q,
+                        struct slice upstream, uint8_t *out);
+
+size_t responder_fail(struct responder *r, const struct dns_question *q,
+                      enum dns_rcode rcode, uint8_t *out);

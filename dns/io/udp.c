@@ -1,0 +1,222 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/core/check.h"
+#include "dns/io/worker.h"
+
+/* Queries lie 2112 bytes apart: a power of two would put them all into the same
+ * sets of the first-level cache. */
+enum {
+    BATCH = 32,
+    QUERY_BYTES = 2112,
+    CONTROL_BYTES = 64
+};
+
+/* Responses follow each other; there is always room for one of any size. */
+#define OUT_BYTES (128 * 1024 + RESPONSE_BYTES_MAX)
+
+struct udp {
+    struct worker *worker;
+    int fd;
+    bool wildcard; /* Answer from the address that was asked. */
+    uv_poll_t poll;
+    struct mmsghdr in[BATCH];
+    struct iovec in_parts[BATCH];
+    union address clients[BATCH];
+    uint8_t control[BATCH][CONTROL_BYTES];
+    struct mmsghdr out[BATCH];
+    struct iovec out_parts[BATCH];
+    unsigned out_count;
+    size_t out_used;
+    uint8_t queries[BATCH * QUERY_BYTES];
+    uint8_t responses[OUT_BYTES];
+};
+
+/* What the kernel does not take is lost, as datagrams are; the client asks
+ * again. A message that fails by itself (its client has gone) must not take the
+ * others along. */
+static void flush(struct udp *u)
+{
+    unsigned sent = 0;
+
+    while (sent < u->out_count) {
+        int n = sendmmsg(u->fd, u->out + sent, u->out_count - sent, 0);
+
+        if (n > 0) {
+            sent += (unsigned)n;
+        } else if (errno != EINTR) {
+            count(&u->worker->counts.dropped);
+            sent++;
+        }
+    }
+    u->out_count = 0;
+    u->out_used = 0;
+}
+
+static void queue(struct udp *u, unsigned index, uint8_t *response, size_t len)
+{
+    struct msghdr *from = &u->in[index].msg_hdr;
+    struct msghdr *to = &u->out[u->out_count].msg_hdr;
+    struct iovec *part = &u->out_parts[u->out_count];
+
+    *part = (struct iovec){response, len};
+    to->msg_name = from->msg_name;
+    to->msg_namelen = from->msg_namelen;
+    to->msg_iov = part;
+    to->msg_iovlen = 1;
+    to->msg_control = u->wildcard ? from->msg_control : NULL;
+    to->msg_controllen = u->wildcard ? from->msg_controllen : 0;
+    u->out_count++;
+    u->out_used += (len + 63) & ~(size_t)63;
+}
+
+static void forward(struct udp *u, enum response kind, struct slice name,
+                    const struct dns_question *q, unsigned index,
+                    struct slice packet)
+{
+    struct worker *w = u->worker;
+    struct origin origin = {.udp = u, .client = u->clients[index]};
+    uint8_t *out = u->responses + u->out_used;
+
+    if (!forwarder_ask(w->forwarder, kind, name, q, packet, &origin)) {
+        queue(u, index, out,
+              responder_fail(&w->responder, q, DNS_SERVFAIL, out));
+    }
+}
+
+static void take(struct udp *u, const struct dns_zone *zone, unsigned index)
+{
+    struct worker *w = u->worker;
+    const struct mmsghdr *m = &u->in[index];
+    struct slice packet =
+        slice_of(u->queries + (size_t)index * QUERY_BYTES, m->msg_len);
+    struct query query = {.packet = packet, .client = &u->clients[index]};
+    struct dns_question q;
+    struct slice name;
+    uint8_t *out;
+    size_t len;
+
+    if (m->msg_hdr.msg_flags & MSG_TRUNC) {
+        count(&w->counts.dropped); /* No query is that long. */
+        return;
+    }
+    if (sizeof(u->responses) - u->out_used < RESPONSE_BYTES_MAX) {
+        flush(u);
+    }
+    out = u->responses + u->out_used;
+    switch (responder_take(&w->responder, zone, &query, &q, &name, out, &len)) {
+    case RESPONSE_NONE:
+        return;
+    case RESPONSE_SEND:
+        queue(u, index, out, len);
+        return;
+    case RESPONSE_FORWARD:
+        forward(u, RESPONSE_FORWARD, q.name, &q, index, packet);
+        return;
+    case RESPONSE_CHASE:
+        forward(u, RESPONSE_CHASE, name, &q, index, packet);
+        return;
+    }
+}
+
+static void prepare_batch(struct udp *u)
+{
+    for (unsigned i = 0; i < BATCH; i++) {
+        struct msghdr *h = &u->in[i].msg_hdr;
+
+        h->msg_namelen = sizeof(u->clients[i]);
+        h->msg_controllen = u->wildcard ? CONTROL_BYTES : 0;
+    }
+}
+
+/* One batch a turn of the loop: TCP and upstream get their share, and what came
+ * meanwhile is the next batch. */
+static void on_readable(uv_poll_t *poll, int error, int events)
+{
+    struct udp *u = poll->data;
+    struct worker *w = u->worker;
+    const struct dns_zone *zone;
+    int n;
+
+    (void)error; /* Shows up in recvmmsg. */
+    (void)events;
+    prepare_batch(u);
+    n = recvmmsg(u->fd, u->in, BATCH, MSG_DONTWAIT, NULL);
+    if (n <= 0) {
+        return;
+    }
+    count_add(&w->counts.queries_udp, n);
+    zone = reader_enter(&w->reader, w->publisher);
+    for (int i = 0; i < n; i++) {
+        take(u, zone, (unsigned)i);
+    }
+    reader_leave(&w->reader);
+    flush(u);
+}
+
+void udp_send_late(struct udp *u, const union address *to, struct slice packet)
+{
+    if (sendto(u->fd, packet.data, packet.len, MSG_DONTWAIT, &to->any,
+               address_len(to)) < 0) {
+        count(&u->worker->counts.dropped);
+    }
+}
+
+/* On a socket bound to all addresses the kernel says which one was asked; the
+ * same control message, sent back, makes it the source. */
+static void ask_for_destination(struct udp *u)
+{
+    union address bound = {0};
+    socklen_t len = sizeof(bound);
+    int on = 1;
+
+    if (getsockname(u->fd, &bound.any, &len) != 0 ||
+        !address_is_wildcard(&bound)) {
+        return;
+    }
+    u->wildcard = true;
+    if (bound.any.sa_family == AF_INET6) {
+        (void)setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on,
+                         sizeof(on));
+    } else {
+        (void)setsockopt(u->fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+    }
+}
+
+struct udp *udp_new(struct worker *w, int fd)
+{
+    struct udp *u = calloc(1, sizeof(*u));
+
+    CHECK(u != NULL);
+    u->worker = w;
+    u->fd = fd;
+    u->poll.data = u;
+    ask_for_destination(u);
+    for (unsigned i = 0; i < BATCH; i++) {
+        struct msghdr *h = &u->in[i].msg_hdr;
+
+        u->in_parts[i] =
+            (struct iovec){u->queries + (size_t)i * QUERY_BYTES, QUERY_BYTES};
+        h->msg_iov = &u->in_parts[i];
+        h->msg_iovlen = 1;
+        h->msg_name = &u->clients[i];
+        h->msg_control = u->wildcard ? u->control[i] : NULL;
+    }
+    CHECK(uv_poll_init(&w->loop, &u->poll, fd) == 0);
+    CHECK(uv_poll_start(&u->poll, UV_READABLE, on_readable) == 0);
+    return u;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct udp *u = handle->data;
+
+    (void)close(u->fd);
+    free(u);
+}
+
+void udp_close(struct udp *u)
+{
+    uv_close((uv_handle_t *)&u->poll, on_closed);
+}

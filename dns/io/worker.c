@@ -1,0 +1,136 @@
+#include "dns/io/worker.h"
+
+#include <openssl/rand.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/core/check.h"
+
+/* The only way out: everything is closed, and the loop runs until it is. */
+static void close_all(struct worker *w)
+{
+    if (w->forwarder != NULL) {
+        forwarder_close(w->forwarder);
+    }
+    for (size_t i = 0; i < w->addresses_count; i++) {
+        if (w->udps[i] != NULL) {
+            udp_close(w->udps[i]);
+        }
+        if (w->tcps[i] != NULL) {
+            tcp_close(w->tcps[i]);
+        }
+    }
+    uv_close((uv_handle_t *)&w->stop, NULL);
+}
+
+static void on_stop(uv_async_t *async)
+{
+    close_all(async->data);
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+
+    (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+static void responder_start(struct worker *w)
+{
+    uint64_t seed;
+
+    CHECK(RAND_bytes((unsigned char *)&seed, sizeof(seed)) == 1);
+    rng_init(&w->responder.rng, seed);
+    w->responder.recursion = w->config->recursors[0] != '\0';
+    w->responder.udp_remote = w->config->udp_max_remote;
+    w->responder.counts = &w->counts;
+}
+
+static enum status open_sockets(struct worker *w, const int *udp_fds,
+                                const int *tcp_fds, struct err *err)
+{
+    enum status st = ST_OK;
+
+    for (size_t i = 0; i < w->addresses_count; i++) {
+        w->udps[i] = udp_new(w, udp_fds[i]);
+        w->tcps[i] = tcp_new(w, tcp_fds[i], err);
+        if (w->tcps[i] == NULL) {
+            st = ST_IO;
+        }
+    }
+    return st;
+}
+
+enum status worker_new(const struct worker_config *config,
+                       const struct publisher *publisher, const int *udp_fds,
+                       const int *tcp_fds, size_t addresses_count,
+                       struct worker **out_worker, struct err *err)
+{
+    struct worker *w = aligned_alloc(64, (sizeof(*w) + 63) & ~(size_t)63);
+    enum status st;
+
+    CHECK(w != NULL);
+    memset(w, 0, sizeof(*w));
+    atomic_store(&w->reader.seen, READER_IDLE);
+    w->config = config;
+    w->publisher = publisher;
+    w->addresses_count = addresses_count;
+    w->udps = calloc(addresses_count, sizeof(w->udps[0]));
+    w->tcps = calloc(addresses_count, sizeof(w->tcps[0]));
+    CHECK(w->udps != NULL);
+    CHECK(w->tcps != NULL);
+    CHECK(uv_loop_init(&w->loop) == 0);
+    CHECK(uv_async_init(&w->loop, &w->stop, on_stop) == 0);
+    w->stop.data = w;
+    responder_start(w);
+    st = open_sockets(w, udp_fds, tcp_fds, err);
+    if (st == ST_OK && w->responder.recursion) {
+        st = forwarder_new(w, &w->forwarder, err);
+    }
+    if (st) {
+        worker_free(w);
+        return st;
+    }
+    *out_worker = w;
+    return ST_OK;
+}
+
+/* Signals are for the main thread. */
+enum status worker_start(struct worker *w, struct err *err)
+{
+    sigset_t all;
+    sigset_t before;
+    int error;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&w->thread, NULL, run, w);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        return err_set(err, ST_IO, "cannot start a DNS thread: %s",
+                       strerror(error));
+    }
+    w->running = true;
+    return ST_OK;
+}
+
+void worker_free(struct worker *w)
+{
+    if (w == NULL) {
+        return;
+    }
+    if (w->running) {
+        CHECK(uv_async_send(&w->stop) == 0);
+        CHECK(pthread_join(w->thread, NULL) == 0);
+    } else {
+        close_all(w);
+        (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+    }
+    CHECK(uv_loop_close(&w->loop) == 0);
+    arena_release(&w->responder.scratch);
+    free(w->udps);
+    free(w->tcps);
+    free(w);
+}

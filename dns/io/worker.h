@@ -1,0 +1,93 @@
+/*
+ * worker.h - one thread of the DNS server: its loop, sockets and forwarding.
+ *
+ * Everything in a worker is touched by its own thread only, but for the reader
+ * (publish.h), the counters, and the async handle that stops it.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <uv.h>
+
+#include "dns/io/address.h"
+#include "dns/io/publish.h"
+#include "dns/io/responder.h"
+
+struct udp;
+struct tcp;
+struct forwarder;
+
+/* The same for all workers, fixed at start. */
+struct worker_config {
+    const char
+        *recursors; /* For c-ares: "ip:port,…"; "" when there are none. */
+    bool recursors_rotated;
+    uint32_t recursor_timeout_ms;
+    uint16_t udp_max_remote;
+    uint32_t tcp_idle_ms;
+    uint32_t tcp_conns_max;
+};
+
+struct worker {
+    struct reader reader; /* First: has its own cache line. */
+    const struct worker_config *config;
+    const struct publisher *publisher;
+    struct counts counts;
+    struct responder responder;
+    uv_loop_t loop;
+    uv_async_t stop;
+    struct udp **udps; /* One an address. */
+    struct tcp **tcps;
+    size_t addresses_count;
+    struct forwarder *forwarder; /* NULL without recursors. */
+    pthread_t thread;
+    bool running;
+};
+
+/* `udp_fds` and `tcp_fds` are bound (and not yet listening); from now on the
+ * worker's, whatever comes. ST_IO: the loop or c-ares could not be set up. */
+enum status worker_new(const struct worker_config *config,
+                       const struct publisher *publisher, const int *udp_fds,
+                       const int *tcp_fds, size_t addresses_count,
+                       struct worker **out_worker, struct err *err);
+enum status worker_start(struct worker *w, struct err *err);
+
+/* Stop the thread, if it runs, and free everything. NULL is fine. */
+void worker_free(struct worker *w);
+
+/* UDP (udp.c). The socket is read in batches. */
+struct udp *udp_new(struct worker *w, int fd);
+void udp_close(struct udp *u); /* The memory goes with the loop's turn. */
+
+/* A response that was not ready within its batch. */
+void udp_send_late(struct udp *u, const union address *to, struct slice packet);
+
+/* TCP (tcp.c). */
+struct tcp *tcp_new(struct worker *w, int fd, struct err *err);
+void tcp_close(struct tcp *t);
+
+/* Where a forwarded query came from; kept until its response is sent. */
+struct tcp_conn;
+struct origin {
+    struct udp *udp;       /* Else: */
+    struct tcp_conn *conn; /* The forwarder holds it (tcp_hold). */
+    union address client;
+};
+
+void tcp_hold(struct tcp_conn *conn);
+void tcp_drop(struct tcp_conn *conn);
+void tcp_send_late(struct tcp_conn *conn, struct slice packet);
+
+/* Forwarding (forward.c). */
+enum status forwarder_new(struct worker *w, struct forwarder **out_forwarder,
+                          struct err *err);
+
+/* Give up what is under way, in silence; the memory goes with the loop. */
+void forwarder_close(struct forwarder *f);
+
+/* Ask upstream for `name`. The packet is copied. The response goes to the
+ * origin, in any case and never from inside this call. false: too much is under
+ * way; answer SERVFAIL. */
+bool forwarder_ask(struct forwarder *f, enum response kind, struct slice name,
+                   const struct dns_question *q, struct slice packet,
+                   const struct origin *origin);
