@@ -26,6 +26,7 @@
 #define LIMIT_CONN_OUT_BYTES                        \
     (64 * 1024 * 1024) /* Queued for a slow reader. \
                         */
+#define LIMIT_GRPC_PARTIAL   (256 * 1024 * 1024) /* A listener's unfinished messages. */
 
 /* Log files. */
 #define LIMIT_WAL_RECORD (64 * 1024 * 1024)

@@ -5,11 +5,16 @@
 #include <time.h>
 
 #include "base/core/check.h"
+#include "base/io/loop_impl.h"
 
 struct task_list {
     struct loop_task *first;
     struct loop_task **last; /* Where the next one's address goes. */
 };
+
+/* Buffers kept for the next writer; more are freed, and so are big ones. */
+#define SPARES_MAX      8
+#define SPARE_BYTES_MAX (256 * 1024)
 
 struct loop {
     uv_loop_t uv;
@@ -23,6 +28,11 @@ struct loop {
     uv_mutex_t posted_lock;
     struct task_list posted;
     bool stop_asked; /* Under posted_lock. */
+
+    uint8_t *read_space;
+    uint8_t *plain_space;
+    struct buf spares[SPARES_MAX];
+    unsigned spares_count;
 };
 
 static void list_init(struct task_list *l)
@@ -182,6 +192,11 @@ void loop_free(struct loop *loop)
     (void)uv_run(&loop->uv, UV_RUN_DEFAULT); /* Until all closing is done. */
     CHECK(uv_loop_close(&loop->uv) == 0);
     uv_mutex_destroy(&loop->posted_lock);
+    while (loop->spares_count > 0) {
+        buf_release(&loop->spares[--loop->spares_count]);
+    }
+    free(loop->read_space);
+    free(loop->plain_space);
     free(loop);
 }
 
@@ -256,4 +271,48 @@ void loop_undefer(struct loop *loop, enum loop_phase phase,
     if (task->queued && !list_remove(&loop->phases[phase], task)) {
         CHECK(list_remove(&loop->running, task));
     }
+}
+
+static uint8_t *space_get(uint8_t **space, size_t size)
+{
+    if (*space == NULL) {
+        *space = malloc(size);
+        CHECK(*space != NULL);
+    }
+    return *space;
+}
+
+uint8_t *loop_read_space(struct loop *loop)
+{
+    return space_get(&loop->read_space, LOOP_READ_BYTES);
+}
+
+uint8_t *loop_plain_space(struct loop *loop)
+{
+    return space_get(&loop->plain_space, LOOP_PLAIN_BYTES);
+}
+
+void loop_lend(struct loop *loop, struct buf *b, size_t limit)
+{
+    if (loop->spares_count > 0) {
+        *b = loop->spares[--loop->spares_count];
+        b->len = 0;
+        b->limit = limit;
+        CHECK(b->cap <= limit);
+        return;
+    }
+    buf_init(b, limit);
+}
+
+void loop_return(struct loop *loop, struct buf *b)
+{
+    size_t limit = b->limit;
+
+    if (b->cap > 0 && b->cap <= SPARE_BYTES_MAX &&
+        loop->spares_count < SPARES_MAX) {
+        loop->spares[loop->spares_count++] = *b;
+        *b = (struct buf){.limit = limit};
+        return;
+    }
+    buf_release(b);
 }

@@ -1,0 +1,596 @@
+#include "base/io/server.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/core/check.h"
+#include "base/core/limits.h"
+#include "base/core/log.h"
+#include "base/io/address.h"
+#include "base/io/grpc_session.h"
+#include "base/io/http_conn.h"
+#include "base/io/stream.h"
+
+/* For TLS and the first bytes, which tell what is spoken. */
+#define FIRST_BYTES_MS 10000
+
+/* One message about refused connections in this time. */
+#define COMPLAINT_MS 10000
+
+#define BACKLOG      1024
+
+enum conn_protocol {
+    CONN_UNKNOWN,
+    CONN_GRPC,
+    CONN_HTTP
+};
+
+struct conn {
+    struct stream stream;
+    struct server *server;
+    enum conn_protocol protocol;
+    struct grpc_session *grpc;
+    struct http_conn *http;
+    uint8_t first[4]; /* What has come while it is too little to tell. */
+    size_t first_len;
+    TAILQ_ENTRY(conn) link;
+};
+
+struct server {
+    struct loop *loop;
+    struct tls *tls;
+    const struct http_handler *http;
+    struct grpc_side *grpc; /* NULL: none. */
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } listener;
+    uv_timer_t grace;
+    unsigned open_handles;
+    TAILQ_HEAD(, conn) conns;
+    unsigned conns_count;
+    bool accept_paused; /* One connection waits in libuv, more in the kernel. */
+    bool stopping;
+    uint64_t complained_ms;
+    char address[ADDRESS_TEXT_MAX];
+    uint16_t port;
+    server_stopped_fn *on_stopped;
+    void *stopped_ctx;
+};
+
+static void server_accept(struct server *s);
+
+/* ---- the end ---- */
+
+static void server_maybe_gone(struct server *s)
+{
+    server_stopped_fn *on_stopped = s->on_stopped;
+    void *ctx = s->stopped_ctx;
+
+    if (!s->stopping || s->open_handles > 0) {
+        return;
+    }
+    if (s->conns_count > 0) {
+        return;
+    }
+    grpc_side_free(s->grpc);
+    free(s);
+    if (on_stopped != NULL) {
+        on_stopped(ctx);
+    }
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct server *s = handle->data;
+
+    CHECK(s->open_handles > 0);
+    s->open_handles--;
+    server_maybe_gone(s);
+}
+
+/* When the last connection of a stopping server goes, nothing is left to wait
+ * for. */
+static void server_close_timer(struct server *s)
+{
+    if (!uv_is_closing((uv_handle_t *)&s->grace)) {
+        uv_close((uv_handle_t *)&s->grace, on_handle_closed);
+    }
+}
+
+/* ---- connections ---- */
+
+static struct conn *conn_of(struct stream *stream)
+{
+    return (struct conn *)((char *)stream - offsetof(struct conn, stream));
+}
+
+static void conn_on_open(struct stream *stream)
+{
+    (void)stream; /* The first bytes tell what it is. */
+}
+
+/* The beginning of HTTP/2's preface, which no HTTP/1 request can have. */
+static const char h2_first[] = "PRI ";
+
+/* Decide what the connection speaks once that can be told. */
+static void conn_sniff(struct conn *c, struct slice seen)
+{
+    struct server *s = c->server;
+    struct slice preface = slice_str(h2_first);
+    bool is_h2 = slice_starts(seen, preface);
+
+    if (!is_h2 && slice_starts(preface, seen)) {
+        return; /* Too little yet. */
+    }
+    stream_set_deadline(&c->stream, UINT64_MAX);
+    if (is_h2 && s->grpc != NULL) {
+        c->protocol = CONN_GRPC;
+        c->grpc = grpc_session_new(s->grpc, &c->stream);
+    } else if (s->http != NULL) {
+        c->protocol = CONN_HTTP;
+        c->http = http_conn_new(&c->stream, s->http);
+    } else {
+        stream_close(&c->stream, "HTTP/1 is not spoken here");
+    }
+}
+
+static void conn_feed(struct conn *c, struct slice bytes)
+{
+    if (bytes.len == 0) {
+        return;
+    }
+    if (c->protocol == CONN_GRPC) {
+        grpc_session_read(c->grpc, bytes);
+    } else if (c->protocol == CONN_HTTP) {
+        http_conn_read(c->http, bytes);
+    }
+}
+
+static void conn_on_first_bytes(struct conn *c, struct slice bytes)
+{
+    size_t room = sizeof(c->first) - c->first_len;
+    size_t count = bytes.len < room ? bytes.len : room;
+
+    memcpy(c->first + c->first_len, bytes.data, count);
+    c->first_len += count;
+    conn_sniff(c, slice_of(c->first, c->first_len));
+    conn_feed(c, slice_of(c->first, c->first_len));
+    if (stream_usable(&c->stream)) {
+        conn_feed(c, slice_skip(bytes, count));
+    }
+}
+
+static void conn_on_read(struct stream *stream, struct slice bytes)
+{
+    struct conn *c = conn_of(stream);
+
+    if (c->protocol == CONN_UNKNOWN) {
+        conn_on_first_bytes(c, bytes);
+    } else {
+        conn_feed(c, bytes);
+    }
+}
+
+static void conn_on_eof(struct stream *stream)
+{
+    struct conn *c = conn_of(stream);
+
+    if (c->protocol == CONN_HTTP) {
+        http_conn_eof(c->http);
+    } else {
+        stream_close(stream, NULL);
+    }
+}
+
+static void conn_on_flush(struct stream *stream)
+{
+    struct conn *c = conn_of(stream);
+
+    if (c->protocol == CONN_GRPC) {
+        grpc_session_flush(c->grpc);
+    }
+}
+
+static void conn_on_drained(struct stream *stream)
+{
+    struct conn *c = conn_of(stream);
+
+    if (c->protocol == CONN_GRPC) {
+        grpc_session_drained(c->grpc);
+    }
+}
+
+static void conn_on_deadline(struct stream *stream)
+{
+    struct conn *c = conn_of(stream);
+
+    switch (c->protocol) {
+    case CONN_UNKNOWN:
+        stream_close(stream, "nothing came");
+        return;
+    case CONN_GRPC:
+        grpc_session_deadline(c->grpc);
+        return;
+    case CONN_HTTP:
+        http_conn_deadline(c->http);
+        return;
+    }
+}
+
+static void conn_on_closed(struct stream *stream)
+{
+    struct conn *c = conn_of(stream);
+    struct server *s = c->server;
+
+    if (stream->why[0] != '\0') {
+        log_debug("io", "%s: connection from %s closed: %s", s->address,
+                  stream->peer, stream->why);
+    }
+    grpc_session_free(c->grpc);
+    http_conn_free(c->http);
+    TAILQ_REMOVE(&s->conns, c, link);
+    s->conns_count--;
+    free(c);
+    if (s->stopping) {
+        if (s->conns_count == 0) {
+            server_close_timer(s);
+        }
+        server_maybe_gone(s);
+    } else if (s->accept_paused && s->conns_count < LIMIT_CONNS) {
+        s->accept_paused = false;
+        server_accept(s);
+    }
+}
+
+static const struct stream_hooks conn_hooks = {
+    .on_open = conn_on_open,
+    .on_read = conn_on_read,
+    .on_eof = conn_on_eof,
+    .on_flush = conn_on_flush,
+    .on_drained = conn_on_drained,
+    .on_deadline = conn_on_deadline,
+    .on_closed = conn_on_closed,
+};
+
+/* ---- accepting ---- */
+
+static void server_accept(struct server *s)
+{
+    struct conn *c = calloc(1, sizeof(*c));
+
+    CHECK(c != NULL);
+    c->server = s;
+    TAILQ_INSERT_TAIL(&s->conns, c, link);
+    s->conns_count++;
+    stream_accept(&c->stream, s->loop, &conn_hooks, &s->listener.stream,
+                  s->tls);
+    stream_set_deadline(&c->stream, loop_now_ms(s->loop) + FIRST_BYTES_MS);
+}
+
+static void server_complain(struct server *s, const char *what)
+{
+    uint64_t now_ms = loop_now_ms(s->loop);
+
+    if (s->complained_ms != 0 && now_ms - s->complained_ms < COMPLAINT_MS) {
+        return;
+    }
+    s->complained_ms = now_ms;
+    log_warn("io", "%s: %s; serving the %u connections that are open",
+             s->address, what, s->conns_count);
+}
+
+static void on_connection(uv_stream_t *listener, int error)
+{
+    struct server *s = listener->data;
+
+    if (s->stopping) {
+        return;
+    }
+    if (error) {
+        server_complain(s, uv_strerror(error));
+    } else if (s->conns_count >= LIMIT_CONNS) {
+        s->accept_paused = true; /* libuv waits until we accept. */
+        server_complain(s, "new connections wait, the limit is reached");
+    } else {
+        server_accept(s);
+    }
+}
+
+/* ---- starting ---- */
+
+static enum status uv_status(int error)
+{
+    switch (error) {
+    case UV_EADDRINUSE:
+        return ST_EXISTS;
+    case UV_EACCES:
+    case UV_EPERM:
+        return ST_DENIED;
+    default:
+        return ST_IO;
+    }
+}
+
+static enum status listen_failed(const char *address, int error,
+                                 struct err *err)
+{
+    return err_set(err, uv_status(error), "cannot listen at %s: %s", address,
+                   uv_strerror(error));
+}
+
+static void server_read_port(struct server *s)
+{
+    struct sockaddr_storage bound;
+    int len = sizeof(bound);
+
+    CHECK(uv_tcp_getsockname(&s->listener.tcp, (struct sockaddr *)&bound,
+                             &len) == 0);
+    address_print((struct sockaddr *)&bound, s->address, sizeof(s->address));
+    s->port = (uint16_t)atoi(strrchr(s->address, ':') + 1);
+}
+
+static enum status resolve(const struct address *a, struct addrinfo **out_list,
+                           struct err *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    const char *host = a->host[0] == '\0' ? NULL : a->host;
+    int error;
+
+    if (host == NULL) {
+        hints.ai_family = AF_INET6; /* Takes IPv4 as well. */
+        if (getaddrinfo(NULL, a->port, &hints, out_list) == 0) {
+            return ST_OK;
+        }
+        hints.ai_family = AF_INET;
+    }
+    error = getaddrinfo(host, a->port, &hints, out_list);
+    if (error) {
+        return err_set(err, ST_INVALID, "cannot listen at %s:%s: %s", a->host,
+                       a->port, gai_strerror(error));
+    }
+    return ST_OK;
+}
+
+static enum status listen_tcp(struct server *s, const struct address *a,
+                              struct err *err)
+{
+    struct addrinfo *list;
+    enum status st = resolve(a, &list, err);
+    int error;
+
+    if (st) {
+        return st;
+    }
+    address_print(list->ai_addr, s->address, sizeof(s->address));
+    error = uv_tcp_bind(&s->listener.tcp, list->ai_addr, 0);
+    freeaddrinfo(list);
+    if (error == 0) {
+        error = uv_listen(&s->listener.stream, BACKLOG, on_connection);
+    }
+    if (error) {
+        return listen_failed(s->address, error, err);
+    }
+    server_read_port(s);
+    return ST_OK;
+}
+
+/* Whether a program answers at the Unix socket. */
+static bool unix_answers(const char *path)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool answers;
+
+    CHECK(strlen(path) < sizeof(sun.sun_path));
+    memcpy(sun.sun_path, path, strlen(path) + 1);
+    answers = fd < 0 ||
+              connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0 ||
+              errno != ECONNREFUSED;
+    if (fd >= 0) {
+        (void)close(fd); /* Nothing was written. */
+    }
+    return answers;
+}
+
+/* A program that was killed leaves its socket file, and bind(2) fails on it. */
+static enum status unix_clear_way(const char *path, struct err *err)
+{
+    struct stat st;
+
+    if (lstat(path, &st)) {
+        return ST_OK; /* Not there, or bind(2) tells what is wrong. */
+    }
+    if (!S_ISSOCK(st.st_mode)) {
+        return err_set(err, ST_EXISTS,
+                       "cannot listen at %s: the file is not a socket", path);
+    }
+    if (unix_answers(path)) {
+        return err_set(err, ST_EXISTS,
+                       "cannot listen at %s: another program does", path);
+    }
+    if (unlink(path)) {
+        return err_set(err, ST_DENIED, "cannot replace the stale socket %s: %s",
+                       path, strerror(errno));
+    }
+    return ST_OK;
+}
+
+/* Nobody can connect before listen(2), so there is no moment with other
+ * permissions than those asked for. */
+static enum status unix_set_access(const struct server_config *config,
+                                   const char *path, struct err *err)
+{
+    mode_t mode = config->socket_mode != 0 ? config->socket_mode : 0660;
+
+    if (chmod(path, mode)) {
+        return err_set(err, ST_DENIED, "cannot set the mode of %s: %s", path,
+                       strerror(errno));
+    }
+    if ((config->socket_uid != (uid_t)-1 || config->socket_gid != (gid_t)-1) &&
+        chown(path, config->socket_uid, config->socket_gid)) {
+        return err_set(err, ST_DENIED, "cannot set the owner of %s: %s", path,
+                       strerror(errno));
+    }
+    return ST_OK;
+}
+
+static enum status listen_unix(struct server *s,
+                               const struct server_config *config,
+                               const char *path, struct err *err)
+{
+    enum status st = unix_clear_way(path, err);
+    int error;
+
+    if (st) {
+        return st;
+    }
+    error = uv_pipe_bind(&s->listener.pipe, path);
+    if (error) {
+        return listen_failed(path, error, err);
+    }
+    st = unix_set_access(config, path, err);
+    if (st) {
+        return st;
+    }
+    error = uv_listen(&s->listener.stream, BACKLOG, on_connection);
+    if (error) {
+        return listen_failed(path, error, err);
+    }
+    (void)snprintf(s->address, sizeof(s->address), "unix:%s", path);
+    return ST_OK;
+}
+
+void server_config_init(struct server_config *config)
+{
+    *config = (struct server_config){.socket_uid = (uid_t)-1,
+                                     .socket_gid = (gid_t)-1};
+}
+
+static struct server *server_new(struct loop *loop,
+                                 const struct server_config *config,
+                                 bool is_unix)
+{
+    struct server *s = calloc(1, sizeof(*s));
+
+    CHECK(s != NULL);
+    s->loop = loop;
+    s->tls = config->tls;
+    s->http = config->http;
+    s->open_handles = 2;
+    TAILQ_INIT(&s->conns);
+    if (config->grpc != NULL) {
+        s->grpc = grpc_side_new(config->grpc);
+    }
+    if (is_unix) {
+        CHECK(uv_pipe_init(loop_uv(loop), &s->listener.pipe, 0) == 0);
+    } else {
+        CHECK(uv_tcp_init(loop_uv(loop), &s->listener.tcp) == 0);
+    }
+    CHECK(uv_timer_init(loop_uv(loop), &s->grace) == 0);
+    s->listener.handle.data = s;
+    s->grace.data = s;
+    return s;
+}
+
+enum status server_start(struct loop *loop, const struct server_config *config,
+                         struct server **out_server, struct err *err)
+{
+    struct address address;
+    struct server *s;
+    enum status st = address_parse(config->address, &address, err);
+
+    if (st) {
+        return st;
+    }
+    s = server_new(loop, config, address.is_unix);
+    st = address.is_unix ? listen_unix(s, config, address.path, err)
+                         : listen_tcp(s, &address, err);
+    if (st) {
+        server_stop(s, 0, NULL, NULL); /* Freed by the loop, later. */
+        return st;
+    }
+    *out_server = s;
+    return ST_OK;
+}
+
+const char *server_address(const struct server *s)
+{
+    return s->address;
+}
+
+uint16_t server_port(const struct server *s)
+{
+    return s->port;
+}
+
+unsigned server_connections(const struct server *s)
+{
+    return s->conns_count;
+}
+
+/* ---- stopping ---- */
+
+static void server_close_conns(struct server *s)
+{
+    struct conn *c;
+
+    TAILQ_FOREACH(c, &s->conns, link)
+    {
+        stream_close(&c->stream, "the server stops");
+    }
+}
+
+static void on_grace_over(uv_timer_t *timer)
+{
+    server_close_conns(timer->data);
+}
+
+static void server_leave_conns(struct server *s)
+{
+    struct conn *c;
+
+    TAILQ_FOREACH(c, &s->conns, link)
+    {
+        switch (c->protocol) {
+        case CONN_UNKNOWN:
+            stream_close(&c->stream, "the server stops");
+            break;
+        case CONN_GRPC:
+            grpc_session_leave(c->grpc);
+            break;
+        case CONN_HTTP:
+            http_conn_stop(c->http);
+            break;
+        }
+    }
+}
+
+void server_stop(struct server *s, uint64_t grace_ms,
+                 server_stopped_fn *on_stopped, void *ctx)
+{
+    CHECK(!s->stopping);
+    s->stopping = true;
+    s->on_stopped = on_stopped;
+    s->stopped_ctx = ctx;
+    uv_close(&s->listener.handle, on_handle_closed);
+    if (s->conns_count == 0) {
+        server_close_timer(s);
+    } else if (grace_ms == 0) {
+        server_close_conns(s);
+    } else {
+        server_leave_conns(s);
+        CHECK(uv_timer_start(&s->grace, on_grace_over, grace_ms, 0) == 0);
+    }
+}
