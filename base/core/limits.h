@@ -14,7 +14,10 @@
 #define LIMIT_REQUEST_MAX   (32 * 1024 * 1024) /* The same. */
 #define LIMIT_LEASE_TTL_S   9000000000LL
 #define LIMIT_PB_DEPTH      64   /* Nested messages; decoders recurse. */
+#define LIMIT_TXN_OPS_TOTAL 8192 /* Of all levels; checks are quadratic. */
+#define LIMIT_TXN_DEPTH     256  /* Transactions in transactions. */
 #define LIMIT_WATCH_BACKLOG 1024 /* Events; then the watcher is "slow". */
+#define LIMIT_WATCH_BACKLOG_BYTES (1024 * 1024) /* The same in bytes. */
 
 /* Connections. */
 #define LIMIT_CONNS        10000       /* A listener; then accept pauses. */

@@ -135,6 +135,10 @@ bool pb_next(struct slice *rest, struct pb_field *out_field)
         field.type = PB_FIXED64;
         field.value = wire_u64(&r);
         break;
+    case PB_FIXED32:
+        field.type = PB_FIXED32;
+        field.value = wire_u32(&r);
+        break;
     case PB_BYTES:
         field.type = PB_BYTES;
         field.bytes = wire_bytes(&r, wire_varint(&r));

@@ -19,7 +19,8 @@
 enum pb_wire_type {
     PB_VARINT = 0,
     PB_FIXED64 = 1,
-    PB_BYTES = 2
+    PB_BYTES = 2,
+    PB_FIXED32 = 5,
 };
 
 /* Longest encodings, in bytes. */
@@ -58,10 +59,10 @@ void pb_end(struct buf *b, size_t mark);
 struct pb_field {
     unsigned number;
     enum pb_wire_type type;
-    uint64_t value;     /* PB_VARINT, PB_FIXED64 */
+    uint64_t value;     /* PB_VARINT, PB_FIXED64, PB_FIXED32 */
     struct slice bytes; /* PB_BYTES, borrowed */
 };
 
 /* Take the next field off *rest. false: the end (then *rest is empty) or
- * damage (then it is not). 32-bit and group fields count as damage. */
+ * damage (then it is not). Groups count as damage. */
 bool pb_next(struct slice *rest, struct pb_field *out_field);

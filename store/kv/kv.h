@@ -61,7 +61,8 @@ int64_t kv_lease_ttl_min(uint64_t election_ms, uint64_t heartbeat_ms);
 enum status kv_open(const struct kv_config *config, struct table *table,
                     struct kv **out_kv, struct err *err);
 
-/* No batch may be out. Watchers must be gone. */
+/* Nobody may be at work on a batch any more. Watchers, ranges and hashes must
+ * be gone. */
 void kv_free(struct kv *kv);
 
 uint64_t kv_index(const struct kv *kv); /* Consistent index: last applied. */
@@ -102,7 +103,6 @@ struct kv_reply {
                            Else 0. */
 };
 
-/* `limit` bounds the body: nothing sends more than 2^31-1 bytes. */
 void kv_reply_init(struct kv_reply *r);
 void kv_reply_reset(struct kv_reply *r); /* Keeps the memory. */
 void kv_reply_release(struct kv_reply *r);

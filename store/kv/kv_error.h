@@ -6,26 +6,27 @@
  */
 #pragma once
 
-#define KV_ERROR_LIST(X)                                                     \
-    X(KV_OK, 0, "")                                                          \
-    X(KV_MALFORMED, 13, "etcdserver: malformed request")                     \
-    X(KV_EMPTY_KEY, 3, "etcdserver: key is not provided")                    \
-    X(KV_KEY_NOT_FOUND, 3, "etcdserver: key not found")                      \
-    X(KV_VALUE_PROVIDED, 3, "etcdserver: value is provided")                 \
-    X(KV_LEASE_PROVIDED, 3, "etcdserver: lease is provided")                 \
-    X(KV_TOO_MANY_OPS, 3, "etcdserver: too many operations in txn request")  \
-    X(KV_DUPLICATE_KEY, 3, "etcdserver: duplicate key given in txn request") \
-    X(KV_COMPACTED, 11,                                                      \
-      "etcdserver: mvcc: required revision has been compacted")              \
-    X(KV_FUTURE_REV, 11,                                                     \
-      "etcdserver: mvcc: required revision is a future revision")            \
-    X(KV_NO_SPACE, 8, "etcdserver: mvcc: database space exceeded")           \
-    X(KV_CORRUPT, 15, "etcdserver: corrupt cluster")                         \
-    X(KV_LEASE_NOT_FOUND, 5, "etcdserver: requested lease not found")        \
-    X(KV_LEASE_EXISTS, 9, "etcdserver: lease already exists")                \
-    X(KV_LEASE_TTL_TOO_LARGE, 11, "etcdserver: too large lease TTL")         \
-    X(KV_MEMBER_NOT_FOUND, 5, "etcdserver: member not found")                \
-    X(KV_UNSUPPORTED, 12, "etcdserver: not supported by this server")        \
+#define KV_ERROR_LIST(X)                                                       \
+    X(KV_OK, 0, "")                                                            \
+    X(KV_MALFORMED, 13, "etcdserver: malformed request")                       \
+    X(KV_EMPTY_KEY, 3, "etcdserver: key is not provided")                      \
+    X(KV_KEY_NOT_FOUND, 3, "etcdserver: key not found")                        \
+    X(KV_VALUE_PROVIDED, 3, "etcdserver: value is provided")                   \
+    X(KV_LEASE_PROVIDED, 3, "etcdserver: lease is provided")                   \
+    X(KV_TOO_MANY_OPS, 3, "etcdserver: too many operations in txn request")    \
+    X(KV_DUPLICATE_KEY, 3, "etcdserver: duplicate key given in txn request")   \
+    X(KV_COMPACTED, 11,                                                        \
+      "etcdserver: mvcc: required revision has been compacted")                \
+    X(KV_FUTURE_REV, 11,                                                       \
+      "etcdserver: mvcc: required revision is a future revision")              \
+    X(KV_NO_SPACE, 8, "etcdserver: mvcc: database space exceeded")             \
+    X(KV_CORRUPT, 15, "etcdserver: corrupt cluster")                           \
+    X(KV_LEASE_NOT_FOUND, 5, "etcdserver: requested lease not found")          \
+    X(KV_LEASE_EXISTS, 9, "etcdserver: lease already exists")                  \
+    X(KV_LEASE_TTL_TOO_LARGE, 11, "etcdserver: too large lease TTL")           \
+    X(KV_MEMBER_NOT_FOUND, 5, "etcdserver: member not found")                  \
+    X(KV_UNSUPPORTED, 12, "etcdserver: not supported by this server")          \
+    X(KV_REPLY_TOO_LARGE, 8, "grpc: trying to send a message larger than max") \
     X(KV_DAMAGED, 15, "etcdserver: stored data is damaged")
 
 enum kv_error {

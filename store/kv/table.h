@@ -53,8 +53,8 @@ struct table {
                        struct slice *out_value);
 
     /* All rows with from <= key, in order, until `on_row` says stop or there
-     * are no more (both ST_OK). ST_CORRUPT, ST_IO: ended early by damage or
-     * failure. */
+     * are no more (both ST_OK). `on_row` may call get. ST_CORRUPT, ST_IO: ended
+     * early by damage or failure. */
     enum status (*scan)(struct table *t, enum table_id id, struct slice from,
                         void *ctx, table_row_fn *on_row);
 
