@@ -1,0 +1,414 @@
+/* The way of a request:
+ *
+ *   on_request -> ask (api_handle) -> reply
+ *                    ^      |-> parked by scope, asked again when it changed
+ *                    |      |-> confirm / transaction at the store -+
+ *                    +------------------------------------------------+
+ *   replies to requests that have changed the local state wait until that is
+ *   on disk.
+ *
+ * A client may leave at any time. What only waits is freed then; what is on its
+ * way to the disk or the store loses its exchange and ends silently. */
+
+#include "agent/io/front.h"
+
+#include <openssl/rand.h>
+#include <stdlib.h>
+
+#include "agent/io/front_impl.h"
+#include "agent/io/link.h"
+#include "agent/io/listen.h"
+#include "agent/io/state.h"
+#include "base/core/check.h"
+#include "base/io/http_server.h"
+
+/* How often a transaction that lost a race is tried. */
+#define TXN_TRIES_MAX 5
+
+#define CONFIRM_MS    7000
+
+static void ask(struct pending *p);
+
+/* ---- Replies
+ * -------------------------------------------------------------------- */
+
+void pending_free(struct pending *p)
+{
+    parking_leave(&p->front->parking, p);
+    LIST_REMOVE(p, link);
+    api_outcome_release(&p->outcome);
+    arena_release(&p->arena);
+    free(p);
+}
+
+static void reply(struct pending *p)
+{
+    const struct api_outcome *o = &p->outcome;
+    struct http_header headers[API_HEADERS_MAX];
+
+    if (p->exchange) {
+        for (size_t i = 0; i < o->headers_count; i++) {
+            headers[i].name = slice_str(o->headers[i].name);
+            headers[i].value = slice_str(o->headers[i].value);
+        }
+        http_reply(p->exchange, o->status, headers, o->headers_count,
+                   buf_slice(&o->body));
+    }
+    pending_free(p);
+}
+
+static void fail(struct pending *p, int status, const char *text)
+{
+    api_outcome_release(&p->outcome);
+    api_fail(status, text, &p->outcome);
+    reply(p);
+}
+
+static void on_durable(void *arg, enum status st, const struct err *err)
+{
+    struct pending *p = arg;
+
+    p->busy = false;
+    if (st) {
+        fail(p, 500, err->text);
+    } else {
+        reply(p);
+    }
+}
+
+/* A registration must survive us before it is acknowledged. */
+static void reply_durably(struct pending *p, uint64_t generation_before)
+{
+    struct front *f = p->front;
+
+    if (p->reads_only && local_generation(p->local) == generation_before) {
+        reply(p);
+    } else if (f->hooks.changed(f->hooks.ctx)) {
+        p->busy = true;
+        state_sync(f->state, on_durable, p);
+    } else {
+        reply(p);
+    }
+}
+
+/* ---- Going to the store
+ * ------------------------------------------------------------ */
+
+static void on_confirmed(void *arg, enum status st)
+{
+    struct pending *p = arg;
+
+    p->busy = false;
+    if (st || !p->exchange) {
+        fail(p, 500, "No cluster leader");
+        return;
+    }
+    p->request.confirmed = true;
+    ask(p);
+}
+
+static void on_raced(void *arg, enum status st)
+{
+    struct pending *p = arg;
+
+    p->busy = false;
+    if (st || !p->exchange) {
+        fail(p, 500, "No cluster leader");
+    } else {
+        ask(p);
+    }
+}
+
+static void on_txn(void *arg, enum sync_result result, int64_t revision)
+{
+    struct pending *p = arg;
+    struct front *f = p->front;
+    struct api_view view;
+
+    (void)revision;
+    p->busy = false;
+    if (result == SYNC_GUARDED && ++p->tries < TXN_TRIES_MAX && !f->stopping) {
+        /* Somebody was quicker: look at what is there now. */
+        p->busy = true;
+        link_confirm(f->link, CONFIRM_MS, on_raced, p);
+        return;
+    }
+    if (result == SYNC_GUARDED) {
+        result = SYNC_FAILED;
+    }
+    api_outcome_release(&p->outcome);
+    f->hooks.view(f->hooks.ctx, &view);
+    api_txn_done(result, &view, &p->arena, &p->outcome);
+    reply(p);
+}
+
+/* ---- Asking
+ * -------------------------------------------------------------------------- */
+
+static void reply_metrics(struct pending *p)
+{
+    struct front *f = p->front;
+    struct buf page;
+
+    buf_init(&page, 4 * 1024 * 1024);
+    f->hooks.metrics(f->hooks.ctx, &page);
+    http_reply_type(p->exchange, 200,
+                    "text/plain; version=0.0.4; charset=utf-8",
+                    buf_slice(&page));
+    buf_release(&page);
+    pending_free(p);
+}
+
+static void do_reload(struct pending *p)
+{
+    struct front *f = p->front;
+    struct err err;
+
+    if (f->hooks.reload(f->hooks.ctx, &err)) {
+        fail(p, 500, err.text);
+        return;
+    }
+    http_reply_text(p->exchange, 200, "");
+    pending_free(p);
+}
+
+static void do_leave(struct pending *p)
+{
+    struct front *f = p->front;
+
+    http_reply_text(p->exchange, 200, "");
+    pending_free(p);
+    f->hooks.leave(f->hooks.ctx);
+}
+
+/* Carry out what the core has decided. */
+static void act(struct pending *p, uint64_t generation_before)
+{
+    struct front *f = p->front;
+
+    switch (p->outcome.kind) {
+    case API_REPLY:
+        reply_durably(p, generation_before);
+        return;
+    case API_WAIT:
+    case API_HASH_WAIT:
+        parking_enter(&f->parking, p);
+        return;
+    case API_CONFIRM:
+        p->busy = true;
+        link_confirm(f->link, CONFIRM_MS, on_confirmed, p);
+        return;
+    case API_TXN:
+        p->busy = true;
+        link_txn(f->link, &p->outcome.txn, on_txn, p);
+        return;
+    case API_METRICS:
+        reply_metrics(p);
+        return;
+    case API_RELOAD:
+        do_reload(p);
+        return;
+    case API_LEAVE:
+        do_leave(p);
+        return;
+    }
+    UNREACHABLE();
+}
+
+static void ask(struct pending *p)
+{
+    struct front *f = p->front;
+    struct api_view view;
+    uint64_t generation;
+
+    if (f->stopping) {
+        fail(p, 500, "the agent is stopping");
+        return;
+    }
+    api_outcome_release(&p->outcome);
+    arena_reset(&p->arena);
+    f->hooks.view(f->hooks.ctx, &view);
+    p->local = view.local;
+    generation = local_generation(view.local);
+    api_handle(&p->request, &view, &p->arena, &p->outcome);
+    act(p, generation);
+}
+
+void pending_ask_again(struct pending *p)
+{
+    p->front->stats.wakeups++;
+    ask(p);
+}
+
+/* ---- Exchanges
+ * ------------------------------------------------------------------------ */
+
+static uint64_t jitter(struct front *f)
+{
+    return rng_next(&f->rng);
+}
+
+static void on_request(struct http_exchange *x)
+{
+    struct front *f = http_ctx(x);
+    struct pending *p = calloc(1, sizeof(*p));
+
+    CHECK(p != NULL);
+    p->front = f;
+    p->exchange = x;
+    p->request = (struct api_request){.method = http_method(x),
+                                      .path = http_path(x),
+                                      .query = http_query(x),
+                                      .body = http_body(x),
+                                      .arrived_ms = loop_now_ms(f->loop),
+                                      .jitter = jitter(f)};
+    p->reads_only = slice_eq(p->request.method, slice_str("GET")) ||
+                    slice_eq(p->request.method, slice_str("HEAD"));
+    http_set_data(x, p);
+    LIST_INSERT_HEAD(&f->pendings, p, link);
+    f->stats.requests++;
+    ask(p);
+}
+
+static void on_gone(struct http_exchange *x)
+{
+    struct pending *p = http_data(x);
+
+    p->exchange = NULL;
+    if (!p->busy) {
+        pending_free(p);
+    }
+}
+
+/* ---- Changes
+ * -----------------------------------------------------------------------------
+ */
+
+void front_catalog_changed(struct front *f)
+{
+    parking_catalog_changed(&f->parking);
+}
+
+void front_local_changed(struct front *f)
+{
+    parking_local_changed(&f->parking);
+}
+
+struct front_stats front_stats(const struct front *f)
+{
+    struct front_stats stats = f->stats;
+
+    stats.waiting = f->parking.count;
+    return stats;
+}
+
+/* ---- Start, stop
+ * ---------------------------------------------------------------------------
+ */
+
+uint16_t front_port(const struct front *f)
+{
+    return f->http ? server_port(f->http) : 0;
+}
+
+static void on_server_stopped(void *ctx)
+{
+    struct front *f = ctx;
+
+    if (--f->open == 0) {
+        f->on_stopped(f->stopped_arg);
+    }
+}
+
+static void on_failed_start_closed(void *arg)
+{
+    front_free(arg);
+}
+
+static enum status listeners_open(struct front *f,
+                                  const struct front_config *config,
+                                  struct err *err)
+{
+    enum status st = ST_OK;
+
+    if (config->http->host) {
+        st = listen_tcp(f->loop, config->http, &f->handler, &f->http, err);
+    }
+    if (!st && config->socket_path) {
+        struct listen_unix where = {.path = config->socket_path,
+                                    .mode = config->socket_mode,
+                                    .user = config->socket_user,
+                                    .group = config->socket_group};
+
+        st = listen_unix(f->loop, &where, &f->handler, &f->unix_socket, err);
+    }
+    return st;
+}
+
+static void server_end(struct front *f, struct server *s)
+{
+    if (s) {
+        f->open++;
+        server_stop(s, 0, on_server_stopped, f);
+    }
+}
+
+static void on_parking_closed(void *arg)
+{
+    on_server_stopped(arg);
+}
+
+void front_stop(struct front *f, front_stopped_fn *on_stopped, void *arg)
+{
+    CHECK(!f->stopping);
+    f->stopping = true;
+    f->on_stopped = on_stopped;
+    f->stopped_arg = arg;
+    f->open = 1; /* The parking. */
+    parking_answer_all(&f->parking);
+    server_end(f, f->http);
+    server_end(f, f->unix_socket);
+    f->http = NULL;
+    f->unix_socket = NULL;
+    parking_close(&f->parking, on_parking_closed, f);
+}
+
+void front_free(struct front *f)
+{
+    if (!f) {
+        return;
+    }
+    CHECK(f->stopping);
+    CHECK(f->open == 0);
+    CHECK(LIST_EMPTY(&f->pendings));
+    free(f);
+}
+
+enum status front_start(struct loop *loop, const struct front_config *config,
+                        struct state *state, struct link *link,
+                        struct front_hooks hooks, struct front **out_front,
+                        struct err *out_err)
+{
+    struct front *f = calloc(1, sizeof(*f));
+    uint64_t seed;
+    enum status st;
+
+    CHECK(f != NULL);
+    CHECK(RAND_bytes((unsigned char *)&seed, sizeof(seed)) == 1);
+    rng_init(&f->rng, seed);
+    f->loop = loop;
+    f->state = state;
+    f->link = link;
+    f->hooks = hooks;
+    f->handler = (struct http_handler){
+        .ctx = f, .on_request = on_request, .on_gone = on_gone};
+    LIST_INIT(&f->pendings);
+    parking_init(&f->parking, loop, hooks);
+    st = listeners_open(f, config, out_err);
+    if (st) {
+        front_stop(f, on_failed_start_closed, f);
+        return st;
+    }
+    *out_front = f;
+    return ST_OK;
+}

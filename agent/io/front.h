@@ -1,0 +1,67 @@
+/*
+ * front.h - the HTTP API on its listeners: loopback and Unix socket.
+ *
+ * agent/core decides what each request gets (api.h); this module carries the
+ * decisions out: sends replies, parks long polls by what they wait for and asks
+ * them again only when that has changed, makes registrations durable before
+ * they are answered, and goes to the store where a request demands it.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "agent/core/api.h"
+#include "agent/io/config.h"
+
+struct front;
+struct link;
+struct loop;
+struct state;
+
+struct front_hooks {
+    void *ctx;
+    /* What a request may see now. */
+    void (*view)(void *ctx, struct api_view *out_view);
+    /* A request has changed the local state. True: something was saved that
+     * the reply must wait for (state_sync). */
+    bool (*changed)(void *ctx);
+    void (*metrics)(void *ctx, struct buf *out);
+    /* ST_OK, or what to tell the caller. */
+    enum status (*reload)(void *ctx, struct err *out_err);
+    void (*leave)(void *ctx);
+};
+
+struct front_config {
+    const struct agent_listen *http;
+    const char *socket_path; /* NULL: none. */
+    unsigned socket_mode;
+    const char *socket_user; /* Name or number; NULL: unchanged. */
+    const char *socket_group;
+};
+
+/* Bind and serve. On failure nothing is left open. */
+enum status front_start(struct loop *loop, const struct front_config *config,
+                        struct state *state, struct link *link,
+                        struct front_hooks hooks, struct front **out_front,
+                        struct err *out_err);
+
+uint16_t front_port(const struct front *f); /* 0: no TCP listener. */
+
+/* The catalogue, or the local state, has changed. */
+void front_catalog_changed(struct front *f);
+void front_local_changed(struct front *f);
+
+struct front_stats {
+    uint64_t requests;
+    uint64_t waiting; /* Long polls now. */
+    uint64_t wakeups; /* Waiting requests that were asked again. */
+};
+
+struct front_stats front_stats(const struct front *f);
+
+/* Stop listening, answer what waits. on_stopped comes later, once; after that
+ * nothing of it is left but what waits for the link, which ends with it:
+ * front_free() is for after link_stop(). */
+typedef void front_stopped_fn(void *arg);
+void front_stop(struct front *f, front_stopped_fn *on_stopped, void *arg);
+void front_free(struct front *f);

@@ -1,0 +1,92 @@
+/*
+ * front_impl.h - requests on their way, and those that are parked. Private to
+ * front.c and parking.c.
+ */
+#pragma once
+
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "agent/io/front.h"
+#include "base/core/rng.h"
+#include "base/io/http_server.h"
+#include "base/io/loop.h"
+#include "base/io/server.h"
+
+struct park_group;
+
+/* One request that has no answer yet. */
+struct pending {
+    LIST_ENTRY(pending) link;
+    struct front *front;
+    struct http_exchange *exchange; /* NULL: the client has left. */
+    struct api_request request;     /* Borrows from the exchange. */
+    struct api_outcome outcome;
+    struct arena arena; /* Of the outcome. */
+    const struct local *local;
+    bool reads_only; /* GET, HEAD. */
+    bool busy;       /* On its way to disk or store; ends by that callback. */
+    unsigned tries;  /* Transactions that lost a race. */
+
+    LIST_ENTRY(pending) parked; /* In a group, in `hashes`, or in `ready`. */
+    struct park_group *group;   /* Or NULL. */
+    bool is_parked;
+};
+
+LIST_HEAD(pending_list, pending);
+
+/*
+ * Long polls by what they wait for. A change of the catalogue costs one index
+ * look-up for each different scope, not for each poll, and only polls with news
+ * are asked again; at most every 50 ms.
+ */
+struct parking {
+    struct loop *loop;
+    struct front_hooks hooks;
+    struct park_group *groups;  /* uthash, by scope. */
+    struct pending_list hashes; /* Waiting for the local state. */
+    size_t count;
+    struct loop_task pass;
+    uv_timer_t pause;   /* Until the next pass may be. */
+    uv_timer_t alarm;   /* At the first deadline. */
+    uint64_t alarm_ms;  /* 0: not set. */
+    uint64_t passed_ms; /* Of the last pass. */
+    bool local_changed;
+    bool closing;
+    unsigned open;
+    void (*on_closed)(void *arg);
+    void *arg;
+};
+
+void parking_init(struct parking *g, struct loop *loop,
+                  struct front_hooks hooks);
+void parking_enter(struct parking *g, struct pending *p);
+/* Fine for one that is not parked. */
+void parking_leave(struct parking *g, struct pending *p);
+void parking_catalog_changed(struct parking *g);
+void parking_local_changed(struct parking *g);
+/* Ask all of them now, whatever they wait for. */
+void parking_answer_all(struct parking *g);
+void parking_close(struct parking *g, void (*on_closed)(void *arg), void *arg);
+
+/* front.c: a parked request has something to hear. */
+void pending_ask_again(struct pending *p);
+void pending_free(struct pending *p);
+
+struct front {
+    struct loop *loop;
+    struct state *state;
+    struct link *link;
+    struct front_hooks hooks;
+    struct http_handler handler;
+    struct server *http;
+    struct server *unix_socket;
+    struct pending_list pendings;
+    struct parking parking;
+    struct rng rng;
+    struct front_stats stats;
+    bool stopping;
+    unsigned open;
+    front_stopped_fn *on_stopped;
+    void *stopped_arg;
+};

@@ -1,0 +1,32 @@
+/*
+ * listen.h - the agent's HTTP listeners, with errors that say what to do.
+ */
+#pragma once
+
+#include "agent/io/config.h"
+#include "base/io/server.h"
+
+struct http_handler;
+struct loop;
+
+enum status listen_tcp(struct loop *loop, const struct agent_listen *where,
+                       const struct http_handler *handler,
+                       struct server **out_server, struct err *out_err);
+
+struct listen_unix {
+    const char *path; /* Its folder is made if it is missing. */
+    unsigned mode;
+    const char *user; /* Name or number; NULL: unchanged. */
+    const char *group;
+};
+
+enum status listen_unix(struct loop *loop, const struct listen_unix *where,
+                        const struct http_handler *handler,
+                        struct server **out_server, struct err *out_err);
+
+/* Make a folder and those above it. ST_OK also if it is there already. */
+enum status folder_make(const char *path, unsigned mode, struct err *out_err);
+
+/* "10.0.0.1:80", "[::1]:80". */
+const char *listen_text(const struct agent_listen *where, char *out,
+                        size_t out_len);
