@@ -1,19 +1,22 @@
 /*
  * config.h - what the operator wants of an agent.
  *
- * One struct, filled in three layers: defaults, files (Consul's agent JSON
- * keys, and every flag as a key with '_' for '-'), flags. Later layers win.
- * Nothing is guessed: an unknown key, a value of the wrong type or out of range
- * is an error that names file, line and field, and the struct is unusable then.
+ * One struct, filled in layers: defaults, files (Consul's agent JSON keys, and
+ * every flag as a key with '_' for '-'), flags. Later layers win; objects are
+ * merged key by key, lists replaced. Nothing is guessed: an unknown key, a
+ * value of the wrong type or out of range is an error that names file, line
+ * and field.
  *
  *     struct agent_config config;
  *
  *     agent_config_init(&config);
- *     agent_config_load(&config, "/etc/muster/agent.json", &err);
- *     agent_config_flag(&config, "dns", "127.0.0.1:0", &err);
- *     agent_config_finish(&config, &err);
+ *     st = agent_config_load(&config, "/etc/muster/agent.json", &err);
+ *     st = agent_config_flag(&config, "dns", "127.0.0.1:0", &err);
+ *     st = agent_config_finish(&config, &err);
  *
- * All strings are owned by the struct and live until agent_config_release().
+ * The fields below `files` are valid after agent_config_finish(); all strings
+ * are owned by the struct. Keys of Consul's that mean nothing here (gossip,
+ * ACLs, its own servers) are accepted and listed in `ignored`.
  */
 #pragma once
 
@@ -21,61 +24,88 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/core/definition.h"
 #include "base/core/arena.h"
 #include "base/core/err.h"
 #include "base/core/log.h"
 
-#define AGENT_STORE_ENDPOINTS_MAX 16
-#define AGENT_RECURSORS_MAX       8
-#define AGENT_NODE_META_MAX       64
-#define AGENT_SERVICE_TTLS_MAX    256
+#define AGENT_CONFIG_FILES_MAX 64
 
-/* Where to listen. `host` is an IP address in text form. */
+struct json_t;
+
+/* Where to listen. */
 struct agent_listen {
-    const char *host; /* NULL: do not listen. */
+    const char *host; /* An IP address in text form; NULL: do not listen. */
     uint16_t port;    /* 0: the kernel chooses. */
 };
 
-struct agent_pair {
-    const char *key;
-    const char *value;
+enum agent_recursor_strategy {
+    RECURSORS_SEQUENTIAL,
+    RECURSORS_RANDOM,
 };
 
-/* A service's DNS TTL; `name` may end in '*'. */
-struct agent_ttl {
-    const char *name;
-    uint32_t seconds;
+enum agent_none_healthy {
+    NONE_HEALTHY_NXDOMAIN,
+    NONE_HEALTHY_ALL,
+};
+
+struct agent_soa_config {
+    uint32_t refresh;
+    uint32_t retry;
+    uint32_t expire;
+    uint32_t min_ttl;
 };
 
 /* Consul's dns_config. */
 struct agent_dns_config {
-    uint32_t node_ttl_s;
-    struct agent_ttl service_ttls[AGENT_SERVICE_TTLS_MAX];
-    size_t service_ttls_count;
+    uint64_t node_ttl_ms;
+    struct pairs service_ttl; /* Name, or "prefix*": duration. */
     bool only_passing;
     bool enable_truncate;
     bool always_ra;
-    bool recursors_random; /* recursor_strategy "random". */
+    bool node_meta_txt;
+    enum agent_recursor_strategy recursor_strategy;
+    enum agent_none_healthy when_none_healthy;
     uint32_t a_record_limit;
     uint32_t udp_answer_limit;
     uint32_t edns_udp_size;
-    uint32_t nodata_ttl_s;
-    uint32_t recursor_timeout_ms;
-    uint32_t soa_refresh_s;
-    uint32_t soa_retry_s;
-    uint32_t soa_expire_s;
-    uint32_t soa_min_ttl_s;
+    uint64_t nodata_ttl_ms;
+    uint64_t recursor_timeout_ms;
+    uint64_t max_stale_ms;
+    uint64_t stale_mark_ms;
+    struct agent_soa_config soa;
+};
+
+/* Consul's ports, addresses and unix_sockets. */
+struct agent_ports_config {
+    int64_t dns; /* -1: off, -2: not given. */
+    int64_t http;
+};
+
+struct agent_addresses_config {
+    const char *dns;
+    const char *http;
+};
+
+struct agent_socket_config {
+    const char *user; /* Name or number; "": unchanged. */
+    const char *group;
+    const char *mode; /* Octal text. */
 };
 
 struct agent_config {
     struct arena arena;
+    struct json_t *files;                      /* What the files say, merged. */
+    struct json_t *flags;                      /* What the flags say. */
+    const char *paths[AGENT_CONFIG_FILES_MAX]; /* As loaded, for a reload. */
+    size_t paths_count;
+    struct texts ignored; /* Keys that mean nothing here. */
 
     /* Who we are. */
-    const char *node;       /* Default: the host name, its first label. */
+    const char *node;       /* Default: the host name's first label. */
     const char *datacenter; /* Default dc1. */
     const char *advertise;  /* Default: the address of the default route. */
-    struct agent_pair node_meta[AGENT_NODE_META_MAX];
-    size_t node_meta_count;
+    struct pairs node_meta;
 
     /* Where things are. */
     const char *data_dir;     /* Default /var/lib/muster. */
@@ -86,17 +116,14 @@ struct agent_config {
     struct agent_listen http; /* Default 127.0.0.1:8500. */
     const char *socket_path;  /* Default /run/muster/agent.sock; NULL: off. */
     unsigned socket_mode;     /* Default 0660. */
-    const char *socket_user;  /* NULL: unchanged. */
-    const char *socket_group; /* NULL: unchanged. */
+    struct agent_socket_config unix_sockets;
 
-    /* The store. */
-    const char *store_urls[AGENT_STORE_ENDPOINTS_MAX];
-    size_t store_urls_count;
+    /* The store; unused with `dev`. */
+    struct texts store_urls;  /* Default http://127.0.0.1:2379. */
     const char *store_cacert; /* NULL: the system's. */
     const char *store_cert;   /* NULL: no client certificate. */
     const char *store_key;
-    const char *store_root; /* Default /muster/v1. */
-    uint32_t lease_ttl_s;   /* Default 15. */
+    uint32_t lease_ttl_s; /* Default 15. */
 
     /* --dev: one member inside, listening here. */
     bool dev;
@@ -104,29 +131,22 @@ struct agent_config {
 
     /* DNS. */
     const char *domain;     /* Default muster.internal. */
-    const char *alt_domain; /* Default consul; NULL: none. */
-    const char *recursors[AGENT_RECURSORS_MAX];
-    size_t recursors_count;
-    unsigned dns_threads; /* Default: one a core, at most 8. */
+    const char *alt_domain; /* Default consul; "": none. */
+    struct texts recursors;
+    unsigned dns_threads; /* 0: one a processor. */
     struct agent_dns_config dns_config;
 
     /* Behaviour. */
-    bool enable_script_checks;       /* Exec checks registered by the API. */
-    bool enable_local_script_checks; /* Exec checks of files. Default true. */
-    bool leave_on_terminate;         /* SIGTERM means leave. Default false. */
-    uint32_t restart_grace_s;        /* Lease left behind by a stop: 60. */
+    bool enable_script_checks; /* Exec checks registered by the API. */
+    bool leave_on_terminate;   /* SIGTERM means leave. Default false. */
+    uint64_t restart_grace_ms; /* Lease left behind by a stop: 60 s. */
     enum log_level log_level;
-
-    /* For reload: the files given, in order. */
-    const char *files[8];
-    size_t files_count;
 };
 
-/* Defaults. */
 void agent_config_init(struct agent_config *c);
 void agent_config_release(struct agent_config *c); /* Safe when zeroed. */
 
-/* Read a JSON file, or every *.json of a directory in name order. */
+/* Read a JSON file, or every *.json of a folder in name order. */
 enum status agent_config_load(struct agent_config *c, const char *path,
                               struct err *out_err);
 
@@ -134,12 +154,17 @@ enum status agent_config_load(struct agent_config *c, const char *path,
 enum status agent_config_parse(struct agent_config *c, const char *name,
                                struct slice text, struct err *out_err);
 
-/* Set what the flag `--name value` sets; `name` without dashes in front.
- * Repeatable flags add. */
+/* Set what the flag `--name value` sets; `name` without dashes in front. Lists
+ * are split at commas; repeated, they add. */
 enum status agent_config_flag(struct agent_config *c, const char *name,
                               const char *value, struct err *out_err);
 
-/* Fill in what depends on the host or on other fields, and look at the whole.
- * With `dev`, paths that root owns move below the user's own state folder when
- * they cannot be written. Call once, last. */
+/* Put the layers together, fill in what depends on the host or on other
+ * fields. With `dev`, paths that only root may write move to the user's own
+ * folders when they cannot be written. Call once, last. */
 enum status agent_config_finish(struct agent_config *c, struct err *out_err);
+
+/* Read the same files again, with the same flags, into the fresh struct `out`.
+ * On failure it is released. */
+enum status agent_config_reread(const struct agent_config *c,
+                                struct agent_config *out, struct err *out_err);

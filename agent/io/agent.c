@@ -1,0 +1,487 @@
+#include "agent/io/agent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "agent/io/agent_impl.h"
+#include "agent/io/listen.h"
+#include "base/core/check.h"
+#include "base/core/log.h"
+
+/* A replica that could not be written is tried again after this. */
+#define RELIST_MS 60000
+
+/* Records of a host that is gone may be removed after this. */
+#define REAP_MS ((uint64_t)72 * 3600 * 1000)
+
+static struct local_time time_now(struct agent *a)
+{
+    return (struct local_time){.now_ms = loop_now_ms(a->loop),
+                               .wall_ms = (int64_t)loop_wall_ms()};
+}
+
+/* ---- What happens while it runs --------------------------------------------
+ */
+
+bool agent_local_changed(struct agent *a)
+{
+    bool urgent = state_save(a->state, a->local, time_now(a));
+
+    if (a->phase != AGENT_RUNS) {
+        return urgent;
+    }
+    if (a->link) {
+        link_poke(a->link);
+    }
+    if (a->runner) {
+        runner_poke(a->runner);
+    }
+    if (a->front) {
+        front_local_changed(a->front);
+    }
+    if (a->feed) {
+        dnsfeed_local(a->feed, a->local);
+    }
+    return urgent;
+}
+
+static void on_local_changed(void *arg)
+{
+    (void)agent_local_changed(arg);
+}
+
+static bool on_api_changed(void *ctx)
+{
+    return agent_local_changed(ctx);
+}
+
+static void on_update(void *ctx, const struct link_update *update)
+{
+    struct agent *a = ctx;
+
+    replica_update(a->replica, update);
+    dnsfeed_catalog(a->feed, link_catalog(a->link), update->changes);
+    if (a->front) {
+        front_catalog_changed(a->front);
+    }
+}
+
+static void on_contact(void *ctx)
+{
+    struct agent *a = ctx;
+
+    if (link_current(a->link)) {
+        log_debug("agent", "store: the replica is current");
+    }
+}
+
+static void on_relist(uv_timer_t *timer)
+{
+    struct agent *a = timer->data;
+
+    if (a->phase == AGENT_RUNS) {
+        link_relist(a->link);
+    }
+}
+
+static void on_replica_lost(void *arg)
+{
+    struct agent *a = arg;
+
+    CHECK(uv_timer_start(&a->relist, on_relist, RELIST_MS, 0) == 0);
+}
+
+static uint64_t stale_ms(void *arg)
+{
+    struct agent *a = arg;
+
+    return a->link ? link_stale_ms(a->link) : 0;
+}
+
+static void on_leave(void *ctx)
+{
+    agent_stop(ctx, AGENT_STOP_LEAVE);
+}
+
+static enum status on_reload(void *ctx, struct err *out_err)
+{
+    return agent_reload_now(ctx, out_err);
+}
+
+void agent_reload(struct agent *agent)
+{
+    struct err err;
+
+    if (agent->phase == AGENT_RUNS && agent_reload_now(agent, &err)) {
+        log_error("agent", "reload: %s; the old configuration stays", err.text);
+    }
+}
+
+/* ---- Starting, part by part
+ * -------------------------------------------------- */
+
+/* One agent a data folder. */
+static enum status data_open(struct agent *a, struct err *err)
+{
+    char path[4200];
+    enum status st = folder_make(a->config->data_dir, 0755, err);
+
+    if (st) {
+        return err_prefix(err, st, "data folder (choose with --data-dir)");
+    }
+    (void)snprintf(path, sizeof(path), "%s/agent.lock", a->config->data_dir);
+    a->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (a->lock_fd < 0) {
+        return err_set(err, ST_IO, "%s: %s (choose another with --data-dir)",
+                       path, strerror(errno));
+    }
+    if (flock(a->lock_fd, LOCK_EX | LOCK_NB)) {
+        return err_set(err, ST_EXISTS,
+                       "data folder %s: another agent is using it (choose "
+                       "another with --data-dir)",
+                       a->config->data_dir);
+    }
+    (void)snprintf(path, sizeof(path), "%s/state.mdb", a->config->data_dir);
+    return state_open(loop_uv(a->loop), path, &a->state, err);
+}
+
+static void local_open(struct agent *a)
+{
+    const struct agent_config *c = a->config;
+    bool v6 = strchr(c->advertise, ':') != NULL;
+    struct pair tagged[] = {
+        {.key = "lan", .value = c->advertise},
+        {.key = v6 ? "lan_ipv6" : "lan_ipv4", .value = c->advertise},
+        {.key = "wan", .value = c->advertise},
+        {.key = v6 ? "wan_ipv6" : "wan_ipv4", .value = c->advertise},
+    };
+    struct local_host host = {
+        .datacenter = c->datacenter,
+        .exec_from_api = c->enable_script_checks,
+        .node = {.name = c->node,
+                 .id = state_node_id(a->state),
+                 .address = c->advertise,
+                 .tagged = {.items = tagged,
+                            .count = sizeof(tagged) / sizeof(tagged[0])},
+                 .meta = c->node_meta,
+                 .reap_ms = REAP_MS,
+                 .owner = {.node = c->node,
+                           .incarnation = state_incarnation(a->state)}},
+    };
+    struct hash_key key;
+
+    CHECK(RAND_bytes((unsigned char *)&key, sizeof(key)) == 1);
+    a->local = local_new(&host, key);
+    state_restore(a->state, a->local, time_now(a));
+}
+
+static enum status dns_open(struct agent *a, struct err *err)
+{
+    const struct agent_config *c = a->config;
+    char address[300];
+    const char *listen[] = {address};
+    struct dns_server_config config = {
+        .listen = listen,
+        .listen_count = 1,
+        .threads = c->dns_threads,
+        .recursors = c->recursors.items,
+        .recursors_count = c->recursors.count,
+        .recursor_order = c->dns_config.recursor_strategy == RECURSORS_RANDOM
+                              ? DNS_RECURSORS_ROTATED
+                              : DNS_RECURSORS_IN_ORDER,
+        .recursor_timeout_ms = (uint32_t)c->dns_config.recursor_timeout_ms,
+    };
+    enum status st;
+
+    if (!c->dns.host) {
+        return ST_OK;
+    }
+    (void)listen_text(&c->dns, address, sizeof(address));
+    st = dns_server_start(&config, &a->dns, err);
+    return st ? err_prefix(err, st, "dns (choose with --dns)") : ST_OK;
+}
+
+static enum status feed_open(struct agent *a, struct err *err)
+{
+    struct arena arena = {0};
+    struct dnsfeed_config config = {
+        .stale_mark_ms = a->config->dns_config.stale_mark_ms,
+        .stale_max_ms = a->config->dns_config.max_stale_ms,
+        .server = a->dns,
+        .stale_ms = stale_ms,
+        .arg = a,
+    };
+    enum status st;
+
+    agent_dns_settings(a->config, &arena, &config.settings);
+    st = dnsfeed_start(a->loop, &config, &a->feed, err);
+    arena_release(&arena);
+    return st;
+}
+
+static enum status link_open(struct agent *a, struct err *err)
+{
+    const struct agent_config *c = a->config;
+    struct link_config config = {
+        .urls = c->store_urls.items,
+        .urls_count = c->store_urls.count,
+        .cacert = c->store_cacert,
+        .cert = c->store_cert,
+        .key = c->store_key,
+        .datacenter = c->datacenter,
+        .node = c->node,
+        .node_id = state_node_id(a->state),
+        .incarnation = state_incarnation(a->state),
+        .lease_ttl_s = c->lease_ttl_s,
+        .restart_grace_s = (uint32_t)(c->restart_grace_ms / 1000),
+    };
+    struct link_hooks hooks = {
+        .ctx = a, .on_update = on_update, .on_contact = on_contact};
+    struct replica_content content;
+    char path[4200];
+    enum status st;
+
+    CHECK(RAND_bytes((unsigned char *)&config.seed, sizeof(config.seed)) == 1);
+    (void)snprintf(path, sizeof(path), "%s/replica.mdb", c->data_dir);
+    st = replica_open(loop_uv(a->loop), path, c->datacenter, on_replica_lost, a,
+                      &a->replica, err);
+    if (st) {
+        return st;
+    }
+    replica_take(a->replica, &content);
+    st = link_start(a->loop, &config, a->local, content.catalog,
+                    content.cluster_id, content.keys_count, hooks, &a->link,
+                    err);
+    if (!st) {
+        log_info("agent", "replica: %zu services on %zu nodes at revision %lld",
+                 catalog_services_count(content.catalog),
+                 catalog_nodes_count(content.catalog),
+                 (long long)catalog_revision(content.catalog));
+        dnsfeed_catalog(a->feed, content.catalog, NULL);
+        dnsfeed_local(a->feed, a->local);
+    }
+    return st;
+}
+
+static enum status front_open(struct agent *a, struct err *err)
+{
+    const struct agent_config *c = a->config;
+    struct front_config config = {.http = &c->http,
+                                  .socket_path = c->socket_path,
+                                  .socket_mode = c->socket_mode,
+                                  .socket_user = c->unix_sockets.user,
+                                  .socket_group = c->unix_sockets.group};
+    struct front_hooks hooks = {.ctx = a,
+                                .view = agent_view,
+                                .changed = on_api_changed,
+                                .metrics = agent_metrics,
+                                .reload = on_reload,
+                                .leave = on_leave};
+
+    return front_start(a->loop, &config, a->state, a->link, hooks, &a->front,
+                       err);
+}
+
+/* Everything in the order in which it is needed. */
+static enum status parts_open(struct agent *a, struct err *err)
+{
+    enum status st = data_open(a, err);
+
+    if (st) {
+        return st;
+    }
+    local_open(a);
+    a->services = services_start(a->loop, a->config->services_dir, a->local,
+                                 on_local_changed, a);
+    (void)state_save(a->state, a->local, time_now(a));
+    st = dns_open(a, err);
+    if (!st) {
+        st = feed_open(a, err);
+    }
+    if (!st) {
+        st = link_open(a, err);
+    }
+    if (!st) {
+        st = front_open(a, err);
+    }
+    if (!st) {
+        a->runner = runner_start(a->loop, a->local, on_local_changed, a);
+    }
+    return st;
+}
+
+/* A start that failed is over when everything that was opened is closed. */
+static void on_failed_start_ended(struct agent *a, void *arg)
+{
+    (void)arg;
+    loop_stop(a->loop);
+}
+
+enum status agent_start(struct loop *loop, const struct agent_config *config,
+                        agent_ended_fn *on_ended, void *arg,
+                        struct agent **out_agent, struct err *out_err)
+{
+    struct agent *a = calloc(1, sizeof(*a));
+    enum status st;
+
+    CHECK(a != NULL);
+    a->loop = loop;
+    a->config = config;
+    a->on_ended = on_ended;
+    a->arg = arg;
+    a->lock_fd = -1;
+    CHECK(uv_timer_init(loop_uv(loop), &a->relist) == 0);
+    a->relist.data = a;
+    st = parts_open(a, out_err);
+    if (st) {
+        a->on_ended = on_failed_start_ended;
+        agent_stop(a, AGENT_STOP_KEEP);
+        loop_run(loop);
+        agent_free(a);
+        return st;
+    }
+    *out_agent = a;
+    return ST_OK;
+}
+
+struct agent_ports agent_ports(const struct agent *a)
+{
+    return (struct agent_ports){
+        .dns = a->dns ? dns_server_port(a->dns, 0) : 0,
+        .http = front_port(a->front),
+        .socket_path = a->config->socket_path,
+    };
+}
+
+/* ---- Ending, phase by phase
+ * --------------------------------------------------- */
+
+static void next_phase(struct agent *a);
+
+static void part_ended(void *arg)
+{
+    struct agent *a = arg;
+
+    CHECK(a->open > 0);
+    if (--a->open == 0) {
+        next_phase(a);
+    }
+}
+
+static void end_input(struct agent *a)
+{
+    if (a->services) {
+        a->open++;
+        services_stop(a->services, part_ended, a);
+    }
+    if (a->runner) {
+        a->open++;
+        runner_stop(a->runner, part_ended, a);
+    }
+    if (a->front) {
+        a->open++;
+        front_stop(a->front, part_ended, a);
+    }
+}
+
+static void end_link(struct agent *a)
+{
+    if (a->link) {
+        a->open++;
+        link_stop(a->link,
+                  a->stop_mode == AGENT_STOP_LEAVE ? LINK_STOP_LEAVE
+                                                   : LINK_STOP_KEEP,
+                  part_ended, a);
+    }
+}
+
+static void on_relist_closed(uv_handle_t *handle)
+{
+    part_ended(handle->data);
+}
+
+static void end_disk(struct agent *a)
+{
+    if (a->feed) {
+        dnsfeed_stop(a->feed);
+    }
+    dns_server_stop(a->dns);
+    a->dns = NULL;
+    if (a->feed) {
+        a->open++;
+        dnsfeed_close(a->feed, part_ended, a);
+    }
+    if (a->replica) {
+        a->open++;
+        replica_close(a->replica, part_ended, a);
+    }
+    if (a->state) {
+        if (a->local) {
+            (void)state_save(a->state, a->local, time_now(a));
+        }
+        a->open++;
+        state_close(a->state, part_ended, a);
+    }
+    a->open++;
+    uv_close((uv_handle_t *)&a->relist, on_relist_closed);
+}
+
+static void next_phase(struct agent *a)
+{
+    /* One more than the parts, so that a part that ends at once does not start
+     * the next phase from within this one. */
+    a->open = 1;
+    switch (a->phase) {
+    case AGENT_RUNS:
+        a->phase = AGENT_ENDS_INPUT;
+        end_input(a);
+        break;
+    case AGENT_ENDS_INPUT:
+        a->phase = AGENT_ENDS_LINK;
+        end_link(a);
+        break;
+    case AGENT_ENDS_LINK:
+        a->phase = AGENT_ENDS_DISK;
+        end_disk(a);
+        break;
+    case AGENT_ENDS_DISK:
+        a->phase = AGENT_ENDED;
+        a->on_ended(a, a->arg);
+        return;
+    case AGENT_ENDED:
+        UNREACHABLE();
+    }
+    part_ended(a);
+}
+
+void agent_stop(struct agent *a, enum agent_stop_mode mode)
+{
+    if (mode == AGENT_STOP_LEAVE) {
+        a->stop_mode = AGENT_STOP_LEAVE;
+    }
+    if (a->phase == AGENT_RUNS) {
+        log_info("agent", "%s",
+                 mode == AGENT_STOP_LEAVE ? "leaving" : "stopping");
+        next_phase(a);
+    }
+}
+
+void agent_free(struct agent *a)
+{
+    if (!a) {
+        return;
+    }
+    CHECK(a->phase == AGENT_ENDED);
+    front_free(a->front);
+    local_free(a->local);
+    if (a->lock_fd >= 0) {
+        (void)close(a->lock_fd);
+    }
+    arena_release(&a->view_arena);
+    free(a);
+}

@@ -1,0 +1,65 @@
+/*
+ * agent_impl.h - the parts of a running agent. Private to agent*.c.
+ */
+#pragma once
+
+#include "agent/io/agent.h"
+#include "agent/io/dnsfeed.h"
+#include "agent/io/front.h"
+#include "agent/io/link.h"
+#include "agent/io/replica.h"
+#include "agent/io/runner.h"
+#include "agent/io/services.h"
+#include "agent/io/state.h"
+#include "base/io/loop.h"
+#include "dns/io/server.h"
+
+/* How an agent ends, one step after the other; each waits for the one before.
+ * What was never started is passed over, so a failed start ends the same way.
+ */
+enum agent_phase {
+    AGENT_RUNS,
+    AGENT_ENDS_INPUT, /* Services folder, checks, HTTP. */
+    AGENT_ENDS_LINK,  /* Good-bye to the store. */
+    AGENT_ENDS_DISK,  /* DNS, replica, state. */
+    AGENT_ENDED,
+};
+
+struct agent {
+    struct loop *loop;
+    const struct agent_config *config;
+    agent_ended_fn *on_ended;
+    void *arg;
+
+    struct local *local;
+    struct state *state;
+    struct replica *replica;
+    struct link *link;
+    struct services *services;
+    struct runner *runner;
+    struct front *front;
+    struct dns_server *dns;
+    struct dnsfeed *feed;
+    int lock_fd; /* Of the data folder; -1. */
+
+    uv_timer_t relist; /* After a replica that could not be written. */
+
+    enum agent_phase phase;
+    enum agent_stop_mode stop_mode;
+    unsigned open; /* Parts that this phase waits for. */
+    struct arena view_arena;
+    uint64_t reloads;
+};
+
+/* agent_view.c */
+void agent_view(void *ctx, struct api_view *out_view);
+void agent_metrics(void *ctx, struct buf *out);
+
+/* Something changed the local state: save, register, schedule. True: an answer
+ * about it waits for state_sync(). */
+bool agent_local_changed(struct agent *a);
+
+/* agent_reload.c */
+void agent_dns_settings(const struct agent_config *c, struct arena *arena,
+                        struct dns_settings *out_settings);
+enum status agent_reload_now(struct agent *a, struct err *out_err);

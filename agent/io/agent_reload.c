@@ -1,0 +1,109 @@
+/* Reading the configuration and the services again while running. */
+
+#include "agent/core/duration.h"
+#include "agent/io/agent_impl.h"
+#include "base/core/log.h"
+
+static uint32_t seconds_up(uint64_t ms)
+{
+    uint64_t s = (ms + 999) / 1000;
+
+    return s > INT32_MAX ? INT32_MAX : (uint32_t)s;
+}
+
+static const struct dns_service_ttl *ttls_of(struct arena *arena,
+                                             const struct pairs *pairs)
+{
+    struct dns_service_ttl *out =
+        arena_zalloc(arena, pairs->count, sizeof(*out));
+
+    for (size_t i = 0; i < pairs->count; i++) {
+        uint64_t ms = 0;
+
+        /* Looked at when the configuration was read. */
+        (void)duration_parse(slice_str(pairs->items[i].value), &ms);
+        out[i].pattern = pairs->items[i].key;
+        out[i].ttl_s = seconds_up(ms);
+    }
+    return out;
+}
+
+void agent_dns_settings(const struct agent_config *c, struct arena *arena,
+                        struct dns_settings *out_settings)
+{
+    const struct agent_dns_config *d = &c->dns_config;
+    struct dns_settings *s = out_settings;
+
+    dns_settings_init(s);
+    s->domain = c->domain;
+    s->alt_domain = c->alt_domain;
+    s->datacenter = c->datacenter;
+    s->node_ttl_s = seconds_up(d->node_ttl_ms);
+    s->service_ttls = ttls_of(arena, &d->service_ttl);
+    s->service_ttls_count = d->service_ttl.count;
+    s->soa_refresh_s = d->soa.refresh;
+    s->soa_retry_s = d->soa.retry;
+    s->soa_expire_s = d->soa.expire;
+    s->soa_min_ttl_s = d->soa.min_ttl;
+    s->nodata_ttl_s = seconds_up(d->nodata_ttl_ms);
+    s->a_record_limit = d->a_record_limit;
+    s->udp_answer_limit = d->udp_answer_limit;
+    s->edns_udp_size = (uint16_t)d->edns_udp_size;
+    s->only_passing = d->only_passing;
+    s->enable_truncate = d->enable_truncate;
+    s->node_meta_txt = d->node_meta_txt;
+    s->always_ra = d->always_ra;
+    s->when_none_healthy = d->when_none_healthy == NONE_HEALTHY_ALL
+                               ? DNS_NONE_ALL
+                               : DNS_NONE_NXDOMAIN;
+}
+
+static void say_fixed(const char *key, const char *now, const char *wanted)
+{
+    if (strcmp(now ? now : "off", wanted ? wanted : "off") != 0) {
+        log_warn("agent",
+                 "reload: %s cannot change while running; restart for \"%s\"",
+                 key, wanted ? wanted : "off");
+    }
+}
+
+/* What has to stay as it is until a restart. */
+static void compare_fixed(const struct agent_config *now,
+                          const struct agent_config *wanted)
+{
+    say_fixed("node", now->node, wanted->node);
+    say_fixed("datacenter", now->datacenter, wanted->datacenter);
+    say_fixed("advertise", now->advertise, wanted->advertise);
+    say_fixed("data_dir", now->data_dir, wanted->data_dir);
+    say_fixed("services", now->services_dir, wanted->services_dir);
+    say_fixed("socket", now->socket_path, wanted->socket_path);
+    say_fixed("dns", now->dns.host, wanted->dns.host);
+    say_fixed("http", now->http.host, wanted->http.host);
+}
+
+enum status agent_reload_now(struct agent *a, struct err *out_err)
+{
+    struct agent_config wanted;
+    struct dns_settings settings;
+    struct arena arena = {0};
+    enum status st = agent_config_reread(a->config, &wanted, out_err);
+
+    if (st) {
+        return st;
+    }
+    agent_dns_settings(&wanted, &arena, &settings);
+    st = dnsfeed_set(a->feed, &settings, out_err);
+    arena_release(&arena);
+    if (st) {
+        agent_config_release(&wanted);
+        return st;
+    }
+    log_set_level(wanted.log_level);
+    compare_fixed(a->config, &wanted);
+    services_reload(a->services);
+    a->reloads++;
+    /* The settings' strings were copied; nothing of it is needed longer. */
+    agent_config_release(&wanted);
+    log_info("agent", "reloaded");
+    return ST_OK;
+}

@@ -1,0 +1,251 @@
+/* What requests see of the agent, and what the operator sees of it. */
+
+#include "agent/io/agent_impl.h"
+#include "base/core/check.h"
+#include "base/core/metrics.h"
+#include "base/io/loop.h"
+
+#define VERSION   "0.1.0"
+#define API_LEVEL "1.16.0"
+
+/* ---- /v1/agent/self, Stats
+ * ------------------------------------------------------ */
+
+#define STATS_MAX 64
+
+struct stats_list {
+    struct arena *arena;
+    struct pair *items;
+    size_t count;
+};
+
+static void stat_text(struct stats_list *s, const char *key, const char *value)
+{
+    CHECK(s->count < STATS_MAX);
+    s->items[s->count++] = (struct pair){.key = key, .value = value};
+}
+
+static void stat_number(struct stats_list *s, const char *key, uint64_t value)
+{
+    stat_text(s, key,
+              arena_printf(s->arena, "%llu", (unsigned long long)value));
+}
+
+/* Files that are not registered as they stand now; the first ones, by name. */
+static void on_fault(void *ctx, const char *file, const char *text)
+{
+    struct stats_list *s = ctx;
+
+    if (s->count < STATS_MAX) {
+        stat_text(s, arena_printf(s->arena, "fault:%s", file), text);
+    }
+}
+
+static struct pairs stats_of(struct agent *a, struct arena *arena)
+{
+    struct stats_list s = {
+        .arena = arena,
+        .items = arena_zalloc(arena, STATS_MAX, sizeof(*s.items))};
+    struct link_stats link = link_stats(a->link);
+
+    stat_text(&s, "version", VERSION);
+    stat_text(&s, "store_endpoint", link_endpoint(a->link));
+    stat_text(&s, "store_current", link_current(a->link) ? "true" : "false");
+    stat_number(&s, "replica_age_ms", link_stale_ms(a->link));
+    stat_number(&s, "replica_revision",
+                (uint64_t)catalog_revision(link_catalog(a->link)));
+    stat_text(&s, "registered", link.attached ? "true" : "false");
+    stat_text(&s, "in_sync", link.sync.in_sync ? "true" : "false");
+    stat_text(&s, "node_name_in_use", link.name_in_use ? "true" : "false");
+    stat_number(&s, "services_local", local_services_count(a->local));
+    stat_number(&s, "checks_local", local_checks_count(a->local));
+    stat_number(&s, "files_faulty", services_stats(a->services).faulty);
+    local_each_fault(a->local, on_fault, &s);
+    return (struct pairs){.items = s.items, .count = s.count};
+}
+
+void agent_view(void *ctx, struct api_view *out_view)
+{
+    struct agent *a = ctx;
+
+    arena_reset(&a->view_arena);
+    *out_view = (struct api_view){
+        .local = a->local,
+        .catalog = link_catalog(a->link),
+        .now = {.now_ms = loop_now_ms(a->loop),
+                .wall_ms = (int64_t)loop_wall_ms()},
+        .known_leader = link_current(a->link),
+        .last_contact_ms = link_stale_ms(a->link),
+        .version = VERSION,
+        .api_level = API_LEVEL,
+        .leader = link_leader(a->link),
+        .peers = link_peers(a->link),
+        .stats = stats_of(a, &a->view_arena),
+    };
+}
+
+/* ---- /v1/metrics
+ * ------------------------------------------------------------------ */
+
+#define METRICS_MAX 64
+
+/* A page is made from numbers that their owners keep; it lives for the call. */
+struct page {
+    struct metrics list;
+    struct metric items[METRICS_MAX];
+    size_t count;
+};
+
+static void add(struct page *p, enum metric_type type, const char *name,
+                const char *help, double value)
+{
+    struct metric *m = &p->items[p->count++];
+
+    CHECK(p->count <= METRICS_MAX);
+    *m = (struct metric){
+        .name = name, .help = help, .type = type, .value = value};
+    metrics_add(&p->list, m);
+}
+
+static void add_labelled(struct page *p, enum metric_type type,
+                         const char *name, const char *help, const char *labels,
+                         double value)
+{
+    add(p, type, name, help, value);
+    p->items[p->count - 1].labels = labels;
+}
+
+static void page_store(struct page *p, struct agent *a)
+{
+    struct link_stats s = link_stats(a->link);
+
+    add(p, METRIC_GAUGE, "muster_store_current",
+        "Whether the replica follows the store.", link_current(a->link));
+    add(p, METRIC_GAUGE, "muster_replica_age_seconds",
+        "Time since the replica was last known to be current.",
+        (double)link_stale_ms(a->link) / 1000);
+    add(p, METRIC_GAUGE, "muster_replica_revision",
+        "The store's revision that the replica shows.",
+        (double)catalog_revision(link_catalog(a->link)));
+    add(p, METRIC_COUNTER, "muster_store_connects_total", "Connections tried.",
+        (double)s.connects);
+    add(p, METRIC_COUNTER, "muster_store_failures_total", "Endpoints given up.",
+        (double)s.failures);
+    add(p, METRIC_COUNTER, "muster_store_lists_total",
+        "Reads of the whole catalogue.", (double)s.lists);
+    add(p, METRIC_COUNTER, "muster_store_events_total",
+        "Changes that came by the watch.", (double)s.events);
+    add(p, METRIC_COUNTER, "muster_lease_grants_total", "Leases granted.",
+        (double)s.lease_grants);
+    add(p, METRIC_COUNTER, "muster_lease_losses_total",
+        "Leases that were gone before we left.", (double)s.lease_losses);
+    add(p, METRIC_GAUGE, "muster_registered",
+        "Whether this host's live key stands.", s.attached);
+    add(p, METRIC_GAUGE, "muster_node_name_in_use",
+        "Whether another agent has this node name.", s.name_in_use);
+}
+
+static void page_sync(struct page *p, struct agent *a)
+{
+    struct sync_stats s = link_stats(a->link).sync;
+    static const char name[] = "muster_sync_transactions_total";
+    static const char help[] = "Registration transactions by result.";
+
+    add_labelled(p, METRIC_COUNTER, name, help, "result=\"written\"",
+                 (double)s.written);
+    add_labelled(p, METRIC_COUNTER, name, help, "result=\"guarded\"",
+                 (double)s.guarded);
+    add_labelled(p, METRIC_COUNTER, name, help, "result=\"refused\"",
+                 (double)s.refused);
+    add_labelled(p, METRIC_COUNTER, name, help, "result=\"failed\"",
+                 (double)s.failed);
+    add(p, METRIC_COUNTER, "muster_sync_passes_total",
+        "Full comparisons by the clock.", (double)s.passes);
+    add(p, METRIC_GAUGE, "muster_in_sync",
+        "Whether the store holds what this host wants.", s.in_sync);
+}
+
+static void page_local(struct page *p, struct agent *a)
+{
+    const struct catalog *catalog = link_catalog(a->link);
+    struct services_stats files = services_stats(a->services);
+    struct front_stats front = front_stats(a->front);
+    struct runner_stats runner = runner_stats(a->runner);
+
+    add(p, METRIC_GAUGE, "muster_catalog_services", "Service names.",
+        (double)catalog_services_count(catalog));
+    add(p, METRIC_GAUGE, "muster_catalog_instances", "Service instances.",
+        (double)catalog_instances_count(catalog));
+    add(p, METRIC_GAUGE, "muster_catalog_nodes", "Nodes.",
+        (double)catalog_nodes_count(catalog));
+    add(p, METRIC_GAUGE, "muster_local_services", "This host's services.",
+        (double)local_services_count(a->local));
+    add(p, METRIC_GAUGE, "muster_local_checks", "This host's checks.",
+        (double)local_checks_count(a->local));
+    add(p, METRIC_GAUGE, "muster_files", "Definition files.",
+        (double)files.files);
+    add(p, METRIC_GAUGE, "muster_files_faulty",
+        "Definition files that cannot be used as they are.",
+        (double)files.faulty);
+    add(p, METRIC_COUNTER, "muster_check_runs_total", "Checks run.",
+        (double)runner.runs);
+    add(p, METRIC_GAUGE, "muster_checks_running", "Checks under way.",
+        (double)runner.running);
+    add(p, METRIC_COUNTER, "muster_http_requests_total", "HTTP requests.",
+        (double)front.requests);
+    add(p, METRIC_GAUGE, "muster_http_waiting", "Long polls that wait.",
+        (double)front.waiting);
+    add(p, METRIC_COUNTER, "muster_http_wakeups_total",
+        "Long polls that were looked at again.", (double)front.wakeups);
+    add(p, METRIC_COUNTER, "muster_reloads_total", "Reloads.",
+        (double)a->reloads);
+}
+
+static void page_dns(struct page *p, struct agent *a)
+{
+    static const char queries[] = "muster_dns_queries_total";
+    static const char answers[] = "muster_dns_answers_total";
+    struct dns_server_stats s;
+
+    if (!a->dns) {
+        return;
+    }
+    dns_server_stats(a->dns, &s);
+    add_labelled(p, METRIC_COUNTER, queries, "DNS queries.",
+                 "transport=\"udp\"", (double)s.queries_udp);
+    add_labelled(p, METRIC_COUNTER, queries, "DNS queries.",
+                 "transport=\"tcp\"", (double)s.queries_tcp);
+    add_labelled(p, METRIC_COUNTER, answers, "DNS answers by code.",
+                 "rcode=\"noerror\"", (double)s.noerror);
+    add_labelled(p, METRIC_COUNTER, answers, "DNS answers by code.",
+                 "rcode=\"nxdomain\"", (double)s.nxdomain);
+    add_labelled(p, METRIC_COUNTER, answers, "DNS answers by code.",
+                 "rcode=\"servfail\"", (double)s.servfail);
+    add_labelled(p, METRIC_COUNTER, answers, "DNS answers by code.",
+                 "rcode=\"refused\"", (double)s.refused);
+    add(p, METRIC_COUNTER, "muster_dns_prepared_total",
+        "Answers taken as prepared.", (double)s.answers_prepared);
+    add(p, METRIC_COUNTER, "muster_dns_truncated_total", "Answers cut.",
+        (double)s.truncated);
+    add(p, METRIC_COUNTER, "muster_dns_dropped_total",
+        "Datagrams that were no query, or could not be answered.",
+        (double)s.dropped);
+    add(p, METRIC_COUNTER, "muster_dns_forwarded_total",
+        "Queries sent upstream.", (double)s.forwarded);
+    add(p, METRIC_COUNTER, "muster_dns_forward_failed_total",
+        "Queries sent upstream without an answer.", (double)s.forward_failed);
+    add(p, METRIC_GAUGE, "muster_dns_tcp_connections", "Open now.",
+        (double)s.tcp_conns);
+}
+
+void agent_metrics(void *ctx, struct buf *out)
+{
+    struct agent *a = ctx;
+    struct page page = {0};
+
+    page_store(&page, a);
+    page_sync(&page, a);
+    page_local(&page, a);
+    page_dns(&page, a);
+    CHECK(metrics_write(&page.list, out) == ST_OK);
+}

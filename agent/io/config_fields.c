@@ -1,0 +1,396 @@
+#include "agent/io/config_fields.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/core/duration.h"
+
+enum status config_listen_parse(const char *text, struct agent_listen *out)
+{
+    const char *colon = strrchr(text, ':');
+    unsigned char binary[16];
+    char host[64];
+    size_t len = colon ? (size_t)(colon - text) : 0;
+    char *end;
+    long port;
+
+    if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
+        text++;
+        len -= 2;
+    } else if (memchr(text, ':', len)) {
+        return ST_INVALID; /* IPv6 without brackets: where is the port? */
+    }
+    if (len == 0 || len >= sizeof(host)) {
+        return ST_INVALID;
+    }
+    memcpy(host, text, len);
+    host[len] = '\0';
+    if (inet_pton(AF_INET, host, binary) != 1 &&
+        inet_pton(AF_INET6, host, binary) != 1) {
+        return ST_INVALID;
+    }
+    port = strtol(colon + 1, &end, 10);
+    if (colon[1] < '0' || colon[1] > '9' || *end != '\0' || port > 65535) {
+        return ST_INVALID;
+    }
+    out->host = text;
+    out->port = (uint16_t)port;
+    return ST_OK;
+}
+
+/* ---- Rules
+ * ---------------------------------------------------------------------- */
+
+static enum status rule_listen(struct field_reader *r, const struct json_at *at,
+                               const void *value)
+{
+    const char *text = *(const char *const *)value;
+    struct agent_listen where;
+
+    if (text[0] == '\0' || strcmp(text, "off") == 0 ||
+        config_listen_parse(text, &where) == ST_OK) {
+        return ST_OK;
+    }
+    return field_error(r, at,
+                       "\"%.64s\" is not ADDRESS:PORT, such as "
+                       "\"127.0.0.1:8500\" or \"[::1]:0\"",
+                       text);
+}
+
+static enum status rule_address(struct field_reader *r,
+                                const struct json_at *at, const void *value)
+{
+    const char *text = *(const char *const *)value;
+    unsigned char binary[16];
+
+    if (text[0] == '\0' || inet_pton(AF_INET, text, binary) == 1 ||
+        inet_pton(AF_INET6, text, binary) == 1) {
+        return ST_OK;
+    }
+    return field_error(r, at, "\"%.64s\" is not an IP address", text);
+}
+
+static enum status rule_log_level(struct field_reader *r,
+                                  const struct json_at *at, const void *value)
+{
+    const char *text = *(const char *const *)value;
+
+    if (text[0] == '\0' || log_level_parse(text) >= 0) {
+        return ST_OK;
+    }
+    return field_error(
+        r, at, "\"%.64s\" is not one of debug, info, warn, error", text);
+}
+
+static enum status rule_mode(struct field_reader *r, const struct json_at *at,
+                             const void *value)
+{
+    const char *text = *(const char *const *)value;
+    char *end;
+    unsigned long mode = strtoul(text, &end, 8);
+
+    if (*end == '\0' && mode <= 0777) {
+        return ST_OK;
+    }
+    return field_error(r, at, "\"%.64s\" is not a file mode such as \"0660\"",
+                       text);
+}
+
+/* Node names are labels of DNS names. */
+static enum status rule_node(struct field_reader *r, const struct json_at *at,
+                             const void *value)
+{
+    const char *text = *(const char *const *)value;
+
+    if (strlen(text) > 63 || strspn(text, "abcdefghijklmnopqrstuvwxyz"
+                                          "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                          "0123456789-_") != strlen(text)) {
+        return field_error(r, at,
+                           "\"%.64s\" is not a name of up to 63 letters, "
+                           "digits, '-' and '_'",
+                           text);
+    }
+    return ST_OK;
+}
+
+static enum status rule_ttls(struct field_reader *r, const struct json_at *at,
+                             const void *value)
+{
+    const struct pairs *pairs = value;
+    uint64_t ms;
+
+    for (size_t i = 0; i < pairs->count; i++) {
+        struct json_at inner = {.up = at, .key = pairs->items[i].key};
+
+        if (duration_parse(slice_str(pairs->items[i].value), &ms)) {
+            return field_error(r, &inner, "\"%.64s\" is not a duration",
+                               pairs->items[i].value);
+        }
+    }
+    return ST_OK;
+}
+
+/* ---- Tables
+ * --------------------------------------------------------------------- */
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+#define SECOND_MS    1000
+#define YEARS_MS     ((uint64_t)87600 * 3600 * 1000)
+
+#define SOA(k)                                      \
+    .key = #k, .kind = FIELD_U32, .max = INT32_MAX, \
+    .offset = offsetof(struct agent_soa_config, k)
+
+static const struct field soa_items[] = {
+    {SOA(refresh)},
+    {SOA(retry)},
+    {SOA(expire)},
+    {SOA(min_ttl)},
+};
+
+static void soa_init(void *object)
+{
+    *(struct agent_soa_config *)object = (struct agent_soa_config){
+        .refresh = 3600, .retry = 600, .expire = 86400, .min_ttl = 0};
+}
+
+static const struct fields soa_fields = {
+    .items = soa_items,
+    .count = COUNT(soa_items),
+    .size = sizeof(struct agent_soa_config),
+    .init = soa_init,
+};
+
+static const char *const strategies[] = {"sequential", "random", NULL};
+static const char *const none_healthy[] = {"nxdomain", "all", NULL};
+
+#define DNS(k, member) \
+    .key = k, .offset = offsetof(struct agent_dns_config, member)
+
+static const struct field dns_items[] = {
+    {DNS("node_ttl", node_ttl_ms), .kind = FIELD_DURATION},
+    {DNS("service_ttl", service_ttl), .kind = FIELD_PAIRS, .max = 1024,
+     .rule = rule_ttls},
+    {DNS("only_passing", only_passing), .kind = FIELD_BOOL},
+    {DNS("enable_truncate", enable_truncate), .kind = FIELD_BOOL},
+    {DNS("always_ra", always_ra), .kind = FIELD_BOOL},
+    {DNS("enable_additional_node_meta_txt", node_meta_txt), .kind = FIELD_BOOL},
+    {DNS("recursor_strategy", recursor_strategy), .kind = FIELD_WORD,
+     .words = strategies},
+    {DNS("when_none_healthy", when_none_healthy), .kind = FIELD_WORD,
+     .words = none_healthy},
+    {DNS("a_record_limit", a_record_limit), .kind = FIELD_U32, .max = 1000},
+    {DNS("udp_answer_limit", udp_answer_limit), .kind = FIELD_U32, .max = 8},
+    {DNS("edns_udp_size", edns_udp_size), .kind = FIELD_U32, .min = 512,
+     .max = 8192},
+    {DNS("nodata_ttl", nodata_ttl_ms), .kind = FIELD_DURATION},
+    {DNS("recursor_timeout", recursor_timeout_ms), .kind = FIELD_DURATION,
+     .min = 10},
+    {DNS("max_stale", max_stale_ms), .kind = FIELD_DURATION, .min = SECOND_MS},
+    {DNS("stale_mark", stale_mark_ms), .kind = FIELD_DURATION},
+    {DNS("soa", soa), .kind = FIELD_OBJECT, .sub = &soa_fields},
+    /* Consul's, of no meaning to an agent that has the whole catalogue. */
+    {.key = "allow_stale", .kind = FIELD_ANY},
+    {.key = "use_cache", .kind = FIELD_ANY},
+    {.key = "cache_max_age", .kind = FIELD_ANY},
+    {.key = "disable_compression", .kind = FIELD_ANY},
+    {.key = "prefer_namespace", .kind = FIELD_ANY},
+};
+
+static void dns_init(void *object)
+{
+    struct agent_dns_config *c = object;
+
+    c->udp_answer_limit = 3;
+    c->edns_udp_size = 1232;
+    c->nodata_ttl_ms = (uint64_t)30 * SECOND_MS;
+    c->recursor_timeout_ms = (uint64_t)2 * SECOND_MS;
+    c->max_stale_ms = YEARS_MS;
+    c->stale_mark_ms = (uint64_t)10 * SECOND_MS;
+}
+
+static const struct fields dns_fields = {
+    .items = dns_items,
+    .count = COUNT(dns_items),
+    .size = sizeof(struct agent_dns_config),
+    .init = dns_init,
+};
+
+#define PORT(k)                                            \
+    .key = #k, .kind = FIELD_I64, .min = -1, .max = 65535, \
+    .offset = offsetof(struct agent_ports_config, k)
+
+static const struct field ports_items[] = {
+    {PORT(dns)},
+    {PORT(http)},
+    /* What Consul has and we do not listen on. */
+    {.key = "https", .kind = FIELD_ANY},
+    {.key = "grpc", .kind = FIELD_ANY},
+    {.key = "grpc_tls", .kind = FIELD_ANY},
+    {.key = "server", .kind = FIELD_ANY},
+    {.key = "serf_lan", .kind = FIELD_ANY},
+    {.key = "serf_wan", .kind = FIELD_ANY},
+};
+
+static void ports_init(void *object)
+{
+    *(struct agent_ports_config *)object =
+        (struct agent_ports_config){.dns = -2, .http = -2};
+}
+
+static const struct fields ports_fields = {
+    .items = ports_items,
+    .count = COUNT(ports_items),
+    .size = sizeof(struct agent_ports_config),
+    .init = ports_init,
+};
+
+static const struct field addresses_items[] = {
+    {.key = "dns",
+     .kind = FIELD_TEXT,
+     .rule = rule_address,
+     .offset = offsetof(struct agent_addresses_config, dns)},
+    {.key = "http",
+     .kind = FIELD_TEXT,
+     .rule = rule_address,
+     .offset = offsetof(struct agent_addresses_config, http)},
+    {.key = "https", .kind = FIELD_ANY},
+    {.key = "grpc", .kind = FIELD_ANY},
+};
+
+static const struct fields addresses_fields = {
+    .items = addresses_items,
+    .count = COUNT(addresses_items),
+    .size = sizeof(struct agent_addresses_config),
+};
+
+static const struct field socket_items[] = {
+    {.key = "user",
+     .kind = FIELD_TEXT,
+     .offset = offsetof(struct agent_socket_config, user)},
+    {.key = "group",
+     .kind = FIELD_TEXT,
+     .offset = offsetof(struct agent_socket_config, group)},
+    {.key = "mode",
+     .kind = FIELD_TEXT,
+     .rule = rule_mode,
+     .offset = offsetof(struct agent_socket_config, mode)},
+};
+
+static const struct fields socket_fields = {
+    .items = socket_items,
+    .count = COUNT(socket_items),
+    .size = sizeof(struct agent_socket_config),
+};
+
+#define KEY(k, member) .key = k, .offset = offsetof(struct config_keys, member)
+
+static const struct field items[] = {
+    {KEY("dev", dev), .kind = FIELD_BOOL},
+    {KEY("services", services), .kind = FIELD_TEXT},
+    {KEY("store", store), .kind = FIELD_TEXTS, .max = 16},
+    {KEY("store_cacert", store_cacert), .kind = FIELD_TEXT},
+    {KEY("store_cert", store_cert), .kind = FIELD_TEXT},
+    {KEY("store_key", store_key), .kind = FIELD_TEXT},
+    {KEY("node", node), .kind = FIELD_TEXT, .rule = rule_node},
+    {KEY("node_name", node), .kind = FIELD_TEXT, .rule = rule_node},
+    {KEY("datacenter", datacenter), .kind = FIELD_TEXT, .rule = rule_node},
+    {KEY("advertise", advertise), .kind = FIELD_TEXT, .rule = rule_address},
+    {KEY("advertise_addr", advertise), .kind = FIELD_TEXT,
+     .rule = rule_address},
+    {KEY("data_dir", data_dir), .kind = FIELD_TEXT},
+    {KEY("dns", dns), .kind = FIELD_TEXT, .rule = rule_listen},
+    {KEY("http", http), .kind = FIELD_TEXT, .rule = rule_listen},
+    {KEY("socket", socket), .kind = FIELD_TEXT, .max = 107},
+    {KEY("domain", domain), .kind = FIELD_TEXT, .max = 255},
+    {KEY("alt_domain", alt_domain), .kind = FIELD_TEXT, .max = 255},
+    {KEY("recursor", recursors), .kind = FIELD_TEXTS, .max = 8},
+    {KEY("recursors", recursors), .kind = FIELD_TEXTS, .max = 8},
+    {KEY("dns_threads", dns_threads), .kind = FIELD_U32, .max = 64},
+    {KEY("store_listen", store_listen), .kind = FIELD_TEXT,
+     .rule = rule_listen},
+    {KEY("log_level", log_level), .kind = FIELD_TEXT, .rule = rule_log_level},
+    {KEY("node_meta", node_meta), .kind = FIELD_PAIRS},
+    {KEY("client_addr", client_addr), .kind = FIELD_TEXT, .rule = rule_address},
+    {KEY("ports", ports), .kind = FIELD_OBJECT, .sub = &ports_fields},
+    {KEY("addresses", addresses), .kind = FIELD_OBJECT,
+     .sub = &addresses_fields},
+    {KEY("unix_sockets", unix_sockets), .kind = FIELD_OBJECT,
+     .sub = &socket_fields},
+    {KEY("dns_config", dns_config), .kind = FIELD_OBJECT, .sub = &dns_fields},
+    {KEY("enable_script_checks", enable_script_checks), .kind = FIELD_BOOL},
+    {KEY("leave_on_terminate", leave_on_terminate), .kind = FIELD_BOOL},
+    {KEY("lease_ttl", lease_ttl_ms), .kind = FIELD_DURATION,
+     .min = 5 * SECOND_MS},
+    {KEY("restart_grace", restart_grace_ms), .kind = FIELD_DURATION,
+     .min = 5 * SECOND_MS},
+/* Consul's keys for its servers, gossip, ACLs and logs: understood, so
+ * that its files can be used as they are, and without effect. */
+#define IGNORED_FROM 32
+    {.key = "acl", .kind = FIELD_ANY},
+    {.key = "auto_reload_config", .kind = FIELD_ANY},
+    {.key = "bind_addr", .kind = FIELD_ANY},
+    {.key = "bootstrap", .kind = FIELD_ANY},
+    {.key = "bootstrap_expect", .kind = FIELD_ANY},
+    {.key = "check_update_interval", .kind = FIELD_ANY},
+    {.key = "connect", .kind = FIELD_ANY},
+    {.key = "disable_remote_exec", .kind = FIELD_ANY},
+    {.key = "disable_update_check", .kind = FIELD_ANY},
+    {.key = "discard_check_output", .kind = FIELD_ANY},
+    {.key = "enable_debug", .kind = FIELD_ANY},
+    {.key = "enable_local_script_checks", .kind = FIELD_ANY},
+    {.key = "enable_syslog", .kind = FIELD_ANY},
+    {.key = "encrypt", .kind = FIELD_ANY},
+    {.key = "limits", .kind = FIELD_ANY},
+    {.key = "log_file", .kind = FIELD_ANY},
+    {.key = "log_json", .kind = FIELD_ANY},
+    {.key = "performance", .kind = FIELD_ANY},
+    {.key = "primary_datacenter", .kind = FIELD_ANY},
+    {.key = "rejoin_after_leave", .kind = FIELD_ANY},
+    {.key = "retry_interval", .kind = FIELD_ANY},
+    {.key = "retry_join", .kind = FIELD_ANY},
+    {.key = "server", .kind = FIELD_ANY},
+    {.key = "skip_leave_on_interrupt", .kind = FIELD_ANY},
+    {.key = "start_join", .kind = FIELD_ANY},
+    {.key = "telemetry", .kind = FIELD_ANY},
+    {.key = "tls", .kind = FIELD_ANY},
+    {.key = "ui", .kind = FIELD_ANY},
+    {.key = "ui_config", .kind = FIELD_ANY},
+};
+
+_Static_assert(COUNT(items) <= 64, "the table reader's limit");
+
+static void keys_init(void *object)
+{
+    struct config_keys *k = object;
+
+    k->datacenter = "dc1";
+    k->data_dir = "/var/lib/muster";
+    k->services = "/etc/muster/services.d";
+    k->socket = "/run/muster/agent.sock";
+    k->store_listen = "127.0.0.1:2379";
+    k->domain = "muster.internal";
+    k->alt_domain = "consul";
+    k->log_level = "info";
+    k->unix_sockets.mode = "0660";
+    k->lease_ttl_ms = (uint64_t)15 * SECOND_MS;
+    k->restart_grace_ms = (uint64_t)60 * SECOND_MS;
+}
+
+const struct fields config_fields = {
+    .items = items,
+    .count = COUNT(items),
+    .size = sizeof(struct config_keys),
+    .init = keys_init,
+};
+
+bool config_key_ignored(const char *key)
+{
+    for (size_t i = IGNORED_FROM; i < COUNT(items); i++) {
+        if (field_key_equal(items[i].key, key)) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,50 @@
+/*
+ * config_fields.h - the keys of the configuration as one table. Private to
+ * config*.c.
+ */
+#pragma once
+
+#include "agent/core/fields.h"
+#include "agent/io/config.h"
+
+/* What the table reads into: the keys as written, before they are put
+ * together into a struct agent_config. "" and UINT32_MAX: not given. */
+struct config_keys {
+    bool dev;
+    const char *services;
+    struct texts store;
+    const char *store_cacert;
+    const char *store_cert;
+    const char *store_key;
+    const char *node;
+    const char *datacenter;
+    const char *advertise;
+    const char *data_dir;
+    const char *dns;
+    const char *http;
+    const char *socket;
+    const char *domain;
+    const char *alt_domain;
+    struct texts recursors;
+    uint32_t dns_threads;
+    const char *store_listen;
+    const char *log_level;
+    struct pairs node_meta;
+    const char *client_addr;
+    struct agent_ports_config ports;
+    struct agent_addresses_config addresses;
+    struct agent_socket_config unix_sockets;
+    struct agent_dns_config dns_config;
+    bool enable_script_checks;
+    bool leave_on_terminate;
+    uint64_t lease_ttl_ms;
+    uint64_t restart_grace_ms;
+};
+
+extern const struct fields config_fields;
+
+/* Whether the key is accepted but has no meaning here. */
+bool config_key_ignored(const char *key);
+
+/* "127.0.0.1:8600", "[::1]:0", "off" (if allowed). */
+enum status config_listen_parse(const char *text, struct agent_listen *out);
