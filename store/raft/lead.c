@@ -171,10 +171,10 @@ static void raft_step_back(struct raft *r, struct raft_peer *p,
 {
     uint64_t candidate = m->hint.index;
 
+    if (m->pos.index <= p->match) {
+        return; /* Late: it has been accepted since. (0 always agrees.) */
+    }
     if (p->pace == RAFT_REPLICATE) {
-        if (m->pos.index <= p->match) {
-            return; /* Late: it has been accepted since. */
-        }
         p->pace = RAFT_PROBE;
         p->flying_count = 0;
         p->next = p->match + 1;

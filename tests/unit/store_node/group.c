@@ -369,7 +369,7 @@ static struct node_config config_of(const struct group *g, uint64_t id,
     c.raft.id = id;
     c.raft.heartbeat_ms = HEARTBEAT_MS;
     c.raft.election_ms = ELECTION_MS;
-    c.raft.append_bytes_max = 256;
+    c.raft.append_bytes_max = 4;
     c.raft.inflight_max = 4;
     c.raft.rng_seed = g->config.seed * 16 + id;
     c.wal.first_bytes = 8 * 1024;
@@ -471,7 +471,9 @@ void group_start(struct group *g, uint64_t id)
 void group_crash(struct group *g, uint64_t id, uint64_t keep)
 {
     struct member *m = member(g, id);
+    group_line_fn on_line = g->config.on_line;
 
+    g->config.on_line = NULL; /* It says nothing more. */
     if (mem_disk_busy(m->disk)) {
         /* The write may have reached the disk's memory; the sync has not
          * returned. What it starts is cut off right away. */
@@ -481,6 +483,7 @@ void group_crash(struct group *g, uint64_t id, uint64_t keep)
     node_free(m->node);
     m->node = NULL;
     mem_disk_crash(m->disk, keep, keep % (mem_disk_dirty_names(m->disk) + 1));
+    g->config.on_line = on_line;
 }
 
 bool group_is_up(const struct group *g, uint64_t id)
@@ -546,6 +549,16 @@ void group_free_disk(struct group *g, uint64_t id)
 {
     member(g, id)->disk_held = false;
     flush(member(g, id));
+    settle(g);
+}
+
+void group_sync_disk(struct group *g, uint64_t id)
+{
+    struct member *m = member(g, id);
+
+    if (mem_disk_busy(m->disk)) {
+        end_sync(m);
+    }
     settle(g);
 }
 

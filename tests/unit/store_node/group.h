@@ -52,6 +52,7 @@ void group_heal(struct group *g);
 void group_set_loss(struct group *g, unsigned loss);
 /* While held, syncs of this member do not end. */
 void group_hold_disk(struct group *g, uint64_t id);
+void group_sync_disk(struct group *g, uint64_t id); /* One of them does. */
 void group_free_disk(struct group *g, uint64_t id);
 
 /* `name` is a number, not used before, not 0. */

@@ -278,6 +278,33 @@ START_TEST(torn_writes_are_cut_off)
 }
 END_TEST
 
+/* The process is killed during a sync, reads the record back from the disk's
+ * memory when it starts again, and tells others of it. Then the power goes. */
+START_TEST(what_was_read_is_durable)
+{
+    struct mem_disk *m = mem_disk_new();
+    struct wal_content c;
+    struct wal *w;
+
+    create(m);
+    w = open_well(m, &c);
+    wal_content_release(&c);
+    mem_disk_fail_at(m, 2, ST_IO);
+    ck_assert(append(w, 1, len_of(1)) == ST_IO);
+    wal_free(w);
+    w = open_well(m, &c);
+    ck_assert_uint_eq(raft_log_last(&c.log), 1);
+    wal_content_release(&c);
+    wal_free(w);
+    mem_disk_crash(m, 0, 0);
+    w = open_well(m, &c);
+    ck_assert_uint_eq(raft_log_last(&c.log), 1);
+    wal_content_release(&c);
+    wal_free(w);
+    mem_disk_free(m);
+}
+END_TEST
+
 /* ---- damage ---- */
 
 static struct mem_disk *written(uint64_t last)
@@ -559,6 +586,7 @@ UNIT_MAIN("wal", {
     tcase_add_test(tc, later_entries_replace_earlier);
     tcase_add_test(tc, survives_every_crash_point);
     tcase_add_test(tc, torn_writes_are_cut_off);
+    tcase_add_test(tc, what_was_read_is_durable);
     tcase_add_test(tc, flipped_bits_are_found);
     tcase_add_test(tc, zeroed_middle_is_damage);
     tcase_add_test(tc, missing_file_is_damage);
