@@ -7,16 +7,16 @@
 #pragma once
 
 /* Store, as etcd: clients rely on them. */
-#define LIMIT_REQUEST_BYTES (1536 * 1024)      /* --max-request-bytes */
-#define LIMIT_GRPC_OVERHEAD (512 * 1024)       /* Above it: refused unread. */
-#define LIMIT_TXN_OPS       128                /* --max-txn-ops */
-#define LIMIT_TXN_OPS_MAX   10000              /* It may be raised to this. */
-#define LIMIT_REQUEST_MAX   (32 * 1024 * 1024) /* The same. */
-#define LIMIT_LEASE_TTL_S   9000000000LL
-#define LIMIT_PB_DEPTH      64   /* Nested messages; decoders recurse. */
-#define LIMIT_TXN_OPS_TOTAL 8192 /* Of all levels; checks are quadratic. */
-#define LIMIT_TXN_DEPTH     256  /* Transactions in transactions. */
-#define LIMIT_WATCH_BACKLOG 1024 /* Events; then the watcher is "slow". */
+#define LIMIT_REQUEST_BYTES       (1536 * 1024) /* --max-request-bytes */
+#define LIMIT_GRPC_OVERHEAD       (512 * 1024)  /* Above it: refused unread. */
+#define LIMIT_TXN_OPS             128           /* --max-txn-ops */
+#define LIMIT_TXN_OPS_MAX         10000         /* It may be raised to this. */
+#define LIMIT_REQUEST_MAX         (32 * 1024 * 1024) /* The same. */
+#define LIMIT_LEASE_TTL_S         9000000000LL
+#define LIMIT_PB_DEPTH            64   /* Nested messages; decoders recurse. */
+#define LIMIT_TXN_OPS_TOTAL       8192 /* Of all levels; checks are quadratic. */
+#define LIMIT_TXN_DEPTH           256  /* Transactions in transactions. */
+#define LIMIT_WATCH_BACKLOG       1024 /* Events; then the watcher is "slow". */
 #define LIMIT_WATCH_BACKLOG_BYTES (1024 * 1024) /* The same in bytes. */
 
 /* Connections. */
@@ -29,7 +29,8 @@
 #define LIMIT_CONN_OUT_BYTES                        \
     (64 * 1024 * 1024) /* Queued for a slow reader. \
                         */
-#define LIMIT_GRPC_PARTIAL   (256 * 1024 * 1024) /* A listener's unfinished messages. */
+#define LIMIT_GRPC_PARTIAL \
+    (256 * 1024 * 1024) /* A listener's unfinished messages. */
 
 /* Log files. */
 #define LIMIT_WAL_RECORD (64 * 1024 * 1024)
