@@ -5,8 +5,9 @@
  *
  * Group commit: whatever was proposed before node_flush() becomes one record,
  * one write, one sync. The shell calls node_flush() at the end of each turn of
- * its loop in which node_wants_flush() (ticks and messages may want it too). If the disk finishes inside the call, everything up to the replies
- * happens inside too; if it finishes later (disk.h, commit), the shell calls
+ * its loop in which node_wants_flush() (ticks and messages may want it too). If
+ * the disk finishes inside the call, everything up to the replies happens
+ * inside too; if it finishes later (disk.h, commit), the shell calls
  * node_persisted() then, and what came in meanwhile is the next record.
  *
  * Nothing is sent that speaks of an entry, a vote or a term not on disk yet,

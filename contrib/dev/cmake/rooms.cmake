@@ -19,6 +19,8 @@ target_compile_options(
             -fno-strict-aliasing
             -fno-omit-frame-pointer
             -fstack-protector-strong)
+# When memory is gone uthash calls exit(), as after a normal end. Abort, as CHECK.
+target_compile_options(muster_flags INTERFACE "-Duthash_fatal(text)=abort()")
 if(MUSTER_WERROR)
   target_compile_options(muster_flags INTERFACE -Werror)
 endif()
