@@ -1,0 +1,424 @@
+#include "agent/core/api.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "agent/core/api_model.h"
+#include "agent/core/duration.h"
+#include "base/core/check.h"
+
+/* A page of 10 000 instances takes about 8 MiB. */
+#define REPLY_BYTES_MAX (256 * 1024 * 1024)
+
+enum {
+    WAIT_MS_DEFAULT = 300000,
+    WAIT_MS_MAX = 600000,
+    WAIT_JITTER = 16, /* Up to a 16th comes on top. */
+};
+
+enum route_kind {
+    ROUTE_EXACT,
+    ROUTE_ONE, /* One more part, which may hold encoded slashes. */
+};
+
+enum route_method {
+    ROUTE_GET,
+    ROUTE_PUT
+};
+
+static const struct route {
+    const char *path;
+    enum route_kind kind;
+    enum route_method method;
+    api_handler handle;
+} routes[] = {
+    {"/v1/agent/self", ROUTE_EXACT, ROUTE_GET, api_agent_self},
+    {"/v1/agent/members", ROUTE_EXACT, ROUTE_GET, api_agent_members},
+    {"/v1/agent/services", ROUTE_EXACT, ROUTE_GET, api_agent_services},
+    {"/v1/agent/service/register", ROUTE_EXACT, ROUTE_PUT,
+     api_service_register},
+    {"/v1/agent/service/deregister/", ROUTE_ONE, ROUTE_PUT,
+     api_service_deregister},
+    {"/v1/agent/service/maintenance/", ROUTE_ONE, ROUTE_PUT,
+     api_service_maintenance},
+    {"/v1/agent/service/", ROUTE_ONE, ROUTE_GET, api_agent_service},
+    {"/v1/agent/checks", ROUTE_EXACT, ROUTE_GET, api_agent_checks},
+    {"/v1/agent/check/register", ROUTE_EXACT, ROUTE_PUT, api_check_register},
+    {"/v1/agent/check/deregister/", ROUTE_ONE, ROUTE_PUT, api_check_deregister},
+    {"/v1/agent/check/pass/", ROUTE_ONE, ROUTE_PUT, api_check_pass},
+    {"/v1/agent/check/warn/", ROUTE_ONE, ROUTE_PUT, api_check_warn},
+    {"/v1/agent/check/fail/", ROUTE_ONE, ROUTE_PUT, api_check_fail},
+    {"/v1/agent/check/update/", ROUTE_ONE, ROUTE_PUT, api_check_update},
+    {"/v1/agent/maintenance", ROUTE_EXACT, ROUTE_PUT, api_node_maintenance},
+    {"/v1/agent/health/service/name/", ROUTE_ONE, ROUTE_GET,
+     api_agent_health_name},
+    {"/v1/agent/health/service/id/", ROUTE_ONE, ROUTE_GET, api_agent_health_id},
+    {"/v1/agent/reload", ROUTE_EXACT, ROUTE_PUT, api_reload},
+    {"/v1/agent/leave", ROUTE_EXACT, ROUTE_PUT, api_leave},
+    {"/v1/agent/join/", ROUTE_ONE, ROUTE_PUT, api_join},
+    {"/v1/agent/metrics", ROUTE_EXACT, ROUTE_GET, api_agent_metrics},
+    {"/v1/agent/version", ROUTE_EXACT, ROUTE_GET, api_agent_version},
+    {"/v1/catalog/datacenters", ROUTE_EXACT, ROUTE_GET,
+     api_catalog_datacenters},
+    {"/v1/catalog/services", ROUTE_EXACT, ROUTE_GET, api_catalog_services},
+    {"/v1/catalog/service/", ROUTE_ONE, ROUTE_GET, api_catalog_service},
+    {"/v1/catalog/nodes", ROUTE_EXACT, ROUTE_GET, api_catalog_nodes},
+    {"/v1/catalog/node/", ROUTE_ONE, ROUTE_GET, api_catalog_node},
+    {"/v1/catalog/node-services/", ROUTE_ONE, ROUTE_GET,
+     api_catalog_node_services},
+    {"/v1/catalog/register", ROUTE_EXACT, ROUTE_PUT, api_catalog_register},
+    {"/v1/catalog/deregister", ROUTE_EXACT, ROUTE_PUT, api_catalog_deregister},
+    {"/v1/health/service/", ROUTE_ONE, ROUTE_GET, api_health_service},
+    {"/v1/health/connect/", ROUTE_ONE, ROUTE_GET, api_health_connect},
+    {"/v1/health/checks/", ROUTE_ONE, ROUTE_GET, api_health_checks},
+    {"/v1/health/node/", ROUTE_ONE, ROUTE_GET, api_health_node},
+    {"/v1/health/state/", ROUTE_ONE, ROUTE_GET, api_health_state},
+    {"/v1/coordinate/nodes", ROUTE_EXACT, ROUTE_GET, api_empty_list},
+    {"/v1/coordinate/datacenters", ROUTE_EXACT, ROUTE_GET, api_empty_list},
+    {"/v1/status/leader", ROUTE_EXACT, ROUTE_GET, api_status_leader},
+    {"/v1/status/peers", ROUTE_EXACT, ROUTE_GET, api_status_peers},
+    {"/v1/metrics", ROUTE_EXACT, ROUTE_GET, api_agent_metrics},
+};
+
+#define ROUTES_COUNT (sizeof(routes) / sizeof(routes[0]))
+
+/* ---- Replies
+ * ----------------------------------------------------------------- */
+
+static void outcome_init(struct api_outcome *o)
+{
+    *o = (struct api_outcome){.kind = API_REPLY, .status = 200};
+    buf_init(&o->body, REPLY_BYTES_MAX);
+}
+
+void api_outcome_release(struct api_outcome *o)
+{
+    buf_release(&o->body);
+    *o = (struct api_outcome){0};
+}
+
+static void add_header(struct api_outcome *o, const char *name,
+                       const char *value)
+{
+    CHECK(o->headers_count < API_HEADERS_MAX);
+    o->headers[o->headers_count++] =
+        (struct api_header){.name = name, .value = value};
+}
+
+void api_header(struct api_call *call, const char *name, const char *value)
+{
+    add_header(call->outcome, name, value);
+}
+
+void api_fail(int status, const char *text, struct api_outcome *out_outcome)
+{
+    outcome_init(out_outcome);
+    out_outcome->status = status;
+    add_header(out_outcome, "Content-Type", "text/plain; charset=utf-8");
+    CHECK(buf_add_str(&out_outcome->body, text) == ST_OK);
+}
+
+void api_text(struct api_call *call, int status, const char *format, ...)
+{
+    struct api_outcome *o = call->outcome;
+    char text[1024];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    o->kind = API_REPLY;
+    o->status = status;
+    buf_clear(&o->body);
+    add_header(o, "Content-Type", "text/plain; charset=utf-8");
+    CHECK(buf_add_str(&o->body, text) == ST_OK);
+}
+
+void api_done(struct api_call *call)
+{
+    call->outcome->kind = API_REPLY;
+    call->outcome->status = 200;
+}
+
+struct jsonw *api_json(struct api_call *call, int status)
+{
+    call->outcome->kind = API_REPLY;
+    call->outcome->status = status;
+    api_header(call, "Content-Type", "application/json");
+    jsonw_init(&call->json, &call->outcome->body,
+               api_param(call, "pretty") != NULL ? JSONW_PRETTY
+                                                 : JSONW_COMPACT);
+    return &call->json;
+}
+
+void api_json_end(struct api_call *call)
+{
+    if (jsonw_finish(&call->json) == ST_OK) {
+        return;
+    }
+    call->outcome->headers_count = 0;
+    api_text(call, 500, "The reply would be larger than %d MiB",
+             REPLY_BYTES_MAX / (1024 * 1024));
+}
+
+/* ---- Blocking
+ * ------------------------------------------------------------------ */
+
+static bool read_index(struct api_call *call, uint64_t *out_index)
+{
+    const char *text = api_param(call, "index");
+    uint64_t index = 0;
+
+    if (text == NULL || *text == '\0') {
+        *out_index = 0;
+        return true;
+    }
+    for (; *text != '\0'; text++) {
+        if (*text < '0' || *text > '9' || index > UINT64_MAX / 10 - 10) {
+            api_text(call, 400, "Invalid index");
+            return false;
+        }
+        index = index * 10 + (uint64_t)(*text - '0');
+    }
+    *out_index = index;
+    return true;
+}
+
+static bool read_wait(struct api_call *call, uint64_t *out_ms)
+{
+    const char *text = api_param(call, "wait");
+    uint64_t ms = 0;
+
+    if (text != NULL && *text != '\0' && duration_parse(slice_str(text), &ms)) {
+        api_text(call, 400, "Invalid wait time");
+        return false;
+    }
+    if (ms == 0) {
+        ms = WAIT_MS_DEFAULT;
+    }
+    *out_ms = ms > WAIT_MS_MAX ? WAIT_MS_MAX : ms;
+    return true;
+}
+
+static void query_headers(struct api_call *call, uint64_t index)
+{
+    const struct api_view *v = call->view;
+    bool cached = api_param(call, "cached") != NULL;
+    const char *mode = "leader";
+
+    if (api_param(call, "stale") != NULL) {
+        mode = "stale";
+    } else if (call->request->confirmed) {
+        mode = "consistent";
+    }
+    api_header(call, "X-Consul-Index",
+               arena_printf(call->arena, "%llu", (unsigned long long)index));
+    api_header(call, "X-Consul-KnownLeader",
+               v->known_leader ? "true" : "false");
+    api_header(call, "X-Consul-LastContact",
+               arena_printf(call->arena, "%llu",
+                            (unsigned long long)v->last_contact_ms));
+    api_header(call, "X-Consul-Effective-Consistency", mode);
+    api_header(call, "X-Consul-Default-ACL-Policy", "allow");
+    api_header(call, "X-Consul-Query-Backend", "blocking-query");
+    if (cached) {
+        api_header(call, "X-Cache", "HIT");
+        api_header(call, "Age",
+                   arena_printf(call->arena, "%llu",
+                                (unsigned long long)v->last_contact_ms / 1000));
+    }
+}
+
+/* Parameters that every read of the catalogue understands. */
+static bool accept_read(struct api_call *call)
+{
+    bool consistent = api_param(call, "consistent") != NULL;
+
+    if (consistent && (api_param(call, "stale") != NULL ||
+                       api_param(call, "cached") != NULL)) {
+        api_text(call, 400,
+                 "Cannot specify ?consistent together with ?stale or ?cached");
+        return false;
+    }
+    if (api_param(call, "filter") != NULL && *api_param(call, "filter") != 0) {
+        api_text(call, 400, "Filter expressions are not supported");
+        return false;
+    }
+    if (consistent && !call->request->confirmed) {
+        if (call->view->known_leader) {
+            call->outcome->kind = API_CONFIRM;
+        } else {
+            api_text(call, 500, "No cluster leader");
+        }
+        return false;
+    }
+    if (catalog_revision(call->view->catalog) == 0) {
+        /* Nothing was ever read: an empty list would be a lie. */
+        api_text(call, 500, "No cluster leader");
+        return false;
+    }
+    return true;
+}
+
+/* Index and end of a wait; false: the reply is made. */
+bool api_ready(struct api_call *call, struct catalog_scope scope)
+{
+    const struct catalog *catalog = call->view->catalog;
+    uint64_t asked;
+    uint64_t wait_ms;
+    uint64_t index;
+    uint64_t deadline_ms;
+
+    if (!accept_read(call) || !read_index(call, &asked) ||
+        !read_wait(call, &wait_ms)) {
+        return false;
+    }
+    index = catalog_index(catalog, scope);
+    deadline_ms = call->request->arrived_ms + wait_ms +
+                  call->request->jitter % (wait_ms / WAIT_JITTER + 1);
+    /* An index beyond the store's revision is from another store. */
+    if (asked > 0 && asked <= (uint64_t)catalog_revision(catalog) &&
+        index <= asked && call->view->now.now_ms < deadline_ms) {
+        call->outcome->kind = API_WAIT;
+        call->outcome->scope = scope;
+        call->outcome->index = asked;
+        call->outcome->deadline_ms = deadline_ms;
+        return false;
+    }
+    query_headers(call, index);
+    return true;
+}
+
+bool api_should_wake(const struct api_outcome *waiting,
+                     const struct catalog *catalog)
+{
+    return waiting->index > (uint64_t)catalog_revision(catalog) ||
+           catalog_index(catalog, waiting->scope) > waiting->index;
+}
+
+/* ---- Routes
+ * ----------------------------------------------------------------------- */
+
+static bool method_is(const struct api_request *r, const char *method)
+{
+    return slice_eq(r->method, slice_str(method));
+}
+
+static bool method_fits(const struct api_request *r, const struct route *route)
+{
+    if (route->method == ROUTE_GET) {
+        return method_is(r, "GET") || method_is(r, "HEAD");
+    }
+    return method_is(r, "PUT") || method_is(r, "POST");
+}
+
+static const struct route *find_route(const struct api_request *r,
+                                      struct slice *out_rest)
+{
+    for (size_t i = 0; i < ROUTES_COUNT; i++) {
+        struct slice path = slice_str(routes[i].path);
+
+        if (routes[i].kind == ROUTE_EXACT && slice_eq(r->path, path)) {
+            *out_rest = (struct slice){0};
+            return &routes[i];
+        }
+        if (routes[i].kind == ROUTE_ONE && slice_starts(r->path, path) &&
+            r->path.len > path.len) {
+            *out_rest = slice_skip(r->path, path.len);
+            return &routes[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_default_name(const char *name)
+{
+    return name == NULL || *name == '\0' || strcmp(name, "default") == 0;
+}
+
+/* Parameters that decide whether the request is for us at all. */
+static bool accept_target(struct api_call *call)
+{
+    const char *dc = api_param(call, "dc");
+
+    if (!is_default_name(api_param(call, "ns")) ||
+        !is_default_name(api_param(call, "partition"))) {
+        api_text(call, 400,
+                 "Only the namespace and partition \"default\" "
+                 "exist");
+        return false;
+    }
+    if (dc != NULL && *dc != '\0' &&
+        strcmp(dc, local_host(call->view->local)->datacenter) != 0) {
+        api_text(call, 500, "No path to datacenter");
+        return false;
+    }
+    return true;
+}
+
+static void refuse_method(struct api_call *call, const struct route *route)
+{
+    api_header(call, "Allow",
+               route->method == ROUTE_GET ? "GET, HEAD" : "PUT, POST");
+    api_text(call, 405, "method %.*s not allowed",
+             (int)call->request->method.len,
+             (const char *)call->request->method.data);
+}
+
+void api_handle(const struct api_request *request, const struct api_view *view,
+                struct arena *arena, struct api_outcome *out_outcome)
+{
+    struct api_call call = {.request = request,
+                            .view = view,
+                            .arena = arena,
+                            .outcome = out_outcome};
+    const struct route *route;
+    struct slice rest;
+
+    outcome_init(out_outcome);
+    route = find_route(request, &rest);
+    if (route == NULL) {
+        api_text(&call, 404,
+                 "Invalid URL path: not a recognized HTTP API "
+                 "endpoint");
+        return;
+    }
+    if (!method_fits(request, route)) {
+        refuse_method(&call, route);
+        return;
+    }
+    call.rest = api_decode(arena, rest, false);
+    if (call.rest == NULL) {
+        api_text(&call, 400, "Invalid percent code in the path");
+        return;
+    }
+    if (api_params_read(&call) && accept_target(&call)) {
+        route->handle(&call);
+    }
+}
+
+void api_txn_done(enum sync_result result, const struct api_view *view,
+                  struct arena *arena, struct api_outcome *out_outcome)
+{
+    (void)view;
+    (void)arena;
+    api_outcome_release(out_outcome);
+    switch (result) {
+    case SYNC_WRITTEN:
+        outcome_init(out_outcome);
+        add_header(out_outcome, "Content-Type", "application/json");
+        CHECK(buf_add_str(&out_outcome->body, "true") == ST_OK);
+        return;
+    case SYNC_GUARDED:
+        api_fail(500, "The records were changed by somebody else meanwhile",
+                 out_outcome);
+        return;
+    case SYNC_REFUSED:
+        api_fail(403, "Permission denied", out_outcome);
+        return;
+    case SYNC_FAILED:
+        api_fail(500, "No cluster leader", out_outcome);
+        return;
+    }
+    UNREACHABLE();
+}

@@ -1,0 +1,522 @@
+/*
+ * Reads of the catalogue and of health, all from one snapshot.
+ */
+#include <stdlib.h>
+
+#include "agent/core/api_model.h"
+#include "base/core/check.h"
+
+/* ---- The catalogue
+ * ------------------------------------------------------------ */
+
+/* Must work without the store. */
+void api_catalog_datacenters(struct api_call *call)
+{
+    struct jsonw *w = api_json(call, 200);
+
+    jsonw_list(w);
+    jsonw_text(w, local_host(call->view->local)->datacenter);
+    jsonw_list_end(w);
+    api_json_end(call);
+}
+
+static bool write_tag(void *ctx, struct slice tag)
+{
+    jsonw_slice(ctx, tag);
+    return true;
+}
+
+struct tag_list {
+    struct api_call *call;
+    const char **items;
+    size_t count;
+    size_t cap;
+    bool any; /* An instance is on a node that matches. */
+};
+
+static bool gather_tags(void *ctx, const struct catalog_instance *i)
+{
+    struct tag_list *list = ctx;
+    const struct catalog_node *node = api_node_of(list->call, i);
+
+    if (node == NULL || !api_node_matches(list->call, &node->record)) {
+        return true;
+    }
+    list->any = true;
+    for (size_t k = 0; k < i->record.tags.count; k++) {
+        if (list->count == list->cap) {
+            list->cap = list->cap == 0 ? 32 : 2 * list->cap;
+            list->items =
+                realloc(list->items, list->cap * sizeof(*list->items));
+            CHECK(list->items != NULL);
+        }
+        list->items[list->count++] = i->record.tags.items[k];
+    }
+    return true;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Only what instances on matching nodes have. */
+static void write_matching(struct api_call *call,
+                           const struct catalog_service *s)
+{
+    struct tag_list list = {.call = call};
+
+    catalog_each_instance(s, gather_tags, &list);
+    if (list.count > 0) {
+        qsort(list.items, list.count, sizeof(*list.items), compare_texts);
+    }
+    if (list.any) {
+        jsonw_key(&call->json, catalog_service_name(s));
+        jsonw_list(&call->json);
+        for (size_t i = 0; i < list.count; i++) {
+            if (i == 0 || strcmp(list.items[i - 1], list.items[i]) != 0) {
+                jsonw_text(&call->json, list.items[i]);
+            }
+        }
+        jsonw_list_end(&call->json);
+    }
+    free(list.items);
+}
+
+static bool write_name_and_tags(void *ctx, const struct catalog_service *s)
+{
+    struct api_call *call = ctx;
+
+    if (api_param(call, "node-meta") != NULL) {
+        write_matching(call, s);
+        return true;
+    }
+    jsonw_key(&call->json, catalog_service_name(s));
+    jsonw_list(&call->json);
+    catalog_each_tag(s, write_tag, &call->json);
+    jsonw_list_end(&call->json);
+    return true;
+}
+
+void api_catalog_services(struct api_call *call)
+{
+    struct jsonw *w;
+
+    if (!api_ready(call, (struct catalog_scope){.kind = SCOPE_SERVICES})) {
+        return;
+    }
+    w = api_json(call, 200);
+    jsonw_object(w);
+    catalog_each_service(call->view->catalog, write_name_and_tags, call);
+    jsonw_object_end(w);
+    api_json_end(call);
+}
+
+static void write_flat_node(struct api_call *call, const struct catalog_node *n)
+{
+    struct jsonw *w = &call->json;
+
+    jsonw_key_text(w, "ID", n->record.id);
+    jsonw_key_text(w, "Node", n->record.name);
+    jsonw_key_text(w, "Address", n->record.address);
+    jsonw_key_text(w, "Datacenter", catalog_datacenter(call->view->catalog));
+    jsonw_key(w, "TaggedAddresses");
+    api_write_pairs(w, n->record.tagged);
+    jsonw_key(w, "NodeMeta");
+    api_write_pairs(w, n->record.meta);
+}
+
+static void write_flat_service(struct jsonw *w, const struct instance_record *r)
+{
+    jsonw_key_text(w, "ServiceKind", r->kind);
+    jsonw_key_text(w, "ServiceID", r->id);
+    jsonw_key_text(w, "ServiceName", r->service);
+    jsonw_key(w, "ServiceTags");
+    api_write_texts(w, r->tags);
+    jsonw_key_text(w, "ServiceAddress", r->address);
+    jsonw_key(w, "ServiceTaggedAddresses");
+    api_write_tagged(w, r->tagged, r->tagged_count);
+    jsonw_key(w, "ServiceWeights");
+    api_write_weights(w, r->weight_passing, r->weight_warning);
+    jsonw_key(w, "ServiceMeta");
+    api_write_pairs(w, r->meta);
+    jsonw_key_uint(w, "ServicePort", r->port);
+    if (r->ports_count > 0) {
+        jsonw_key(w, "ServicePorts");
+        api_write_ports(w, r->ports, r->ports_count);
+    }
+    jsonw_key_text(w, "ServiceSocketPath", r->socket_path);
+    jsonw_key_bool(w, "ServiceEnableTagOverride", r->enable_tag_override);
+    jsonw_key(w, "ServiceProxy");
+    jsonw_object(w);
+    jsonw_object_end(w);
+    jsonw_key(w, "ServiceConnect");
+    jsonw_object(w);
+    jsonw_object_end(w);
+    jsonw_key(w, "ServiceLocality");
+    jsonw_null(w);
+}
+
+static bool write_flat(void *ctx, const struct catalog_instance *i)
+{
+    struct api_call *call = ctx;
+    const struct catalog_node *node = api_node_of(call, i);
+
+    if (node == NULL || !api_node_matches(call, &node->record) ||
+        !api_tags_match(call, i->record.tags)) {
+        return true;
+    }
+    jsonw_object(&call->json);
+    write_flat_node(call, node);
+    write_flat_service(&call->json, &i->record);
+    jsonw_key_int(&call->json, "CreateIndex", i->create_revision);
+    jsonw_key_int(&call->json, "ModifyIndex", i->mod_revision);
+    jsonw_object_end(&call->json);
+    return true;
+}
+
+void api_catalog_service(struct api_call *call)
+{
+    struct catalog_scope scope = {.kind = SCOPE_SERVICE, .name = call->rest};
+    const struct catalog_service *s =
+        catalog_service(call->view->catalog, call->rest);
+
+    if (!api_ready(call, scope)) {
+        return;
+    }
+    jsonw_list(api_json(call, 200));
+    if (s != NULL) {
+        catalog_each_instance(s, write_flat, call);
+    }
+    jsonw_list_end(&call->json);
+    api_json_end(call);
+}
+
+static bool write_matching_node(void *ctx, const struct catalog_node *n)
+{
+    if (api_node_matches(ctx, &n->record)) {
+        api_write_node(ctx, n);
+    }
+    return true;
+}
+
+void api_catalog_nodes(struct api_call *call)
+{
+    if (!api_ready(call, (struct catalog_scope){.kind = SCOPE_NODES})) {
+        return;
+    }
+    jsonw_list(api_json(call, 200));
+    catalog_each_node(call->view->catalog, write_matching_node, call);
+    jsonw_list_end(&call->json);
+    api_json_end(call);
+}
+
+/* ---- One node
+ * --------------------------------------------------------------------- */
+
+static bool write_keyed_service(void *ctx, const struct catalog_instance *i)
+{
+    struct api_call *call = ctx;
+
+    jsonw_key(&call->json, i->record.id);
+    api_write_service(call, i);
+    return true;
+}
+
+static bool write_listed_service(void *ctx, const struct catalog_instance *i)
+{
+    api_write_service(ctx, i);
+    return true;
+}
+
+static const struct catalog_node *known_node(const struct api_call *call)
+{
+    const struct catalog_node *n =
+        catalog_node(call->view->catalog, call->rest);
+
+    return n == NULL || !n->known ? NULL : n;
+}
+
+static struct catalog_scope node_scope(const struct api_call *call)
+{
+    return (struct catalog_scope){.kind = SCOPE_NODE, .name = call->rest};
+}
+
+void api_catalog_node(struct api_call *call)
+{
+    const struct catalog_node *n = known_node(call);
+    struct jsonw *w;
+
+    if (!api_ready(call, node_scope(call))) {
+        return;
+    }
+    w = api_json(call, 200);
+    if (n == NULL) {
+        jsonw_null(w);
+        api_json_end(call);
+        return;
+    }
+    jsonw_object(w);
+    jsonw_key(w, "Node");
+    api_write_node(call, n);
+    jsonw_key(w, "Services");
+    jsonw_object(w);
+    catalog_each_node_instance(call->view->catalog, call->rest,
+                               write_keyed_service, call);
+    jsonw_object_end(w);
+    jsonw_object_end(w);
+    api_json_end(call);
+}
+
+void api_catalog_node_services(struct api_call *call)
+{
+    const struct catalog_node *n = known_node(call);
+    struct jsonw *w;
+
+    if (!api_ready(call, node_scope(call))) {
+        return;
+    }
+    w = api_json(call, 200);
+    jsonw_object(w);
+    jsonw_key(w, "Node");
+    if (n == NULL) {
+        jsonw_null(w);
+    } else {
+        api_write_node(call, n);
+    }
+    jsonw_key(w, "Services");
+    jsonw_list(w);
+    if (n != NULL) {
+        catalog_each_node_instance(call->view->catalog, call->rest,
+                                   write_listed_service, call);
+    }
+    jsonw_list_end(w);
+    jsonw_object_end(w);
+    api_json_end(call);
+}
+
+/* ---- Health
+ * ----------------------------------------------------------------------- */
+
+struct health_query {
+    struct api_call *call;
+    bool passing;
+    bool native;
+};
+
+static bool write_health(void *ctx, const struct catalog_instance *i)
+{
+    const struct health_query *q = ctx;
+    struct api_call *call = q->call;
+    const struct catalog_node *node = api_node_of(call, i);
+
+    if (node == NULL || !api_node_matches(call, &node->record) ||
+        !api_tags_match(call, i->record.tags) ||
+        (q->native && !i->record.connect_native) ||
+        (q->passing &&
+         catalog_instance_health(call->view->catalog, i) != HEALTH_PASSING)) {
+        return true;
+    }
+    jsonw_object(&call->json);
+    jsonw_key(&call->json, "Node");
+    api_write_node(call, node);
+    jsonw_key(&call->json, "Service");
+    api_write_service(call, i);
+    jsonw_key(&call->json, "Checks");
+    api_write_checks(call, node, i);
+    jsonw_object_end(&call->json);
+    return true;
+}
+
+static void health_service(struct api_call *call, struct health_query q)
+{
+    struct catalog_scope scope = {.kind = SCOPE_SERVICE, .name = call->rest};
+    const struct catalog_service *s =
+        catalog_service(call->view->catalog, call->rest);
+
+    if (!api_ready(call, scope)) {
+        return;
+    }
+    jsonw_list(api_json(call, 200));
+    if (s != NULL) {
+        catalog_each_instance(s, write_health, &q);
+    }
+    jsonw_list_end(&call->json);
+    api_json_end(call);
+}
+
+void api_health_service(struct api_call *call)
+{
+    health_service(call, (struct health_query){
+                             .call = call,
+                             .passing = api_flag(call, "passing"),
+                         });
+}
+
+void api_health_connect(struct api_call *call)
+{
+    health_service(call, (struct health_query){
+                             .call = call,
+                             .passing = api_flag(call, "passing"),
+                             .native = true,
+                         });
+}
+
+static bool write_checks(void *ctx, const struct catalog_instance *i)
+{
+    struct api_call *call = ctx;
+    const struct catalog_node *node = api_node_of(call, i);
+
+    if (node != NULL && api_node_matches(call, &node->record)) {
+        api_write_instance_checks(call, node, i);
+    }
+    return true;
+}
+
+void api_health_checks(struct api_call *call)
+{
+    struct catalog_scope scope = {.kind = SCOPE_CHECKS, .name = call->rest};
+    const struct catalog_service *s =
+        catalog_service(call->view->catalog, call->rest);
+
+    if (!api_ready(call, scope)) {
+        return;
+    }
+    jsonw_list(api_json(call, 200));
+    if (s != NULL) {
+        catalog_each_instance(s, write_checks, call);
+    }
+    jsonw_list_end(&call->json);
+    api_json_end(call);
+}
+
+void api_health_node(struct api_call *call)
+{
+    const struct catalog_node *n = known_node(call);
+
+    if (!api_ready(call, node_scope(call))) {
+        return;
+    }
+    jsonw_list(api_json(call, 200));
+    if (n != NULL) {
+        api_write_node_checks(call, n);
+        catalog_each_node_instance(call->view->catalog, call->rest,
+                                   write_checks, call);
+    }
+    jsonw_list_end(&call->json);
+    api_json_end(call);
+}
+
+/* ---- Checks by status
+ * ---------------------------------------------------------------- */
+
+struct state_query {
+    struct api_call *call;
+    const struct catalog_node *node;
+    bool any;
+    enum check_status status;
+};
+
+static bool wanted(const struct state_query *q, enum check_status status)
+{
+    return q->any || q->status == status;
+}
+
+static bool write_node_check(void *ctx, const struct catalog_node_check *k)
+{
+    const struct state_query *q = ctx;
+    struct catalog_check check = {
+        .record = k->record.check,
+        .create_revision = k->create_revision,
+        .mod_revision = k->mod_revision,
+    };
+
+    if (wanted(q, check.record.status)) {
+        api_write_check(q->call, q->node, NULL, &check);
+    }
+    return true;
+}
+
+static bool write_instance_checks(void *ctx, const struct catalog_instance *i)
+{
+    const struct state_query *q = ctx;
+
+    for (size_t k = 0; k < i->record.checks_count; k++) {
+        struct catalog_check check = {
+            .record = i->record.checks[k],
+            .create_revision = i->create_revision,
+            .mod_revision = i->mod_revision,
+        };
+
+        if (wanted(q, check.record.status)) {
+            api_write_check(q->call, q->node, i, &check);
+        }
+    }
+    return true;
+}
+
+static bool write_node_state(void *ctx, const struct catalog_node *n)
+{
+    struct state_query *q = ctx;
+    const struct catalog *catalog = q->call->view->catalog;
+    struct catalog_check serf;
+
+    if (!api_node_matches(q->call, &n->record)) {
+        return true;
+    }
+    q->node = n;
+    if (catalog_node_serf(n, &serf) && wanted(q, serf.record.status)) {
+        api_write_check(q->call, n, NULL, &serf);
+    }
+    catalog_each_node_check(catalog, n->record.name, write_node_check, q);
+    catalog_each_node_instance(catalog, n->record.name, write_instance_checks,
+                               q);
+    return true;
+}
+
+void api_health_state(struct api_call *call)
+{
+    struct state_query q = {.call = call,
+                            .any = strcmp(call->rest, "any") == 0};
+
+    if (!q.any && !check_status_parse(slice_str(call->rest), &q.status)) {
+        api_text(call, 400,
+                 "Invalid state \"%.64s\"; use any, passing, warning or "
+                 "critical",
+                 call->rest);
+        return;
+    }
+    if (!api_ready(call, (struct catalog_scope){.kind = SCOPE_STATE})) {
+        return;
+    }
+    jsonw_list(api_json(call, 200));
+    catalog_each_node(call->view->catalog, write_node_state, &q);
+    jsonw_list_end(&call->json);
+    api_json_end(call);
+}
+
+/* ---- The store
+ * ------------------------------------------------------------------------- */
+
+void api_status_leader(struct api_call *call)
+{
+    jsonw_text(api_json(call, 200), call->view->leader);
+    api_json_end(call);
+}
+
+void api_status_peers(struct api_call *call)
+{
+    api_write_texts(api_json(call, 200), call->view->peers);
+    api_json_end(call);
+}
+
+/* Endpoints of things that do not exist here, whose clients expect a list. */
+void api_empty_list(struct api_call *call)
+{
+    if (!api_ready(call, (struct catalog_scope){.kind = SCOPE_NODES})) {
+        return;
+    }
+    jsonw_list(api_json(call, 200));
+    jsonw_list_end(&call->json);
+    api_json_end(call);
+}

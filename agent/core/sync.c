@@ -1,0 +1,484 @@
+#include "agent/core/sync.h"
+
+#include <stdlib.h>
+
+#include "base/core/check.h"
+
+/* One place among etcd's 128 comparisons goes to the live key's guard. */
+#define OPS_MAX (LIMIT_TXN_OPS - 1)
+
+enum {
+    BATCH_BYTES_MAX = 1024 * 1024,
+    FULL_PASS_MS = 60000,
+    NODES_PER_STEP = 128,
+    RETRY_MS_MIN = 1000,
+    RETRY_MS_MAX = 15000,
+    GUARDED_MS = 100,
+    SETTLE_MS_MAX = 5000,
+    TOKENS_MAX = 200,
+    TOKEN_MS = 50,
+    REFUSED_MAX = 1024,
+};
+
+struct sync {
+    struct rng rng;
+    bool attached;
+    bool in_flight;
+    bool settling;   /* Until the replica shows our last transaction. */
+    bool one_by_one; /* A batch was refused: find out which record. */
+    int64_t live_create_revision;
+    int64_t settle_revision;
+    uint64_t settle_until_ms;
+    uint64_t retry_at_ms;
+    unsigned failures_in_row;
+    uint64_t next_full_ms;
+    uint64_t seen_generation;
+    uint64_t seen_index;
+    unsigned tokens;
+    uint64_t tokens_at_ms;
+    size_t flight_ops;
+    uint64_t flight_hash; /* Of a batch of one: what is refused. */
+    uint64_t refused[REFUSED_MAX];
+    size_t refused_count;
+    struct sync_stats stats;
+};
+
+struct sync *sync_new(uint64_t seed)
+{
+    struct sync *s = calloc(1, sizeof(*s));
+
+    CHECK(s != NULL);
+    rng_init(&s->rng, seed);
+    s->tokens = TOKENS_MAX;
+    return s;
+}
+
+void sync_free(struct sync *s)
+{
+    free(s);
+}
+
+void sync_attached(struct sync *s, int64_t live_create_revision,
+                   uint64_t now_ms)
+{
+    s->attached = true;
+    s->in_flight = false;
+    s->settling = false;
+    s->live_create_revision = live_create_revision;
+    s->retry_at_ms = 0;
+    s->failures_in_row = 0;
+    s->next_full_ms = now_ms; /* Compare everything at once. */
+}
+
+void sync_detached(struct sync *s)
+{
+    s->attached = false;
+    s->in_flight = false;
+    s->settling = false;
+}
+
+struct sync_stats sync_stats(const struct sync *s)
+{
+    return s->stats;
+}
+
+/* ---- What the store holds of this node -------------------------------------
+ */
+
+struct held {
+    struct slice key;
+    uint64_t hash;
+    int64_t mod_revision;
+    bool ours;
+    struct texts tags;
+};
+
+struct held_list {
+    struct held *items;
+    size_t count;
+    size_t cap;
+    const char *node;
+    struct arena *arena;
+};
+
+static void held_add(struct held_list *list, struct held held)
+{
+    if (list->count == list->cap) {
+        size_t cap = list->cap == 0 ? 32 : 2 * list->cap;
+        struct held *items =
+            arena_alloc(list->arena, cap * sizeof(*list->items));
+
+        if (list->count > 0) {
+            memcpy(items, list->items, list->count * sizeof(*items));
+        }
+        list->items = items;
+        list->cap = cap;
+    }
+    list->items[list->count++] = held;
+}
+
+static bool held_instance(void *ctx, const struct catalog_instance *i)
+{
+    struct held_list *list = ctx;
+
+    held_add(list, (struct held){
+                       .key = i->key,
+                       .hash = i->value_hash,
+                       .mod_revision = i->mod_revision,
+                       .ours = strcmp(i->record.owner.node, list->node) == 0,
+                       .tags = i->record.tags,
+                   });
+    return true;
+}
+
+static bool held_node_check(void *ctx, const struct catalog_node_check *k)
+{
+    struct held_list *list = ctx;
+
+    held_add(list, (struct held){
+                       .key = k->key,
+                       .hash = k->value_hash,
+                       .mod_revision = k->mod_revision,
+                       .ours = strcmp(k->record.owner.node, list->node) == 0,
+                   });
+    return true;
+}
+
+static int compare_held(const void *a, const void *b)
+{
+    return slice_cmp(((const struct held *)a)->key,
+                     ((const struct held *)b)->key);
+}
+
+static struct held_list held_by(const struct catalog *catalog, const char *node,
+                                struct arena *a)
+{
+    struct held_list list = {.node = node, .arena = a};
+    const struct catalog_node *n = catalog_node(catalog, node);
+
+    if (n != NULL && n->known) {
+        held_add(&list, (struct held){
+                            .key = n->key,
+                            .hash = n->value_hash,
+                            .mod_revision = n->mod_revision,
+                            .ours = strcmp(n->record.owner.node, node) == 0,
+                        });
+    }
+    catalog_each_node_check(catalog, node, held_node_check, &list);
+    catalog_each_node_instance(catalog, node, held_instance, &list);
+    if (list.count > 0) {
+        qsort(list.items, list.count, sizeof(*list.items), compare_held);
+    }
+    return list;
+}
+
+static const struct held *held_find(const struct held_list *list,
+                                    struct slice key)
+{
+    struct held probe = {.key = key};
+
+    return list->count == 0 ? NULL
+                            : bsearch(&probe, list->items, list->count,
+                                      sizeof(*list->items), compare_held);
+}
+
+/* ---- Comparing
+ * ------------------------------------------------------------------ */
+
+struct comparison {
+    struct sync *sync;
+    struct local *local;
+    struct arena *arena;
+    struct held_list held;
+    bool *wanted; /* For each of `held`. */
+    struct sync_op *ops;
+    size_t ops_count;
+    size_t ops_max;
+    size_t bytes;
+    bool full;      /* More is to be done than fits. */
+    bool throttled; /* An update waits for a token. */
+};
+
+static uint64_t op_hash(struct slice key, uint64_t value_hash)
+{
+    return catalog_hash(key) * 31 + value_hash;
+}
+
+static bool is_refused(const struct sync *s, uint64_t hash)
+{
+    for (size_t i = 0; i < s->refused_count; i++) {
+        if (s->refused[i] == hash) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool add_op(struct comparison *c, struct sync_op op, uint64_t hash)
+{
+    if (is_refused(c->sync, op_hash(op.key, hash))) {
+        return true;
+    }
+    if (c->ops_count == c->ops_max ||
+        (c->ops_count > 0 && c->bytes + op.value.len > BATCH_BYTES_MAX)) {
+        c->full = true;
+        return false;
+    }
+    c->sync->flight_hash = op_hash(op.key, hash);
+    c->bytes += op.key.len + op.value.len;
+    c->ops[c->ops_count++] = op;
+    return true;
+}
+
+static bool take_token(struct comparison *c)
+{
+    if (c->sync->tokens == 0) {
+        c->throttled = true;
+        return false;
+    }
+    c->sync->tokens--;
+    return true;
+}
+
+/* The value with the tags that others have set in the store. */
+static struct slice retagged(struct comparison *c, const struct local_record *r,
+                             const struct held *held)
+{
+    struct buf value;
+    struct slice copy;
+
+    buf_init(&value, LIMIT_RECORD_BYTES);
+    copy = local_record_retag(c->local, r->id, held->tags, &value) == ST_OK
+               ? arena_copy(c->arena, buf_slice(&value))
+               : r->value;
+    buf_release(&value);
+    return copy;
+}
+
+static bool compare_record(void *ctx, const struct local_record *r)
+{
+    struct comparison *c = ctx;
+    const struct held *held = held_find(&c->held, r->key);
+    struct sync_op op = {.kind = SYNC_PUT, .key = r->key, .value = r->value};
+    uint64_t hash = r->hash;
+
+    if (held == NULL) {
+        return add_op(c, op, hash);
+    }
+    c->wanted[held - c->held.items] = true;
+    if (held->hash != hash && r->tag_override) {
+        op.value = retagged(c, r, held);
+        hash = catalog_hash(op.value);
+    }
+    if (held->hash == hash) {
+        return true;
+    }
+    /* Flapping checks are slowed down; going critical never is. */
+    if (!r->urgent && !take_token(c)) {
+        return true;
+    }
+    op.expect_mod_revision = held->mod_revision;
+    return add_op(c, op, hash);
+}
+
+static void add_deletions(struct comparison *c)
+{
+    for (size_t i = 0; i < c->held.count && !c->full; i++) {
+        const struct held *h = &c->held.items[i];
+
+        if (h->ours && !c->wanted[i]) {
+            (void)add_op(
+                c,
+                (struct sync_op){.kind = SYNC_DELETE,
+                                 .key = h->key,
+                                 .expect_mod_revision = h->mod_revision},
+                0);
+        }
+    }
+}
+
+static void compare(struct comparison *c, const struct catalog *catalog)
+{
+    const char *node = local_host(c->local)->node.name;
+
+    c->held = held_by(catalog, node, c->arena);
+    c->wanted = arena_zalloc(c->arena, c->held.count, sizeof(*c->wanted));
+    c->ops = arena_zalloc(c->arena, OPS_MAX, sizeof(*c->ops));
+    c->ops_max = c->sync->one_by_one ? 1 : OPS_MAX;
+    local_each_record(c->local, compare_record, c);
+    if (!c->full) {
+        add_deletions(c); /* Only after every wanted key has been seen. */
+    }
+}
+
+/* ---- Pace
+ * -------------------------------------------------------------------------- */
+
+static void refill_tokens(struct sync *s, uint64_t now_ms)
+{
+    uint64_t more = (now_ms - s->tokens_at_ms) / TOKEN_MS;
+
+    if (more > 0) {
+        s->tokens_at_ms += more * TOKEN_MS;
+        s->tokens = more >= TOKENS_MAX - s->tokens ? TOKENS_MAX
+                                                   : s->tokens + (unsigned)more;
+    }
+}
+
+/* 60 s, once more for each doubling of the cluster above 128 nodes, and the
+ * same again at random. */
+static uint64_t full_pass_ms(struct sync *s, size_t nodes)
+{
+    uint64_t period = FULL_PASS_MS;
+
+    for (size_t step = NODES_PER_STEP; step < nodes; step *= 2) {
+        period += FULL_PASS_MS;
+    }
+    return period + rng_below(&s->rng, period);
+}
+
+static uint64_t own_index(const struct local *local,
+                          const struct catalog *catalog)
+{
+    return catalog_index(
+        catalog, (struct catalog_scope){.kind = SCOPE_NODE,
+                                        .name = local_host(local)->node.name});
+}
+
+static struct slice live_key(const struct local *local, struct arena *a)
+{
+    struct record_key key = {.kind = RECORD_LIVE,
+                             .node = local_host(local)->node.name};
+
+    return record_key_write(a, local_host(local)->datacenter, &key);
+}
+
+/* Whether there is anything to compare now. If not, *out_wake_ms says when. */
+static bool is_time(struct sync *s, const struct local *local,
+                    const struct catalog *catalog, uint64_t now_ms,
+                    uint64_t *out_wake_ms)
+{
+    *out_wake_ms = UINT64_MAX;
+    if (!s->attached || s->in_flight) {
+        return false;
+    }
+    if (now_ms < s->retry_at_ms) {
+        *out_wake_ms = s->retry_at_ms;
+        return false;
+    }
+    if (s->settling && catalog_revision(catalog) < s->settle_revision &&
+        now_ms < s->settle_until_ms) {
+        *out_wake_ms = s->settle_until_ms;
+        return false;
+    }
+    s->settling = false;
+    if (now_ms >= s->next_full_ms) {
+        s->next_full_ms =
+            now_ms + full_pass_ms(s, catalog_nodes_count(catalog));
+        s->refused_count = 0;
+        s->stats.passes++;
+        return true;
+    }
+    *out_wake_ms = s->next_full_ms;
+    return !s->stats.in_sync || s->seen_generation != local_generation(local) ||
+           s->seen_index != own_index(local, catalog);
+}
+
+enum sync_next sync_next(struct sync *s, struct local *local,
+                         const struct catalog *catalog, uint64_t now_ms,
+                         struct arena *a, struct sync_txn *out_txn,
+                         uint64_t *out_wake_ms)
+{
+    struct comparison c = {.sync = s, .local = local, .arena = a};
+
+    if (!is_time(s, local, catalog, now_ms, out_wake_ms)) {
+        return SYNC_WAIT;
+    }
+    refill_tokens(s, now_ms);
+    compare(&c, catalog);
+    if (c.ops_count > 0) {
+        s->stats.in_sync = false;
+        s->in_flight = true;
+        s->flight_ops = c.ops_count;
+        *out_txn = (struct sync_txn){
+            .ops = c.ops,
+            .ops_count = c.ops_count,
+            .live_key = live_key(local, a),
+            .live_create_revision = s->live_create_revision,
+        };
+        return SYNC_TXN;
+    }
+    s->one_by_one = false;
+    s->stats.in_sync = !c.throttled;
+    s->seen_generation = local_generation(local);
+    s->seen_index = own_index(local, catalog);
+    *out_wake_ms = c.throttled ? s->tokens_at_ms + TOKEN_MS : s->next_full_ms;
+    return SYNC_WAIT;
+}
+
+static void retry_later(struct sync *s, uint64_t now_ms)
+{
+    uint64_t pause = RETRY_MS_MIN;
+
+    for (unsigned i = 0; i < s->failures_in_row && pause < RETRY_MS_MAX; i++) {
+        pause *= 2;
+    }
+    pause = pause > RETRY_MS_MAX ? RETRY_MS_MAX : pause;
+    s->failures_in_row++;
+    s->retry_at_ms = now_ms + pause + rng_below(&s->rng, pause);
+}
+
+void sync_done(struct sync *s, enum sync_result result, int64_t revision,
+               uint64_t now_ms)
+{
+    if (!s->in_flight) {
+        return; /* Detached meanwhile. */
+    }
+    s->in_flight = false;
+    switch (result) {
+    case SYNC_WRITTEN:
+        s->stats.written += s->flight_ops;
+        s->failures_in_row = 0;
+        s->settling = true;
+        s->settle_revision = revision;
+        s->settle_until_ms = now_ms + SETTLE_MS_MAX;
+        return;
+    case SYNC_GUARDED:
+        /* Not until `revision`: the store may be further for other reasons
+         * than the change that our replica has yet to see. */
+        s->stats.guarded++;
+        s->retry_at_ms = now_ms + GUARDED_MS;
+        return;
+    case SYNC_REFUSED:
+        s->stats.refused++;
+        if (s->flight_ops > 1) {
+            s->one_by_one = true;
+        } else if (s->refused_count < REFUSED_MAX) {
+            s->refused[s->refused_count++] = s->flight_hash;
+        }
+        return;
+    case SYNC_FAILED:
+        s->stats.failed++;
+        retry_later(s, now_ms);
+        return;
+    }
+    UNREACHABLE();
+}
+
+bool sync_leave(const struct local *local, const struct catalog *catalog,
+                struct arena *a, struct sync_txn *out_txn)
+{
+    struct held_list held = held_by(catalog, local_host(local)->node.name, a);
+    struct sync_op *ops = arena_zalloc(a, OPS_MAX, sizeof(*ops));
+    size_t count = 0;
+
+    for (size_t i = 0; i < held.count && count < OPS_MAX; i++) {
+        if (held.items[i].ours) {
+            ops[count++] = (struct sync_op){.kind = SYNC_DELETE,
+                                            .key = held.items[i].key,
+                                            .expect_mod_revision = SYNC_ANY};
+        }
+    }
+    *out_txn = (struct sync_txn){.ops = ops, .ops_count = count};
+    return count > 0;
+}
