@@ -13,6 +13,8 @@
 #define LIMIT_TXN_OPS_MAX         10000         /* It may be raised to this. */
 #define LIMIT_REQUEST_MAX         (32 * 1024 * 1024) /* The same. */
 #define LIMIT_LEASE_TTL_S         9000000000LL
+#define LIMIT_STREAM_WATCHES      100000 /* Of one Watch stream. */
+#define LIMIT_API_PARKED          5000   /* Requests that wait for a leader. */
 #define LIMIT_PB_DEPTH            64   /* Nested messages; decoders recurse. */
 #define LIMIT_TXN_OPS_TOTAL       8192 /* Of all levels; checks are quadratic. */
 #define LIMIT_TXN_DEPTH           256  /* Transactions in transactions. */

@@ -396,6 +396,7 @@ static void on_prepare_done(struct worker_job *job)
                              offsetof(struct file_disk, prepare_job));
 
     d->prepare_busy = false;
+    d->config.on_idle(d->config.ctx);
 }
 
 static void disk_prepare(struct disk *port, const char *name, uint64_t size)

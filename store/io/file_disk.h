@@ -27,6 +27,7 @@ struct file_disk_config {
     struct loop *loop;
     const char *path; /* The folder; made when missing (mode 0700). */
     file_disk_committed_fn *on_committed;
+    void (*on_idle)(void *ctx); /* A file made ahead is ready. */
     void *ctx;
     bool no_sync; /* Skip every sync: only for measuring. */
 };

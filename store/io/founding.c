@@ -239,3 +239,39 @@ enum status founding_parse(struct arena *arena, const char *initial_cluster,
     *out_founding = founding;
     return ST_OK;
 }
+
+/* A JSON string: quotes, backslashes and control characters are escaped. */
+static void put_string(struct buf *out, const char *text)
+{
+    CHECK(buf_add_u8(out, '"') == ST_OK);
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if (c == '"' || c == '\\' || c < ' ') {
+            CHECK(buf_addf(out, "\\u%04x", c) == ST_OK);
+        } else {
+            CHECK(buf_add_u8(out, c) == ST_OK);
+        }
+    }
+    CHECK(buf_add_u8(out, '"') == ST_OK);
+}
+
+struct slice founder_json(struct arena *arena, const struct founder *founder)
+{
+    struct buf text;
+    struct slice result;
+
+    buf_init(&text, SIZE_MAX);
+    CHECK(buf_addf(&text, "{\"id\":%llu,\"peerURLs\":[",
+                   (unsigned long long)founder->id) == ST_OK);
+    for (size_t i = 0; i < founder->peer_urls_count; i++) {
+        CHECK(i == 0 || buf_add_u8(&text, ',') == ST_OK);
+        put_string(&text, founder->peer_urls[i]);
+    }
+    CHECK(buf_add_str(&text, "],\"name\":") == ST_OK);
+    put_string(&text, founder->name);
+    CHECK(buf_add_u8(&text, '}') == ST_OK);
+    result = arena_copy(arena, buf_slice(&text));
+    buf_release(&text);
+    return result;
+}

@@ -24,6 +24,10 @@ struct founding {
     size_t self; /* Which of them we are. */
 };
 
+/* What the log says of a member that is added: as etcd, {"id":1,"peerURLs":
+ * ["http://h:2380"],"name":"a"}. From `arena`. */
+struct slice founder_json(struct arena *arena, const struct founder *founder);
+
 /* Read --initial-cluster ("a=http://h:2380,b=http://...", a name again for each
  * further URL) and find ourselves in it.
  * ST_INVALID: `err` says what is wrong: its form, a name twice with the same

@@ -1,0 +1,25 @@
+/*
+ * data_dir.h - what lies where in a member's data directory.
+ *
+ *     DIR/lock              held as long as the member runs
+ *     DIR/member/format     which program and format: ours, version 1
+ *     DIR/member/wal/       the log
+ *     DIR/member/backend/   LMDB
+ */
+#pragma once
+
+#include "base/core/arena.h"
+#include "base/core/err.h"
+
+struct data_dir {
+    int lock; /* Descriptor; -1: none. */
+    const char *wal;
+    const char *backend;
+};
+
+/* Make or recognise a data directory and lock it. Paths are from `arena`.
+ * ST_BUSY: another process has it. ST_INVALID: it belongs to another program or
+ * to a later version. */
+enum status data_dir_open(struct arena *arena, const char *path,
+                          struct data_dir *out_dir, struct err *err);
+void data_dir_close(struct data_dir *dir);
