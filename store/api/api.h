@@ -1,0 +1,80 @@
+/*
+ * api.h - etcd's gRPC services and HTTP pages over one member's node and state.
+ *
+ * A request is checked here, becomes a proposal or a read of the node, and is
+ * answered when that comes back. Everything else about the member (disk,
+ * backend, listeners, timers) is its owner's (store/io/member.h), who calls:
+ *
+ *     api_ports()     for the node's callbacks
+ *     api_start()     when there is a node
+ *     api_turn()      at the end of each turn of the loop in which anything
+ *                     happened, after node_flush()
+ *     api_tick()      about every heartbeat
+ *     api_stop()      before anything is torn down
+ *
+ * The api asks for a turn with `wake`. A request that comes while there is no
+ * leader waits for one, as in etcd, until it times out.
+ *
+ * All on the loop's thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/core/metrics.h"
+#include "store/kv/kv.h"
+#include "store/node/node.h"
+
+struct api;
+struct grpc_methods;
+struct http_handler;
+struct loop;
+
+struct api_config {
+    struct loop *loop;
+    struct kv *kv;
+    struct table *table; /* For its sizes. */
+    const char *name;    /* Published. */
+    uint64_t max_request_bytes;
+    int64_t quota_bytes; /* As configured, for the metric. */
+    uint64_t election_timeout_ms;
+    uint64_t progress_notify_interval_ms;
+    struct metrics *metrics; /* Ours are added; /metrics writes them all. */
+
+    /* What the owner does for us and for the node. */
+    void *ctx;
+    void (*wake)(void *ctx); /* Call api_turn() at the end of this turn. */
+    void (*send)(void *ctx, const struct raft_msg *messages, size_t count);
+    void (*failed)(void *ctx, const struct err *why); /* Of the node. */
+};
+
+/* Borrowed until api_free(): all of config's pointers. */
+struct api *api_new(const struct api_config *config);
+
+/* Calls, watchers and proposals must be over: the servers have stopped and
+ * the node is freed. NULL is fine. */
+void api_free(struct api *api);
+
+/* For node_new(). */
+struct node_ports api_ports(struct api *api);
+
+/* The listeners' tables; valid until api_free(). */
+const struct grpc_methods *api_grpc(struct api *api);
+const struct http_handler *api_http(struct api *api);
+
+/* From now on requests go to `node`, whose ids the answers carry. Before, none
+ * may come. `client_urls` (NULL-terminated, borrowed until api_free()) are
+ * published. */
+void api_start(struct api *api, struct node *node,
+               const char *const *client_urls);
+
+/* Refuse what waits and what comes: the member stops. */
+void api_stop(struct api *api);
+
+/* Feed watchers, go on with long ranges, answer what compaction has held back.
+ * true: there is more to do at once, in another turn. */
+bool api_turn(struct api *api);
+
+/* Time has passed: deadlines, lease expiry, progress notices. */
+void api_tick(struct api *api, uint64_t now_ms);
