@@ -11,6 +11,7 @@
 #include "cli/cmd_nodes.h"
 #include "cli/cmd_register.h"
 #include "cli/cmd_services.h"
+#include "cli/cmd_store.h"
 #include "cli/cmd_validate.h"
 #include "cli/cmd_version.h"
 #include "cli/exit.h"
@@ -31,6 +32,7 @@ static const struct command commands[] = {
     {"validate", "check sidecar files without an agent", cmd_validate},
     {"reload", "let the agent read its files again", cmd_reload},
     {"leave", "take this host out of the catalogue, end the agent", cmd_leave},
+    {"store", "run a member of the key-value store, as etcd", cmd_store},
     {"version", "print the version and what it is built on", cmd_version},
 };
 
