@@ -15,7 +15,8 @@ target_compile_options(
             -Wpointer-arith
             -Wwrite-strings
             -Wformat=2
-            -Wimplicit-fallthrough
+            # clang would also complain of uthash's macros.
+            $<$<C_COMPILER_ID:GNU>:-Wimplicit-fallthrough>
             -fno-strict-aliasing
             -fno-omit-frame-pointer
             -fstack-protector-strong)
