@@ -42,6 +42,8 @@ struct wal {
     struct raft_pos mark;
     struct buf mark_state;
 
+    bool spare; /* One is there, or being made. */
+
     struct buf record; /* The one being written. */
     bool committing;
     uint32_t sum;        /* Of that record. */
@@ -69,6 +71,7 @@ struct wal_listing {
     size_t cap;
     char (*leftovers)[DISK_NAME_MAX]; /* To be removed. */
     size_t leftovers_count;
+    bool spare; /* There is one. */
 };
 
 enum status wal_list(struct disk *d, struct wal_listing *out_listing);

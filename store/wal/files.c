@@ -62,6 +62,8 @@ static void list_name(void *ctx, const char *name)
             CHECK(l->sequences != NULL);
         }
         l->sequences[l->count++] = sequence;
+    } else if (strcmp(name, WAL_SPARE) == 0) {
+        l->spare = true;
     } else if (ends_in_tmp(name)) {
         l->leftovers = reallocarray(l->leftovers, l->leftovers_count + 1,
                                     sizeof(l->leftovers[0]));
@@ -215,9 +217,6 @@ enum status wal_next_file(struct wal *w, uint64_t need,
     w->file = file;
     wal_files_add(&w->files,
                   (struct wal_file){.sequence = header.sequence, .size = size});
-    st = begin_file(w, header, first, err);
-    if (st == ST_OK && d->prepare != NULL && header.sequence > 1) {
-        d->prepare(d, WAL_SPARE, w->config.file_bytes);
-    }
-    return st;
+    w->spare = false;
+    return begin_file(w, header, first, err);
 }

@@ -168,6 +168,7 @@ enum status wal_open(struct disk *d, const struct wal_config *config,
                       status_text(st));
         goto out;
     }
+    w->spare = listing.spare;
     st = wal_replay(w, &listing, &content, err);
     if (st) {
         goto out;
@@ -193,6 +194,18 @@ struct wal_ids wal_ids(const struct wal *w)
 }
 
 /* ---- appending ---- */
+
+/* When the newest file fills up and no older one has become free to follow it,
+ * a new one is made in the background. */
+static void want_spare(struct wal *w)
+{
+    uint64_t size = wal_newest(w)->size;
+
+    if (!w->spare && w->end > size / 4 * 3 && w->disk->prepare != NULL) {
+        w->spare = true;
+        w->disk->prepare(w->disk, WAL_SPARE, w->config.file_bytes);
+    }
+}
 
 enum status wal_append(struct wal *w, const struct wal_batch *batch,
                        bool *out_later, struct err *err)
@@ -237,6 +250,7 @@ enum status wal_committed(struct wal *w, enum status result, struct err *err)
     w->end += w->record.len;
     w->place.sum = w->sum;
     wal_newest(w)->last_index = w->last_index;
+    want_spare(w);
     if (w->record.cap > RECORD_KEEP_BYTES) {
         buf_release(&w->record);
         buf_init(&w->record, WAL_HEAD_BYTES + LIMIT_WAL_RECORD);
@@ -248,14 +262,13 @@ enum status wal_committed(struct wal *w, enum status result, struct err *err)
 
 /* Files leave from the oldest on, so that a crash in between leaves no gap. The
  * first that is large enough becomes the spare. */
-static enum status retire(struct wal *w, const struct wal_file *file,
-                          bool *spare_made)
+static enum status retire(struct wal *w, const struct wal_file *file)
 {
     char name[DISK_NAME_MAX];
 
     wal_name(name, file->sequence);
-    if (!*spare_made && file->size >= w->config.file_bytes) {
-        *spare_made = true;
+    if (!w->spare && file->size >= w->config.file_bytes) {
+        w->spare = true;
         return w->disk->rename(w->disk, name, WAL_SPARE);
     }
     return w->disk->remove(w->disk, name);
@@ -263,7 +276,6 @@ static enum status retire(struct wal *w, const struct wal_file *file,
 
 enum status wal_release(struct wal *w, struct err *err)
 {
-    bool spare_made = false;
     size_t gone = 0;
     enum status st = w->failed;
 
@@ -273,7 +285,7 @@ enum status wal_release(struct wal *w, struct err *err)
     }
     while (st == ST_OK && gone + 1 < w->files.count &&
            w->files.list[gone].last_index <= w->mark.index) {
-        st = retire(w, &w->files.list[gone], &spare_made);
+        st = retire(w, &w->files.list[gone]);
         gone++;
         if (st == ST_OK) {
             st = w->disk->sync_folder(w->disk);

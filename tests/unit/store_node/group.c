@@ -7,6 +7,7 @@
 
 #include "base/core/check.h"
 #include "base/core/crc32c.h"
+#include "group_trace.h"
 
 #define HEARTBEAT_MS 100
 #define ELECTION_MS  1000
@@ -64,88 +65,11 @@ static void line(struct group *g, const char *format, ...)
 
 static void line(struct group *g, const char *format, ...)
 {
-    char text[256];
     va_list args;
 
-    if (g->config.on_line == NULL) {
-        return;
-    }
     va_start(args, format);
-    (void)vsnprintf(text, sizeof(text), format, args);
+    trace_line(&g->config, format, args);
     va_end(args);
-    g->config.on_line(g->config.line_ctx, text);
-}
-
-/* ---- the trace ---- */
-
-static void line_append(struct group *g, const struct raft_msg *m,
-                        const char *fate)
-{
-    if (m->entries_count == 0) {
-        line(g,
-             "%" PRIu64 " tells %" PRIu64 " nothing after %" PRIu64
-             ", commit %" PRIu64 "%s",
-             m->from, m->to, m->pos.index, m->commit, fate);
-        return;
-    }
-    line(g,
-         "%" PRIu64 " sends %" PRIu64 " entries %" PRIu64 " to %" PRIu64
-         ", commit %" PRIu64 "%s",
-         m->from, m->to, m->pos.index + 1, m->pos.index + m->entries_count,
-         m->commit, fate);
-}
-
-static void line_append_reply(struct group *g, const struct raft_msg *m,
-                              const char *fate)
-{
-    if (m->reject) {
-        line(g,
-             "%" PRIu64 " tells %" PRIu64 " that %" PRIu64
-             " differs, perhaps %" PRIu64 " of term %" PRIu64 "%s",
-             m->from, m->to, m->pos.index, m->hint.index, m->hint.term, fate);
-    } else {
-        line(g, "%" PRIu64 " tells %" PRIu64 " it has %" PRIu64 "%s", m->from,
-             m->to, m->pos.index, fate);
-    }
-}
-
-/* Heartbeats are told only when they carry a read. */
-static void line_message(struct group *g, const struct raft_msg *m,
-                         const char *fate)
-{
-    switch (m->type) {
-    case RAFT_MSG_APPEND:
-        line_append(g, m, fate);
-        return;
-    case RAFT_MSG_APPEND_REPLY:
-        line_append_reply(g, m, fate);
-        return;
-    case RAFT_MSG_VOTE:
-    case RAFT_MSG_PRE_VOTE:
-        line(g,
-             "%" PRIu64 " asks %" PRIu64 " for a %svote in term %" PRIu64 "%s",
-             m->from, m->to, m->type == RAFT_MSG_VOTE ? "" : "pre-", m->term,
-             fate);
-        return;
-    case RAFT_MSG_VOTE_REPLY:
-    case RAFT_MSG_PRE_VOTE_REPLY:
-        line(g, "%" PRIu64 " %s %" PRIu64 " a %svote in term %" PRIu64 "%s",
-             m->from, m->reject ? "refuses" : "gives", m->to,
-             m->type == RAFT_MSG_VOTE_REPLY ? "" : "pre-", m->term, fate);
-        return;
-    case RAFT_MSG_HEARTBEAT:
-        if (m->context != 0) {
-            line(g, "%" PRIu64 " asks %" PRIu64 " whether it leads%s", m->from,
-                 m->to, fate);
-        }
-        return;
-    case RAFT_MSG_HEARTBEAT_REPLY:
-        if (m->context != 0) {
-            line(g, "%" PRIu64 " confirms %" PRIu64 "%s", m->from, m->to, fate);
-        }
-        return;
-    }
-    UNREACHABLE();
 }
 
 /* ---- ports ---- */
@@ -191,7 +115,7 @@ static void on_send(void *ctx, const struct raft_msg *messages, size_t count)
             g->cut[m->from][m->to] || rng_below(&g->rng, 1000) < g->config.loss;
 
         CHECK(m->from == ((struct member *)ctx)->id);
-        line_message(g, m, lost ? " (lost)" : "");
+        trace_message(&g->config, m, lost ? " (lost)" : "");
         if (lost) {
             continue;
         }
@@ -279,31 +203,13 @@ static void on_changed(void *ctx, const struct raft_status *s)
     struct member *m = ctx;
     struct group *g = m->group;
 
-    switch (s->role) {
-    case RAFT_FOLLOWER:
-        if (s->leader == RAFT_NOBODY) {
-            line(g, "%" PRIu64 " follows nobody in term %" PRIu64, m->id,
-                 s->hard.term);
-        } else {
-            line(g, "%" PRIu64 " follows %" PRIu64 " in term %" PRIu64, m->id,
-                 s->leader, s->hard.term);
-        }
-        return;
-    case RAFT_PRE_CANDIDATE:
-        line(g, "%" PRIu64 " asks around", m->id);
-        return;
-    case RAFT_CANDIDATE:
-        line(g, "%" PRIu64 " stands in term %" PRIu64, m->id, s->hard.term);
-        return;
-    case RAFT_LEADER:
-        line(g, "%" PRIu64 " leads term %" PRIu64, m->id, s->hard.term);
+    trace_role(&g->config, m->id, s);
+    if (s->role == RAFT_LEADER) {
         CHECK(s->hard.term < TERMS_MAX);
         CHECK(g->leaders[s->hard.term] == 0 ||
               g->leaders[s->hard.term] == m->id);
         g->leaders[s->hard.term] = m->id;
-        return;
     }
-    UNREACHABLE();
 }
 
 static void on_failed(void *ctx, enum status why, const struct err *err)

@@ -20,6 +20,7 @@ struct world {
     struct node *node;
     uint64_t now_ms;
     bool late;
+    size_t members;             /* 0: one. */
     uint64_t applied[SEEN_MAX]; /* Tags, in order; 0 for entries not ours. */
     size_t applied_count;
     uint64_t applied_index;
@@ -85,15 +86,15 @@ static void on_failed(void *ctx, enum status why, const struct err *err)
     (void)snprintf(w->failure, sizeof(w->failure), "%s", err->text);
 }
 
-static struct node_config test_config(uint64_t applied)
+static struct node_config test_config(uint64_t applied, size_t members_count)
 {
-    static const struct node_member self = {.id = 7};
+    static const struct node_member members[] = {{.id = 7}, {.id = 8}};
     struct node_config c = node_config_default();
 
     c.raft.id = 7;
     c.cluster_id = 77;
-    c.members = &self;
-    c.members_count = 1;
+    c.members = members;
+    c.members_count = members_count;
     c.applied = applied;
     c.raft.uncommitted_max = 64 * 1024 * 1024;
     c.wal.first_bytes = 16 * 1024;
@@ -105,7 +106,8 @@ static struct node_config test_config(uint64_t applied)
 
 static enum status world_try(struct world *w, uint64_t applied, struct err *err)
 {
-    struct node_config c = test_config(applied);
+    struct node_config c =
+        test_config(applied, w->members == 0 ? 1 : w->members);
     struct node_ports ports = {.ctx = w,
                                .apply = on_apply,
                                .dropped = on_dropped,
@@ -467,6 +469,49 @@ START_TEST(too_much_is_refused)
 }
 END_TEST
 
+/* A follower gets more than one record's worth, and is told that all of it is
+ * committed. When the power goes between the records, what is on disk must not
+ * name an entry that is not. */
+START_TEST(commit_hint_names_what_is_on_disk)
+{
+    struct world *w = world_new(1);
+    struct raft_entry entries[2] = {{.pos = {1, 3}}, {.pos = {1, 4}}};
+    struct raft_msg append = {.type = RAFT_MSG_APPEND,
+                              .from = 8,
+                              .to = 7,
+                              .term = 1,
+                              .pos = {1, 2},
+                              .commit = 4,
+                              .entries = entries,
+                              .entries_count = 2};
+    struct err err = {0};
+
+    w->members = 2;
+    entries[0].len = entries[1].len = 20 * 1024 * 1024;
+    entries[0].data = calloc(1, entries[0].len);
+    entries[1].data = entries[0].data;
+    ck_assert(world_try(w, 0, &err) == ST_OK);
+    mem_disk_put_off(w->disk);
+    ck_assert(node_start(w->node, 0) == ST_OK);
+    ck_assert(node_receive(w->node, &append, 1) == ST_OK);
+    ck_assert(node_flush(w->node, 1) == ST_OK);
+    ck_assert(mem_disk_busy(w->disk));
+    ck_assert(node_persisted(w->node, mem_disk_finish(w->disk), 1) == ST_OK);
+    ck_assert_uint_eq(w->applied_index, 3);
+    ck_assert_uint_eq(w->sent, 0); /* The answer speaks of both. */
+    ck_assert(mem_disk_busy(w->disk));
+    mem_disk_fail_at(w->disk, 1, ST_IO);
+    ck_assert(node_persisted(w->node, mem_disk_finish(w->disk), 1) == ST_IO);
+    node_free(w->node);
+    mem_disk_crash(w->disk, 0, 0);
+    w->node = NULL;
+    ck_assert_msg(world_try(w, 0, &err) == ST_OK, "%s", err.text);
+    ck_assert_uint_eq(node_status(w->node).last_index, 3);
+    free(entries[0].data);
+    world_free(w);
+}
+END_TEST
+
 START_TEST(log_shorter_than_the_store_is_refused)
 {
     struct world *w = world_new(0);
@@ -496,5 +541,6 @@ UNIT_MAIN("node", {
     tcase_add_test(tc, reads_wait_for_the_first_commit);
     tcase_add_test(tc, failure_refuses_everything);
     tcase_add_test(tc, too_much_is_refused);
+    tcase_add_test(tc, commit_hint_names_what_is_on_disk);
     tcase_add_test(tc, log_shorter_than_the_store_is_refused);
 })

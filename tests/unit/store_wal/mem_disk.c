@@ -38,6 +38,7 @@ struct mem_disk {
     size_t fail_at;
     enum status failure;
     size_t syncs;
+    size_t prepared;
     bool put_off;
     bool busy;
     struct disk_file *put_off_file;
@@ -114,26 +115,41 @@ static enum status mem_open(struct disk *d, const char *name,
     return ST_OK;
 }
 
-static enum status mem_create(struct disk *d, const char *name, uint64_t size,
-                              struct disk_file **out_file)
+static struct disk_file *new_file(struct mem_disk *m, const char *name,
+                                  uint64_t size)
 {
-    struct mem_disk *m = (struct mem_disk *)d;
-    struct disk_file *f;
+    struct disk_file *f = calloc(1, sizeof(*f));
 
-    if (fails(m)) {
-        return m->failure;
-    }
-    CHECK(m->files_count < FILES_MAX);
-    f = calloc(1, sizeof(*f));
     CHECK(f != NULL);
+    CHECK(m->files_count < FILES_MAX);
     f->now = calloc(1, size);
     f->synced = calloc(1, size);
     f->size = size;
     m->files[m->files_count++] = f;
     add_name(&m->now, name, f);
     folder_changed(m);
-    *out_file = f;
+    return f;
+}
+
+static enum status mem_create(struct disk *d, const char *name, uint64_t size,
+                              struct disk_file **out_file)
+{
+    struct mem_disk *m = (struct mem_disk *)d;
+
+    if (fails(m)) {
+        return m->failure;
+    }
+    *out_file = new_file(m, name, size);
     return ST_OK;
+}
+
+/* Elsewhere and only a hint: it is not counted as a call that may fail. */
+static void mem_prepare(struct disk *d, const char *name, uint64_t size)
+{
+    struct mem_disk *m = (struct mem_disk *)d;
+
+    m->prepared++;
+    (void)new_file(m, name, size);
 }
 
 static enum status mem_read(struct disk *d, struct disk_file *f,
@@ -259,6 +275,7 @@ struct mem_disk *mem_disk_new(void)
     m->port = (struct disk){.list = mem_list,
                             .open = mem_open,
                             .create = mem_create,
+                            .prepare = mem_prepare,
                             .read = mem_read,
                             .write = mem_write,
                             .sync = mem_sync,
@@ -408,4 +425,9 @@ void mem_disk_remove(struct mem_disk *m, const char *name)
 size_t mem_disk_syncs(const struct mem_disk *m)
 {
     return m->syncs;
+}
+
+size_t mem_disk_prepared(const struct mem_disk *m)
+{
+    return m->prepared;
 }

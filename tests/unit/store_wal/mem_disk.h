@@ -42,3 +42,4 @@ void mem_disk_flip(struct mem_disk *m, const char *name, size_t offset,
 size_t mem_disk_files(const struct mem_disk *m);
 void mem_disk_remove(struct mem_disk *m, const char *name);
 size_t mem_disk_syncs(const struct mem_disk *m);
+size_t mem_disk_prepared(const struct mem_disk *m);

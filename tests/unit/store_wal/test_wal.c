@@ -458,6 +458,7 @@ START_TEST(old_records_stay_dead)
     ck_assert_uint_eq(story(m, w, STORY_END + 1, STORY_END + 400),
                       STORY_END + 400);
     ck_assert_uint_le(mem_disk_files(m), files + 2); /* Reused, not piled up. */
+    ck_assert_uint_le(mem_disk_prepared(m), 8);      /* Nor made anew. */
     wal_free(w);
     for (uint64_t i = 0; i < 30; i++) {
         uint64_t last;
