@@ -15,10 +15,16 @@
 /* Without inotify, or with the folder missing, changes are found by looking. */
 #define LOOK_MS 5000
 
+enum file_state {
+    FILE_GOOD,
+    FILE_BAD,
+    FILE_WAITS, /* Another file has an id of its; read at every look. */
+};
+
 struct known {
     struct scan_known *items; /* In order of path. */
     size_t count;
-    bool *faulty; /* Beside items. */
+    enum file_state *states; /* Beside items. */
 };
 
 struct services {
@@ -72,26 +78,26 @@ static size_t known_place(const struct known *k, const char *path, bool *found)
 }
 
 static void known_set(struct known *k, const char *path, struct scan_mark mark,
-                      bool faulty)
+                      enum file_state state)
 {
     bool found;
     size_t at = known_place(k, path, &found);
 
     if (!found) {
         k->items = realloc(k->items, (k->count + 1) * sizeof(*k->items));
-        k->faulty = realloc(k->faulty, (k->count + 1) * sizeof(*k->faulty));
+        k->states = realloc(k->states, (k->count + 1) * sizeof(*k->states));
         CHECK(k->items != NULL);
-        CHECK(k->faulty != NULL);
+        CHECK(k->states != NULL);
         memmove(&k->items[at + 1], &k->items[at],
                 (k->count - at) * sizeof(*k->items));
-        memmove(&k->faulty[at + 1], &k->faulty[at],
-                (k->count - at) * sizeof(*k->faulty));
+        memmove(&k->states[at + 1], &k->states[at],
+                (k->count - at) * sizeof(*k->states));
         k->items[at].path = strdup(path);
         CHECK(k->items[at].path != NULL);
         k->count++;
     }
     k->items[at].mark = mark;
-    k->faulty[at] = faulty;
+    k->states[at] = state;
 }
 
 static void known_remove(struct known *k, const char *path)
@@ -106,8 +112,8 @@ static void known_remove(struct known *k, const char *path)
     k->count--;
     memmove(&k->items[at], &k->items[at + 1],
             (k->count - at) * sizeof(*k->items));
-    memmove(&k->faulty[at], &k->faulty[at + 1],
-            (k->count - at) * sizeof(*k->faulty));
+    memmove(&k->states[at], &k->states[at + 1],
+            (k->count - at) * sizeof(*k->states));
 }
 
 /* ---- Taking over a scan ---------------------------------------------------
@@ -120,12 +126,18 @@ static struct local_time time_now(struct services *s)
 }
 
 /* The text goes to the log once; afterwards the state has it. */
-static void take_fault(struct services *s, struct scan_item *item)
+static void take_fault(struct services *s, struct scan_item *item,
+                       enum file_state state)
 {
-    log_error("agent", "%s; keeping what the file registered before",
-              item->err.text);
+    bool found;
+    size_t at = known_place(&s->known, item->path, &found);
+
+    if (!found || state != FILE_WAITS || s->known.states[at] != FILE_WAITS) {
+        log_error("agent", "%s; keeping what the file registered before",
+                  item->err.text);
+    }
     local_file_fault(s->local, item->path, item->err.text);
-    known_set(&s->known, item->path, item->mark, true);
+    known_set(&s->known, item->path, item->mark, state);
 }
 
 /* False: an id belongs to another file, which may be about to give it up. */
@@ -138,20 +150,20 @@ static bool take_loaded(struct services *s, struct scan_item *item)
         return false;
     }
     if (st) {
-        take_fault(s, item);
+        take_fault(s, item, FILE_BAD);
         return true;
     }
     for (size_t i = 0; i < definitions_warnings_count(item->definitions); i++) {
         log_warn("agent", "%s", definitions_warning(item->definitions, i));
     }
     log_info("agent", "%s: loaded", item->path);
-    known_set(&s->known, item->path, item->mark, false);
+    known_set(&s->known, item->path, item->mark, FILE_GOOD);
     return true;
 }
 
 /* Files that wait for an id are tried again as long as others move. What is
- * left then is a fault; with a zero mark it is read again at the next scan. */
-static void take_waiting(struct services *s, struct scan_result *r)
+ * left then is a fault; with a zero mark it is read again at the next look. */
+static void take_loads(struct services *s, struct scan_result *r)
 {
     bool moved = true;
 
@@ -172,7 +184,8 @@ static void take_waiting(struct services *s, struct scan_result *r)
         struct scan_item *item = &r->items[i];
 
         if (item->change == SCAN_LOADED && item->definitions) {
-            take_fault(s, item);
+            item->mark = (struct scan_mark){0};
+            take_fault(s, item, FILE_WAITS);
         }
     }
 }
@@ -200,10 +213,10 @@ static void take_result(struct services *s)
             local_forget_file(s->local, item->path, time_now(s));
             known_remove(&s->known, item->path);
         } else if (item->change == SCAN_BAD) {
-            take_fault(s, item);
+            take_fault(s, item, FILE_BAD);
         }
     }
-    take_waiting(s, r);
+    take_loads(s, r);
     scan_result_release(r);
 }
 
@@ -272,7 +285,7 @@ static void maybe_stopped(struct services *s)
         known_remove(&s->known, s->known.items[0].path);
     }
     free(s->known.items);
-    free(s->known.faulty);
+    free(s->known.states);
     free(s->dir);
     free(s);
     on_stopped(arg);
@@ -380,7 +393,7 @@ struct services_stats services_stats(const struct services *s)
     struct services_stats stats = {.scans = s->scans, .files = s->known.count};
 
     for (size_t i = 0; i < s->known.count; i++) {
-        stats.faulty += s->known.faulty[i];
+        stats.faulty += s->known.states[i] != FILE_GOOD;
     }
     return stats;
 }
