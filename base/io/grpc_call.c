@@ -10,9 +10,6 @@
 #define SPARE_CALLS_MAX 256
 #define SPARE_OUT_BYTES 4096
 
-/* gRPC lengths are 32 bits; clients take 31. */
-#define OUT_BYTES_MAX ((size_t)INT32_MAX)
-
 /* Clients limit header lists to 8 kB. */
 #define TEXT_BYTES_MAX ((size_t)4096)
 
@@ -62,7 +59,7 @@ void grpc_side_free(struct grpc_side *side)
     while ((call = TAILQ_FIRST(&side->spare)) != NULL) {
         TAILQ_REMOVE(&side->spare, call, link);
         arena_release(&call->arena);
-        buf_release(&call->out);
+        grpc_queue_release(&call->queue);
         free(call);
     }
     free(side->table);
@@ -89,14 +86,14 @@ struct grpc_call *call_new(struct grpc_session *gs, int32_t stream_id)
 {
     struct grpc_side *side = gs->side;
     struct grpc_call *call = TAILQ_FIRST(&side->spare);
-    struct buf out;
+    struct grpc_queue queue;
     struct arena arena = {0};
 
-    buf_init(&out, OUT_BYTES_MAX);
+    grpc_queue_init(&queue);
     if (call != NULL) {
         TAILQ_REMOVE(&side->spare, call, link);
         side->spare_count--;
-        out = call->out;
+        queue.out = call->queue.out;
         arena = call->arena;
     } else {
         call = malloc(sizeof(*call));
@@ -105,7 +102,7 @@ struct grpc_call *call_new(struct grpc_session *gs, int32_t stream_id)
     *call = (struct grpc_call){.session = gs,
                                .stream_id = stream_id,
                                .deadline_ms = UINT64_MAX,
-                               .out = out,
+                               .queue = queue,
                                .arena = arena};
     grpc_reader_init(&call->reader, side->methods->message_bytes_max);
     TAILQ_INSERT_TAIL(&gs->calls, call, link);
@@ -124,20 +121,20 @@ void call_free(struct grpc_call *call)
     if (call->draining) {
         TAILQ_REMOVE(&gs->drained, call, drain_link);
     }
-    CHECK(gs->queued_bytes >= call_ready_bytes(call));
-    gs->queued_bytes -= call_ready_bytes(call);
+    CHECK(gs->queued_bytes >= grpc_queue_ready(&call->queue));
+    gs->queued_bytes -= grpc_queue_ready(&call->queue);
     side->partial_bytes -= call->partial_counted;
     grpc_reader_release(&call->reader);
     if (side->spare_count >= SPARE_CALLS_MAX) {
         arena_release(&call->arena);
-        buf_release(&call->out);
+        grpc_queue_release(&call->queue);
         free(call);
         return;
     }
     arena_reset(&call->arena);
-    buf_clear(&call->out);
-    if (call->out.cap > SPARE_OUT_BYTES) {
-        buf_release(&call->out);
+    buf_clear(&call->queue.out);
+    if (call->queue.out.cap > SPARE_OUT_BYTES) {
+        grpc_queue_release(&call->queue);
     }
     TAILQ_INSERT_HEAD(&side->spare, call, link);
     side->spare_count++;
@@ -217,76 +214,46 @@ bool grpc_call_over(const struct grpc_call *call)
 
 /* ---- the queue ---- */
 
-size_t call_ready_bytes(const struct grpc_call *call)
-{
-    size_t end = call->message_open ? call->message_at : call->out.len;
-
-    return end - call->out_at;
-}
-
 size_t grpc_call_queued_bytes(const struct grpc_call *call)
 {
-    return call_ready_bytes(call);
+    return grpc_queue_ready(&call->queue);
 }
 
 struct buf *grpc_call_begin_message(struct grpc_call *call)
 {
-    uint8_t *head;
-
-    CHECK(!call->message_open);
-    call->message_open = true;
-    call->message_at = call->out.len;
-    CHECK(buf_reserve(&call->out, GRPC_FRAME_HEAD, &head) == ST_OK);
-    call->out.len += GRPC_FRAME_HEAD;
-    return &call->out;
+    return grpc_queue_begin(&call->queue);
 }
 
 void grpc_call_abandon_message(struct grpc_call *call)
 {
-    CHECK(call->message_open);
-    call->message_open = false;
-    call->out.len = call->message_at;
+    grpc_queue_abandon(&call->queue);
 }
 
 void grpc_call_end_message(struct grpc_call *call)
 {
-    size_t whole;
-
-    CHECK(call->message_open);
     if (call->over) {
-        grpc_call_abandon_message(call);
+        grpc_queue_abandon(&call->queue);
         return;
     }
-    call->message_open = false;
-    CHECK(call->out.len >= call->message_at + GRPC_FRAME_HEAD);
-    whole = call->out.len - call->message_at;
-    grpc_frame_head(call->out.data + call->message_at,
-                    (uint32_t)(whole - GRPC_FRAME_HEAD));
-    call->session->queued_bytes += whole;
-    if (call_ready_bytes(call) > GRPC_HIGH_WATER) {
-        call->was_high = true;
-    }
+    call->session->queued_bytes += grpc_queue_end(&call->queue);
     session_wake_call(call);
 }
 
 void grpc_call_sendv(struct grpc_call *call, const struct slice *pieces,
                      size_t count)
 {
-    struct buf *out;
+    size_t len;
 
     if (call->over) {
         return;
     }
-    out = grpc_call_begin_message(call);
-    for (size_t i = 0; i < count; i++) {
-        if (buf_add(out, pieces[i])) {
-            grpc_call_abandon_message(call);
-            grpc_call_finish(call, GRPC_RESOURCE_EXHAUSTED,
-                             "answer is larger than gRPC allows");
-            return;
-        }
+    if (grpc_queue_add(&call->queue, pieces, count, &len)) {
+        grpc_call_finish(call, GRPC_RESOURCE_EXHAUSTED,
+                         "answer is larger than gRPC allows");
+        return;
     }
-    grpc_call_end_message(call);
+    call->session->queued_bytes += len;
+    session_wake_call(call);
 }
 
 void grpc_call_send(struct grpc_call *call, struct slice message)
@@ -302,7 +269,7 @@ void grpc_call_finish(struct grpc_call *call, enum grpc_code code,
     if (call->over) {
         return;
     }
-    CHECK(!call->message_open);
+    CHECK(!call->queue.message_open);
     call->finished = true;
     call->over = true;
     call->code = code;
@@ -315,32 +282,14 @@ void grpc_call_finish(struct grpc_call *call, enum grpc_code code,
     session_wake_call(call);
 }
 
-/* Give memory back that a long-lived stream needs only now and then. */
-#define QUIET_OUT_BYTES 1024
-
 void call_taken(struct grpc_call *call, size_t len)
 {
     struct grpc_session *gs = call->session;
 
-    CHECK(len <= call_ready_bytes(call));
-    call->out_at += len;
     gs->queued_bytes -= len;
-    if (call_ready_bytes(call) == 0 && !call->message_open) {
-        call->out_at = 0;
-        buf_clear(&call->out);
-        if (call->out.cap > QUIET_OUT_BYTES && !call->finished) {
-            buf_release(&call->out);
-        }
-    } else if (call->out_at > GRPC_HIGH_WATER &&
-               call->out_at > call->out.len / 2 && !call->message_open) {
-        buf_drop(&call->out, call->out_at);
-        call->out_at = 0;
-    }
-    if (call->was_high && call_ready_bytes(call) < GRPC_LOW_WATER) {
-        call->was_high = false;
-        if (!call->draining && !call->over) {
-            call->draining = true;
-            TAILQ_INSERT_TAIL(&gs->drained, call, drain_link);
-        }
+    if (grpc_queue_taken(&call->queue, len) == GRPC_LEVEL_DRAINED &&
+        !call->draining && !call->over) {
+        call->draining = true;
+        TAILQ_INSERT_TAIL(&gs->drained, call, drain_link);
     }
 }

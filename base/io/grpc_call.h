@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 
 #include "base/io/grpc_frame.h"
+#include "base/io/grpc_queue.h"
 #include "base/io/grpc_session.h"
 
 struct call_header {
@@ -36,7 +37,6 @@ struct grpc_call {
     bool is_post;
     bool is_grpc;  /* By its content type. */
     bool timed;    /* On the session's list of deadlines. */
-    bool was_high; /* Above GRPC_HIGH_WATER since the last on_drained. */
     bool draining; /* On the session's list for on_drained. */
     unsigned headers_count;
     size_t headers_bytes;
@@ -45,10 +45,7 @@ struct grpc_call {
     uint64_t deadline_ms;
     struct grpc_reader reader;
     size_t partial_counted; /* Of reader.partial, in the side's sum. */
-    struct buf out;
-    size_t out_at;
-    size_t message_at; /* Where the message being written begins. */
-    bool message_open;
+    struct grpc_queue queue;
     uint8_t *text; /* Of the end, encoded, in the arena. */
     size_t text_len;
     struct arena arena;
@@ -94,9 +91,6 @@ bool call_add_header(struct grpc_call *call, struct slice name,
 /* The method of a path; NULL: none. */
 const struct grpc_method *side_find(const struct grpc_side *side,
                                     struct slice path);
-
-/* Bytes that may go out now. */
-size_t call_ready_bytes(const struct grpc_call *call);
 
 /* `len` bytes have gone out. */
 void call_taken(struct grpc_call *call, size_t len);

@@ -6,14 +6,12 @@
 #include "base/core/check.h"
 #include "base/core/limits.h"
 #include "base/io/grpc_call.h"
+#include "base/io/grpc_h2.h"
 
 /* Windows for what clients send. Messages are taken at once, so these are about
  * throughput; memory is bounded by LIMIT_GRPC_PARTIAL. */
 #define STREAM_WINDOW (1024 * 1024)
 #define CONN_WINDOW   (4 * 1024 * 1024)
-
-/* Bytes that wait for the socket before HTTP/2 must hold back. */
-#define OUT_HIGH (256 * 1024)
 
 /* Cancelled calls: so many at once, then so many a second. More is an attack
  * (CVE-2023-44487); honest clients cancel what they have waited for. */
@@ -81,7 +79,7 @@ static ssize_t on_source(nghttp2_session *h2, int32_t stream_id, uint8_t *space,
                          nghttp2_data_source *source, void *user_data)
 {
     struct grpc_call *call = source->ptr;
-    size_t ready = call_ready_bytes(call);
+    size_t ready = grpc_queue_ready(&call->queue);
     nghttp2_nv nv[2];
 
     (void)space;
@@ -110,16 +108,14 @@ static int on_send_data(nghttp2_session *h2, nghttp2_frame *frame,
 {
     struct grpc_session *gs = user_data;
     struct grpc_call *call = source->ptr;
-    struct buf *out = stream_out(gs->stream);
 
     (void)h2;
     CHECK(frame->data.padlen == 0); /* We never ask for padding. */
-    if (stream_out_bytes(gs->stream) > OUT_HIGH) {
+    if (stream_out_bytes(gs->stream) > H2_OUT_HIGH) {
         gs->held_back = true;
         return NGHTTP2_ERR_WOULDBLOCK;
     }
-    if (buf_add(out, slice_of(head, 9)) ||
-        buf_add(out, slice_of(call->out.data + call->out_at, len))) {
+    if (h2_write_data(gs->stream, head, grpc_queue_front(&call->queue, len))) {
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     call_taken(call, len);
@@ -137,7 +133,7 @@ static void session_submit_head(struct grpc_call *call)
     size_t count = 2;
 
     call->head_sent = true;
-    if (call->finished && call_ready_bytes(call) == 0) {
+    if (call->finished && grpc_queue_ready(&call->queue) == 0) {
         count += status_headers(call, nv + 2); /* Trailers only. */
         session_check(gs, nghttp2_submit_response(gs->h2, call->stream_id, nv,
                                                   count, NULL));
@@ -222,7 +218,7 @@ static void call_expire(struct grpc_call *call)
 {
     TAILQ_REMOVE(&call->session->timed, call, timed_link);
     call->timed = false;
-    if (call_ready_bytes(call) > 0) {
+    if (grpc_queue_ready(&call->queue) > 0) {
         call->code = GRPC_DEADLINE_EXCEEDED;
         session_reset_call(call, NGHTTP2_CANCEL); /* It stopped listening. */
         return;
@@ -541,8 +537,8 @@ static void call_end(struct grpc_call *call)
     const struct grpc_methods *m = call->session->side->methods;
 
     call->over = true;
-    if (call->message_open) {
-        grpc_call_abandon_message(call);
+    if (call->queue.message_open) {
+        grpc_queue_abandon(&call->queue);
     }
     if (call->method != NULL) {
         if (m->on_handled != NULL) {
@@ -599,7 +595,7 @@ static ssize_t on_send(nghttp2_session *h2, const uint8_t *bytes, size_t len,
 
     (void)h2;
     (void)flags;
-    if (stream_out_bytes(gs->stream) > OUT_HIGH) {
+    if (stream_out_bytes(gs->stream) > H2_OUT_HIGH) {
         gs->held_back = true;
         return NGHTTP2_ERR_WOULDBLOCK;
     }

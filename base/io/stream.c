@@ -1,5 +1,7 @@
 #include "base/io/stream.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -496,6 +498,25 @@ void stream_finish(struct stream *s)
         stream_resume(s);
     }
     stream_flush_later(s);
+}
+
+void stream_watch_silence(struct stream *s, uint64_t quiet_ms,
+                          uint64_t patience_ms)
+{
+    int quiet_s = quiet_ms < 1000 ? 1 : (int)(quiet_ms / 1000);
+    int interval_s = 1;
+    unsigned patience = (unsigned)patience_ms;
+    int fd;
+
+    if (s->uv.handle.type != UV_TCP || uv_fileno(&s->uv.handle, &fd)) {
+        return;
+    }
+    /* Without these the end is noticed later, by other means. */
+    (void)uv_tcp_keepalive(&s->uv.tcp, 1, (unsigned)quiet_s);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s,
+                     sizeof(interval_s));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience,
+                     sizeof(patience));
 }
 
 struct slice stream_alpn(const struct stream *s)

@@ -111,6 +111,12 @@ void stream_resume(struct stream *s);
  * it later, as with each request, costs nothing. */
 void stream_set_deadline(struct stream *s, uint64_t at_ms);
 
+/* Let TCP find out that the other host is gone: probes after quiet_ms, and the
+ * end when nothing is acknowledged for patience_ms. Unix sockets need it not.
+ */
+void stream_watch_silence(struct stream *s, uint64_t quiet_ms,
+                          uint64_t patience_ms);
+
 /* What ALPN agreed on; empty without TLS. */
 struct slice stream_alpn(const struct stream *s);
 

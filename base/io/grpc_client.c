@@ -1,0 +1,830 @@
+#include "base/io/grpc_client.h"
+
+#include <netdb.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/core/check.h"
+#include "base/core/limits.h"
+#include "base/io/grpc_channel.h"
+#include "base/io/grpc_h2.h"
+
+#define CONNECT_TIMEOUT_MS   5000
+#define KEEPALIVE_MS         2000
+#define KEEPALIVE_TIMEOUT_MS 3000
+#define MESSAGE_BYTES_MAX    (64 * 1024 * 1024)
+
+/* After GOAWAY, for calls that wait for their reply. */
+#define GOING_MS 2000
+
+/* grpc-go servers close a connection for the third PING that comes too soon,
+ * within five seconds, unless they have sent data of a call in between. */
+#define PINGS_FREE      2
+#define PING_PATIENT_MS 5500
+
+static void channel_connect_next(struct grpc_channel *ch);
+
+/* ---- the end ---- */
+
+static void channel_free(struct grpc_channel *ch)
+{
+    CHECK(TAILQ_EMPTY(&ch->streams));
+    CHECK(TAILQ_EMPTY(&ch->ended));
+    loop_undefer(ch->loop, LOOP_WORK, &ch->work);
+    if (ch->resolved != NULL) {
+        uv_freeaddrinfo(ch->resolved);
+    }
+    arena_release(&ch->strings);
+    free(ch);
+}
+
+static void channel_end_streams(struct grpc_channel *ch, enum grpc_code code,
+                                const char *text)
+{
+    struct grpc_stream *s;
+
+    while ((s = TAILQ_FIRST(&ch->streams)) != NULL) {
+        stream_end(s, code, text);
+    }
+}
+
+/* One handle less. When a closing channel has none left, it is over. */
+static void channel_handle_gone(struct grpc_channel *ch)
+{
+    void (*on_closed)(void *) = ch->on_closed;
+    void *ctx = ch->closed_ctx;
+
+    CHECK(ch->open_handles > 0);
+    if (--ch->open_handles > 0) {
+        return;
+    }
+    CHECK(ch->closing);
+    channel_end_streams(ch, GRPC_CANCELLED, "the channel is closed");
+    channel_tell_ended(ch);
+    channel_free(ch);
+    if (on_closed != NULL) {
+        on_closed(ctx);
+    }
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    channel_handle_gone(handle->data);
+}
+
+/* The connection is lost or was never made. Its socket closes; streams and
+ * owner are told by the work of this turn. */
+static void channel_fail(struct grpc_channel *ch, const char *doing,
+                         const char *reason)
+{
+    if (ch->state == CHANNEL_FAILED) {
+        return;
+    }
+    (void)err_set(&ch->why, ST_IO, "%s %s: %s", doing, ch->config.target,
+                  reason);
+    ch->state = CHANNEL_FAILED;
+    if (ch->stream_open) {
+        stream_close(&ch->stream, NULL);
+    }
+    (void)uv_timer_stop(&ch->timer); /* Cannot fail. */
+    channel_end_streams(ch, GRPC_UNAVAILABLE, ch->why.text);
+    loop_defer(ch->loop, LOOP_WORK, &ch->work);
+}
+
+static void on_work(struct loop_task *task)
+{
+    struct grpc_channel *ch =
+        (struct grpc_channel *)((char *)task -
+                                offsetof(struct grpc_channel, work));
+
+    channel_tell_ended(ch);
+    if (ch->state == CHANNEL_FAILED && !ch->failure_told && !ch->closing) {
+        ch->failure_told = true;
+        if (ch->hooks.on_failed != NULL) {
+            ch->hooks.on_failed(ch->hooks.ctx, &ch->why);
+        }
+    }
+}
+
+void grpc_channel_close(struct grpc_channel *ch, void (*on_closed)(void *ctx),
+                        void *ctx)
+{
+    CHECK(!ch->closing);
+    ch->closing = true;
+    ch->on_closed = on_closed;
+    ch->closed_ctx = ctx;
+    if (ch->stream_open) {
+        stream_close(&ch->stream, NULL);
+    } else if (ch->state == CHANNEL_RESOLVING) {
+        (void)uv_cancel((uv_req_t *)&ch->resolver); /* Or it comes later. */
+    }
+    uv_close((uv_handle_t *)&ch->timer, on_timer_closed);
+}
+
+/* ---- time ---- */
+
+static uint64_t channel_ping_at(const struct grpc_channel *ch)
+{
+    uint64_t quiet = ch->config.keepalive_ms;
+    uint64_t at_ms = ch->read_ms + quiet;
+
+    if (ch->ping_waits) {
+        return ch->ping_ms + ch->config.keepalive_timeout_ms;
+    }
+    if (ch->pings_barren < PINGS_FREE) {
+        return at_ms;
+    }
+    if (TAILQ_EMPTY(&ch->streams)) {
+        return UINT64_MAX; /* TCP's own keepalive watches an idle one. */
+    }
+    quiet = quiet > PING_PATIENT_MS ? quiet : PING_PATIENT_MS;
+    return at_ms > ch->ping_ms + quiet ? at_ms : ch->ping_ms + quiet;
+}
+
+static uint64_t channel_due_ms(const struct grpc_channel *ch)
+{
+    uint64_t due_ms = ch->connect_by_ms;
+    const struct grpc_stream *s;
+
+    if (ch->state == CHANNEL_READY) {
+        due_ms = channel_ping_at(ch);
+        if (ch->going && ch->going_by_ms < due_ms) {
+            due_ms = ch->going_by_ms;
+        }
+    }
+    TAILQ_FOREACH(s, &ch->streams, link)
+    {
+        if (s->deadline_ms < due_ms) {
+            due_ms = s->deadline_ms;
+        }
+    }
+    return due_ms;
+}
+
+static void channel_expire_streams(struct grpc_channel *ch)
+{
+    uint64_t now_ms = loop_now_ms(ch->loop);
+    struct grpc_stream *s = TAILQ_FIRST(&ch->streams);
+
+    while (s != NULL) {
+        struct grpc_stream *next = TAILQ_NEXT(s, link);
+
+        if (s->deadline_ms <= now_ms) {
+            stream_end(s, GRPC_DEADLINE_EXCEEDED, "context deadline exceeded");
+        }
+        s = next;
+    }
+}
+
+static void channel_keep_alive(struct grpc_channel *ch)
+{
+    uint64_t now_ms = loop_now_ms(ch->loop);
+
+    if (now_ms < channel_ping_at(ch)) {
+        return;
+    }
+    if (ch->ping_waits) {
+        channel_fail(ch, "connection to", "no answer to a ping");
+        return;
+    }
+    if (nghttp2_submit_ping(ch->h2, NGHTTP2_FLAG_NONE, NULL)) {
+        channel_fail(ch, "connection to", "cannot send a ping");
+        return;
+    }
+    ch->ping_waits = true;
+    ch->ping_ms = now_ms;
+    ch->pings_barren++;
+    stream_flush_later(&ch->stream);
+}
+
+/* The server wants us to go: calls that wait for a reply get a moment. */
+static void channel_maybe_gone(struct grpc_channel *ch)
+{
+    const struct grpc_stream *s;
+
+    if (!ch->going || ch->state != CHANNEL_READY) {
+        return;
+    }
+    TAILQ_FOREACH(s, &ch->streams, link)
+    {
+        if (s->half_closed && loop_now_ms(ch->loop) < ch->going_by_ms) {
+            return;
+        }
+    }
+    channel_fail(ch, "connection to", "the server is stopping");
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct grpc_channel *ch = timer->data;
+
+    channel_expire_streams(ch);
+    if (ch->state == CHANNEL_READY) {
+        channel_keep_alive(ch);
+        channel_maybe_gone(ch);
+    } else if (ch->state != CHANNEL_FAILED &&
+               loop_now_ms(ch->loop) >= ch->connect_by_ms) {
+        channel_fail(ch, "connect to", "timed out");
+    }
+    channel_set_timer(ch);
+}
+
+void channel_set_timer(struct grpc_channel *ch)
+{
+    uint64_t due_ms;
+    uint64_t now_ms = loop_now_ms(ch->loop);
+
+    if (ch->closing || ch->state == CHANNEL_FAILED) {
+        return;
+    }
+    due_ms = channel_due_ms(ch);
+    if (due_ms == UINT64_MAX) {
+        (void)uv_timer_stop(&ch->timer); /* Cannot fail. */
+        return;
+    }
+    CHECK(uv_timer_start(&ch->timer, on_timer,
+                         due_ms > now_ms ? due_ms - now_ms : 0, 0) == 0);
+}
+
+/* ---- HTTP/2 ---- */
+
+static struct grpc_stream *channel_stream(struct grpc_channel *ch, int32_t id)
+{
+    return nghttp2_session_get_stream_user_data(ch->h2, id);
+}
+
+static ssize_t on_source(nghttp2_session *h2, int32_t id, uint8_t *space,
+                         size_t room, uint32_t *flags,
+                         nghttp2_data_source *source, void *user_data)
+{
+    struct grpc_stream *s = channel_stream(user_data, id);
+    size_t ready;
+
+    (void)h2;
+    (void)space;
+    (void)source;
+    if (s == NULL) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* It was given up. */
+    }
+    ready = grpc_queue_ready(&s->queue);
+    if (ready == 0 && !s->half_closed) {
+        s->parked = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    *flags = NGHTTP2_DATA_FLAG_NO_COPY;
+    if (ready > room) {
+        return (ssize_t)room;
+    }
+    if (s->half_closed) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+    }
+    return (ssize_t)ready;
+}
+
+static int on_send_data(nghttp2_session *h2, nghttp2_frame *frame,
+                        const uint8_t *head, size_t len,
+                        nghttp2_data_source *source, void *user_data)
+{
+    struct grpc_channel *ch = user_data;
+    struct grpc_stream *s = channel_stream(ch, frame->hd.stream_id);
+
+    (void)h2;
+    (void)source;
+    if (s == NULL) {
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    }
+    if (stream_out_bytes(&ch->stream) > H2_OUT_HIGH) {
+        ch->held_back = true;
+        return NGHTTP2_ERR_WOULDBLOCK;
+    }
+    if (h2_write_data(&ch->stream, head, grpc_queue_front(&s->queue, len))) {
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    if (grpc_queue_taken(&s->queue, len) == GRPC_LEVEL_DRAINED) {
+        s->draining = true;
+    }
+    return 0;
+}
+
+static ssize_t on_send(nghttp2_session *h2, const uint8_t *bytes, size_t len,
+                       int flags, void *user_data)
+{
+    struct grpc_channel *ch = user_data;
+
+    (void)h2;
+    (void)flags;
+    if (stream_out_bytes(&ch->stream) > H2_OUT_HIGH) {
+        ch->held_back = true;
+        return NGHTTP2_ERR_WOULDBLOCK;
+    }
+    if (buf_add(stream_out(&ch->stream), slice_of(bytes, len))) {
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    return (ssize_t)len;
+}
+
+void channel_submit(struct grpc_channel *ch, struct grpc_stream *s)
+{
+    nghttp2_data_provider provider = {.source.ptr = NULL,
+                                      .read_callback = on_source};
+    nghttp2_nv nv[8 + GRPC_METADATA_MAX];
+    size_t count = 0;
+
+    nv[count++] = h2_nv(":method", "POST");
+    nv[count++] = h2_nv(":scheme", ch->config.tls != NULL ? "https" : "http");
+    nv[count++] = h2_nv(":path", s->path);
+    nv[count++] = h2_nv(":authority", ch->authority);
+    nv[count++] = h2_nv("te", "trailers");
+    nv[count++] = h2_nv("content-type", "application/grpc");
+    nv[count++] = h2_nv("user-agent", ch->config.user_agent);
+    if (s->timeout[0] != '\0') {
+        nv[count++] = h2_nv("grpc-timeout", s->timeout);
+    }
+    for (size_t i = 0; i < s->metadata_count; i++) {
+        nv[count++] = h2_nv(s->metadata[i].name, s->metadata[i].value);
+    }
+    s->id = nghttp2_submit_request(ch->h2, NULL, nv, count, &provider, s);
+    if (s->id < 0) {
+        const char *why = nghttp2_strerror(s->id);
+
+        s->id = 0;
+        stream_end(s, GRPC_UNAVAILABLE, why);
+        return;
+    }
+    stream_flush_later(&ch->stream);
+}
+
+void stream_wake(struct grpc_stream *s)
+{
+    struct grpc_channel *ch = s->channel;
+
+    if (s->ended || s->id == 0) {
+        return; /* It goes out when the channel is ready. */
+    }
+    if (s->parked) {
+        s->parked = false;
+        (void)nghttp2_session_resume_data(ch->h2, s->id); /* It is there. */
+    }
+    stream_flush_later(&ch->stream);
+}
+
+static void take_header(struct grpc_stream *s, struct slice name,
+                        struct slice value)
+{
+    char text[1024];
+
+    if (slice_eq(name, slice_str(":status"))) {
+        s->http_status = (int)h2_number(value, 999, 0);
+    } else if (slice_eq(name, slice_str("grpc-status"))) {
+        s->has_status = true;
+        s->status = (enum grpc_code)h2_number(value, GRPC_UNAUTHENTICATED,
+                                              GRPC_UNKNOWN);
+    } else if (slice_eq(name, slice_str("grpc-message"))) {
+        grpc_text_decode(value, text, sizeof(text));
+        s->status_text = arena_strdup(&s->arena, slice_str(text));
+    }
+}
+
+static int on_header(nghttp2_session *h2, const nghttp2_frame *frame,
+                     const uint8_t *name, size_t name_len, const uint8_t *value,
+                     size_t value_len, uint8_t flags, void *user_data)
+{
+    struct grpc_stream *s = channel_stream(user_data, frame->hd.stream_id);
+
+    (void)h2;
+    (void)flags;
+    if (s != NULL) {
+        take_header(s, slice_of(name, name_len), slice_of(value, value_len));
+    }
+    return 0;
+}
+
+static void stream_refuse(struct grpc_stream *s, enum grpc_take took)
+{
+    char text[100];
+
+    if (took == GRPC_TAKE_TOO_BIG) {
+        (void)snprintf(text, sizeof(text),
+                       "grpc: received message larger than max (%u vs. %zu)",
+                       s->reader.announced, s->reader.bytes_max);
+        stream_end(s, GRPC_RESOURCE_EXHAUSTED, text);
+    } else {
+        stream_end(s, GRPC_INTERNAL, "the answer is not a gRPC message");
+    }
+}
+
+static int on_data(nghttp2_session *h2, uint8_t flags, int32_t id,
+                   const uint8_t *bytes, size_t len, void *user_data)
+{
+    struct grpc_stream *s = channel_stream(user_data, id);
+    struct slice input = slice_of(bytes, len);
+    struct slice message;
+
+    (void)h2;
+    (void)flags;
+    if (s != NULL) {
+        s->channel->pings_barren = 0;
+    }
+    while (s != NULL && !s->ended && s->http_status == 200) {
+        enum grpc_take took = grpc_reader_take(&s->reader, &input, &message);
+
+        if (took == GRPC_TAKE_MORE) {
+            break;
+        }
+        if (took != GRPC_TAKE_MESSAGE) {
+            stream_refuse(s, took);
+        } else if (s->hooks.on_message != NULL) {
+            s->hooks.on_message(s->hooks.ctx, message);
+        }
+    }
+    return 0;
+}
+
+/* The server has said all it will: what does the owner hear? */
+static void stream_judge(struct grpc_stream *s, uint32_t h2_error)
+{
+    char text[100];
+
+    if (s->has_status) {
+        stream_end(s, s->status, s->status_text);
+    } else if (s->http_status != 0 && s->http_status != 200) {
+        (void)snprintf(text, sizeof(text), "unexpected HTTP status %d",
+                       s->http_status);
+        stream_end(s, h2_code_of_http(s->http_status), text);
+    } else if (h2_error != NGHTTP2_NO_ERROR) {
+        (void)snprintf(text, sizeof(text), "the server reset the call: %s",
+                       nghttp2_http2_strerror(h2_error));
+        stream_end(s, h2_code_of_reset(h2_error), text);
+    } else {
+        stream_end(s, GRPC_INTERNAL,
+                   "the server ended the call without a "
+                   "status");
+    }
+}
+
+static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t error,
+                           void *user_data)
+{
+    struct grpc_stream *s = channel_stream(user_data, id);
+
+    if (s != NULL) {
+        (void)nghttp2_session_set_stream_user_data(h2, id, NULL);
+        s->id = 0; /* HTTP/2 has forgotten it. */
+        stream_judge(s, error);
+    }
+    return 0;
+}
+
+static void channel_becomes_ready(struct grpc_channel *ch)
+{
+    struct grpc_stream *s = TAILQ_FIRST(&ch->streams);
+
+    ch->state = CHANNEL_READY;
+    while (s != NULL) {
+        struct grpc_stream *next = TAILQ_NEXT(s, link);
+
+        channel_submit(ch, s);
+        s = next;
+    }
+    if (ch->hooks.on_ready != NULL && !ch->closing) {
+        ch->hooks.on_ready(ch->hooks.ctx);
+    }
+}
+
+static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame,
+                    void *user_data)
+{
+    struct grpc_channel *ch = user_data;
+    struct grpc_stream *s;
+
+    switch (frame->hd.type) {
+    case NGHTTP2_SETTINGS:
+        if (ch->state == CHANNEL_CONNECTING) {
+            channel_becomes_ready(ch);
+        }
+        return 0;
+    case NGHTTP2_GOAWAY:
+        ch->going = true;
+        ch->going_by_ms = loop_now_ms(ch->loop) + GOING_MS;
+        return 0;
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_DATA:
+        ch->pings_barren = 0;
+        s = channel_stream(ch, frame->hd.stream_id);
+        if (s != NULL && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
+            nghttp2_session_get_stream_local_close(h2, s->id) == 0) {
+            stream_judge(s, NGHTTP2_NO_ERROR); /* Before we have ended. */
+        }
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static nghttp2_session *channel_h2_new(struct grpc_channel *ch)
+{
+    nghttp2_session_callbacks *cb;
+    nghttp2_option *option;
+    nghttp2_session *h2;
+
+    CHECK(nghttp2_session_callbacks_new(&cb) == 0);
+    nghttp2_session_callbacks_set_send_callback(cb, on_send);
+    nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
+    nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
+    nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
+    CHECK(nghttp2_option_new(&option) == 0);
+    nghttp2_option_set_no_closed_streams(option, 1); /* They pile up. */
+    CHECK(nghttp2_session_client_new2(&h2, cb, ch, option) == 0);
+    nghttp2_option_del(option);
+    nghttp2_session_callbacks_del(cb);
+    return h2;
+}
+
+/* ---- the connection ---- */
+
+static struct grpc_channel *channel_of(struct stream *stream)
+{
+    return (struct grpc_channel *)((char *)stream -
+                                   offsetof(struct grpc_channel, stream));
+}
+
+static void channel_on_open(struct stream *stream)
+{
+    static const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 4 * 1024 * 1024},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, LIMIT_HEADER_BYTES},
+    };
+    struct grpc_channel *ch = channel_of(stream);
+    struct slice alpn = stream_alpn(stream);
+
+    if (alpn.len > 0 && !slice_eq(alpn, slice_str("h2"))) {
+        channel_fail(ch, "connect to", "the server does not speak HTTP/2");
+        return;
+    }
+    stream_watch_silence(stream, ch->config.keepalive_ms,
+                         ch->config.keepalive_timeout_ms);
+    ch->h2 = channel_h2_new(ch);
+    ch->read_ms = loop_now_ms(ch->loop);
+    if (nghttp2_submit_settings(ch->h2, NGHTTP2_FLAG_NONE, settings,
+                                sizeof(settings) / sizeof(settings[0])) ||
+        nghttp2_session_set_local_window_size(ch->h2, NGHTTP2_FLAG_NONE, 0,
+                                              16 * 1024 * 1024)) {
+        channel_fail(ch, "connect to", "out of memory");
+        return;
+    }
+    stream_flush_later(stream);
+}
+
+static void channel_on_read(struct stream *stream, struct slice bytes)
+{
+    struct grpc_channel *ch = channel_of(stream);
+    ssize_t count;
+
+    if (ch->h2 == NULL) {
+        return;
+    }
+    ch->read_ms = loop_now_ms(ch->loop);
+    ch->ping_waits = false;
+    count = nghttp2_session_mem_recv(ch->h2, bytes.data, bytes.len);
+    if (count < 0) {
+        channel_fail(ch, "connection to", nghttp2_strerror((int)count));
+        return;
+    }
+    stream_flush_later(stream);
+}
+
+static void channel_tell_drained(struct grpc_channel *ch)
+{
+    struct grpc_stream *s = TAILQ_FIRST(&ch->streams);
+
+    while (s != NULL) {
+        struct grpc_stream *next = TAILQ_NEXT(s, link);
+
+        if (s->draining) {
+            s->draining = false;
+            if (s->hooks.on_drained != NULL) {
+                s->hooks.on_drained(s->hooks.ctx);
+            }
+        }
+        s = next;
+    }
+}
+
+static void channel_on_flush(struct stream *stream)
+{
+    struct grpc_channel *ch = channel_of(stream);
+    int error;
+
+    if (ch->h2 == NULL || ch->state == CHANNEL_FAILED) {
+        return;
+    }
+    ch->held_back = false;
+    error = nghttp2_session_send(ch->h2);
+    if (error != 0) {
+        channel_fail(ch, "connection to", nghttp2_strerror(error));
+        return;
+    }
+    channel_tell_drained(ch);
+    if (!nghttp2_session_want_read(ch->h2) &&
+        !nghttp2_session_want_write(ch->h2)) {
+        channel_fail(ch, "connection to", "HTTP/2 has ended it");
+        return;
+    }
+    channel_maybe_gone(ch);
+    channel_set_timer(ch);
+}
+
+static void channel_on_drained(struct stream *stream)
+{
+    if (channel_of(stream)->held_back) {
+        stream_flush_later(stream);
+    }
+}
+
+static void channel_on_eof(struct stream *stream)
+{
+    channel_fail(channel_of(stream), "connection to",
+                 "closed by the other side");
+}
+
+static void channel_on_deadline(struct stream *stream)
+{
+    (void)stream; /* The channel has a timer of its own. */
+}
+
+static void channel_on_closed(struct stream *stream)
+{
+    struct grpc_channel *ch = channel_of(stream);
+
+    ch->stream_open = false;
+    if (ch->closing || ch->state == CHANNEL_FAILED) {
+        /* No more of this connection. */
+    } else if (ch->h2 == NULL && ch->next_address != NULL) {
+        channel_connect_next(ch);
+    } else {
+        channel_fail(ch, ch->h2 == NULL ? "connect to" : "connection to",
+                     stream->why[0] != '\0' ? stream->why
+                                            : "closed by the other side");
+    }
+    if (ch->closing || ch->state == CHANNEL_FAILED) {
+        channel_end_streams(ch, ch->closing ? GRPC_CANCELLED : GRPC_UNAVAILABLE,
+                            ch->closing ? "the channel is closed"
+                                        : ch->why.text);
+        nghttp2_session_del(ch->h2);
+        ch->h2 = NULL;
+    }
+    channel_handle_gone(ch);
+}
+
+static const struct stream_hooks channel_hooks = {
+    .on_open = channel_on_open,
+    .on_read = channel_on_read,
+    .on_eof = channel_on_eof,
+    .on_flush = channel_on_flush,
+    .on_drained = channel_on_drained,
+    .on_deadline = channel_on_deadline,
+    .on_closed = channel_on_closed,
+};
+
+static void channel_connect(struct grpc_channel *ch,
+                            const struct sockaddr *address,
+                            const char *unix_path)
+{
+    struct stream_target target = {.address = address,
+                                   .unix_path = unix_path,
+                                   .tls = ch->config.tls,
+                                   .server_name = ch->config.server_name};
+
+    ch->state = CHANNEL_CONNECTING;
+    ch->stream_open = true;
+    ch->open_handles++;
+    stream_connect(&ch->stream, ch->loop, &channel_hooks, &target);
+}
+
+static void channel_connect_next(struct grpc_channel *ch)
+{
+    struct addrinfo *address = ch->next_address;
+
+    ch->next_address = address->ai_next;
+    channel_connect(ch, address->ai_addr, NULL);
+}
+
+/* ---- names ---- */
+
+static void on_resolved(uv_getaddrinfo_t *request, int error,
+                        struct addrinfo *list)
+{
+    struct grpc_channel *ch = request->data;
+
+    ch->resolved = list;
+    if (!ch->closing && ch->state == CHANNEL_RESOLVING) {
+        if (error) {
+            channel_fail(ch, "connect to", uv_strerror(error));
+        } else {
+            ch->next_address = list;
+            channel_connect_next(ch);
+        }
+    }
+    channel_handle_gone(ch);
+}
+
+static void channel_resolve(struct grpc_channel *ch)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG};
+    const char *host =
+        ch->address.host[0] != '\0' ? ch->address.host : "localhost";
+    int error;
+
+    ch->resolver.data = ch;
+    error = uv_getaddrinfo(loop_uv(ch->loop), &ch->resolver, on_resolved, host,
+                           ch->address.port, &hints);
+    if (error) {
+        channel_fail(ch, "connect to", uv_strerror(error));
+    } else {
+        ch->open_handles++;
+    }
+}
+
+static void channel_begin(struct grpc_channel *ch)
+{
+    struct err err;
+    int port;
+
+    if (address_parse(ch->config.target, &ch->address, &err)) {
+        channel_fail(ch, "connect to", err.text);
+        return;
+    }
+    if (ch->config.server_name == NULL) {
+        ch->config.server_name =
+            ch->address.host[0] != '\0' ? ch->address.host : "localhost";
+    }
+    ch->authority = ch->address.is_unix ? "localhost" : ch->config.target;
+    port = atoi(ch->address.port);
+    if (ch->address.is_unix) {
+        channel_connect(ch, NULL, ch->address.path);
+    } else if (uv_ip4_addr(ch->address.host, port,
+                           (struct sockaddr_in *)&ch->literal) == 0 ||
+               uv_ip6_addr(ch->address.host, port,
+                           (struct sockaddr_in6 *)&ch->literal) == 0) {
+        channel_connect(ch, (struct sockaddr *)&ch->literal, NULL);
+    } else {
+        channel_resolve(ch);
+    }
+}
+
+static const char *channel_string(struct grpc_channel *ch, const char *text,
+                                  const char *fallback)
+{
+    if (text == NULL) {
+        return fallback;
+    }
+    return arena_strdup(&ch->strings, slice_str(text));
+}
+
+static uint64_t or_default(uint64_t value, uint64_t fallback)
+{
+    return value != 0 ? value : fallback;
+}
+
+struct grpc_channel *grpc_channel_open(struct loop *loop,
+                                       const struct grpc_channel_config *config,
+                                       struct grpc_channel_hooks hooks)
+{
+    struct grpc_channel *ch = calloc(1, sizeof(*ch));
+
+    CHECK(ch != NULL);
+    ch->loop = loop;
+    ch->hooks = hooks;
+    ch->config = (struct grpc_channel_config){
+        .target = channel_string(ch, config->target, ""),
+        .tls = config->tls,
+        .server_name = channel_string(ch, config->server_name, NULL),
+        .user_agent = channel_string(ch, config->user_agent, "muster"),
+        .connect_timeout_ms =
+            or_default(config->connect_timeout_ms, CONNECT_TIMEOUT_MS),
+        .keepalive_ms = or_default(config->keepalive_ms, KEEPALIVE_MS),
+        .keepalive_timeout_ms =
+            or_default(config->keepalive_timeout_ms, KEEPALIVE_TIMEOUT_MS),
+        .message_bytes_max =
+            or_default(config->message_bytes_max, MESSAGE_BYTES_MAX)};
+    ch->connect_by_ms = loop_now_ms(loop) + ch->config.connect_timeout_ms;
+    ch->work.run = on_work;
+    ch->open_handles = 1;
+    TAILQ_INIT(&ch->streams);
+    TAILQ_INIT(&ch->ended);
+    CHECK(uv_timer_init(loop_uv(loop), &ch->timer) == 0);
+    ch->timer.data = ch;
+    channel_begin(ch);
+    channel_set_timer(ch);
+    return ch;
+}
+
+bool grpc_channel_ready(const struct grpc_channel *ch)
+{
+    return ch->state == CHANNEL_READY && !ch->closing && !ch->going;
+}
