@@ -305,6 +305,7 @@ static void catch_signals(struct store *s)
 {
     const int numbers[] = {SIGINT, SIGTERM};
 
+    (void)signal(SIGXFSZ, SIG_IGN); /* A file size limit is a full disk. */
     for (int i = 0; i < 2; i++) {
         CHECK(uv_signal_init(loop_uv(s->loop), &s->signals[i]) == 0);
         s->signals[i].data = s;

@@ -200,9 +200,20 @@ static void on_idle(void *ctx)
     stop_step(ctx);
 }
 
+/* The disk's own words are more exact, if it was the disk. */
 static void on_node_failed(void *ctx, const struct err *why)
 {
-    member_fail(ctx, why);
+    struct member *m = ctx;
+    const struct err *disk = file_disk_error(m->disk);
+    struct err words = *why;
+
+    if (disk->text[0] != '\0') {
+        (void)err_set(&words, ST_IO,
+                      "%.300s; nothing was acknowledged that is not on disk: "
+                      "see to the disk, then start again",
+                      disk->text);
+    }
+    member_fail(m, &words);
 }
 
 static void on_send(void *ctx, const struct raft_msg *messages, size_t count)
