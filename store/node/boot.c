@@ -50,11 +50,14 @@ static enum status boot_check_applied(const struct node_config *config,
 
     if (config->applied > last) {
         return err_set(err, ST_CORRUPT,
-                       "the log ends at entry %" PRIu64 ", but entry %" PRIu64
-                       " was applied to the store: log files are missing or "
-                       "cut short; restore this member from a backup or a "
-                       "snapshot, or remove it and let it join again",
-                       last, config->applied);
+                       "%s: the log ends at offset %" PRIu64
+                       " with entry %" PRIu64 ", but entry %" PRIu64
+                       " was applied to the store, so what was written behind "
+                       "it is damaged or gone; restore this member from a "
+                       "backup or a snapshot, or remove it and let it join "
+                       "again",
+                       content->end_name, content->end_offset, last,
+                       config->applied);
     }
     if (config->applied + 1 < first) {
         return err_set(err, ST_CORRUPT,

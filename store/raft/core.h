@@ -8,7 +8,8 @@
  *       +--------------------------+----------------------+-----------------+
  *                                                     or no majority heard
  *
- * raft.c      the step function, the roles, the work
+ * raft.c      the step function: events in, work out
+ * roles.c     becoming something, and what every role does
  * members.c   who votes, and what a majority is
  * election.c  time-outs and votes
  * follow.c    what a follower does with appends and heartbeats
@@ -17,6 +18,7 @@
  */
 #pragma once
 
+#include "base/core/rng.h"
 #include "store/raft/log.h"
 #include "store/raft/raft.h"
 
@@ -113,7 +115,7 @@ struct raft {
     struct raft_reads reads;
 };
 
-/* raft.c */
+/* roles.c */
 void raft_become_follower(struct raft *r, uint64_t term, uint64_t leader);
 void raft_become_pre_candidate(struct raft *r);
 void raft_become_candidate(struct raft *r);

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "store/raft/raft.h"
+#include "store/raft/entry.h"
 
 struct raft_log {
     struct raft_pos compacted; /* The last entry not kept any more. */

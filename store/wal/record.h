@@ -16,7 +16,7 @@
 #pragma once
 
 #include "base/core/bytes.h"
-#include "store/raft/raft.h"
+#include "store/raft/entry.h"
 #include "store/wal/wal.h"
 
 #define WAL_HEADER_BYTES 64

@@ -322,6 +322,8 @@ static enum status go_on_here(struct replay *p)
     p->window.file = NULL; /* The log's now. */
     w->end = p->place.offset;
     w->place = p->place;
+    p->content->end_offset = w->end;
+    memcpy(p->content->end_name, p->name, sizeof(p->name));
     return ST_OK;
 }
 

@@ -36,7 +36,6 @@
 #include "base/core/err.h"
 #include "base/core/limits.h"
 #include "store/raft/log.h"
-#include "store/raft/raft.h"
 #include "store/wal/disk.h"
 
 struct wal_ids {
@@ -66,6 +65,8 @@ struct wal_content {
     struct raft_log log;   /* Starts behind the last mark. */
     struct buf mark_state; /* Of the last mark; empty when there is none. */
     uint64_t torn_bytes;   /* Of a torn record that was cut off; 0: clean. */
+    char end_name[DISK_NAME_MAX]; /* The file in which the log ends ... */
+    uint64_t end_offset;          /* ... and where. */
 };
 
 void wal_content_release(struct wal_content *c); /* Safe on a zeroed one. */
