@@ -80,7 +80,8 @@ uint16_t dns_response_flags(const struct dns_question *q,
 struct packer {
     const struct dns_question *q;
     const struct dns_answer *answer;
-    struct slice *answers_wire;
+    struct arena *arena;
+    struct slice *answers_wire; /* Made when first written. */
     struct slice *authority_wire;
     struct slice *extras_wire;
     uint16_t *order;
@@ -141,13 +142,16 @@ static void put_owner(struct packer *p, struct slice owner, size_t known_at)
 
 /* Returns where the name in the record's data stands. */
 static size_t put_record(struct packer *p, const struct dns_record *r,
-                         struct slice wire, size_t owner_at)
+                         struct slice *wire, size_t owner_at)
 {
     size_t name_at;
 
+    if (wire->len == 0) {
+        *wire = dns_record_wire(r, p->arena);
+    }
     put_owner(p, r->owner, owner_at);
     name_at = p->len + RECORD_FIXED;
-    put(p, wire.data, wire.len);
+    put(p, wire->data, wire->len);
     return r->type == DNS_TYPE_SRV ? name_at + SRV_FIXED : name_at;
 }
 
@@ -188,7 +192,7 @@ static unsigned put_extras(struct packer *p, const struct dns_record *r)
         if (p->extras_at[i] == 0) {
             continue;
         }
-        (void)put_record(p, &p->answer->extras.items[i], p->extras_wire[i],
+        (void)put_record(p, &p->answer->extras.items[i], &p->extras_wire[i],
                          p->extras_at[i]);
         p->extras_at[i] = 0;
         count++;
@@ -254,17 +258,17 @@ static bool write_message(struct packer *p, unsigned flags, struct extent e)
     put(p, p->q->name.data, p->q->name.len);
     put_u16(p, p->q->type);
     put_u16(p, p->q->class);
-    for (size_t i = 0; i < e.answers; i++) {
+    for (size_t i = 0; i < e.answers && !p->full; i++) {
         const struct dns_record *r = &a->answers.items[p->order[i]];
 
-        name_at = put_record(p, r, p->answers_wire[p->order[i]],
+        name_at = put_record(p, r, &p->answers_wire[p->order[i]],
                              chain_owner(p, i, name_at));
         note_target(p, r, name_at);
     }
     for (size_t i = 0; i < authority; i++) {
         const struct dns_record *r = &a->authority.items[i];
 
-        note_target(p, r, put_record(p, r, p->authority_wire[i], 0));
+        note_target(p, r, put_record(p, r, &p->authority_wire[i], 0));
     }
     if (e.extras) {
         extras = put_all_extras(p, e);
@@ -279,13 +283,7 @@ static bool write_message(struct packer *p, unsigned flags, struct extent e)
 static struct slice *wires(const struct dns_records *records,
                            struct arena *arena)
 {
-    struct slice *wire =
-        arena_alloc(arena, (records->count + 1) * sizeof(wire[0]));
-
-    for (size_t i = 0; i < records->count; i++) {
-        wire[i] = dns_record_wire(&records->items[i], arena);
-    }
-    return wire;
+    return arena_zalloc(arena, records->count + 1, sizeof(struct slice));
 }
 
 struct ranked {
@@ -312,10 +310,11 @@ static void rank_for_client(struct packer *p, struct slice client,
     uint64_t seed = hash_bytes((struct hash_key){0}, client);
 
     for (size_t i = 0; i < count; i++) {
-        struct slice data = slice_skip(p->answers_wire[i], RECORD_FIXED);
+        const struct dns_record *r = &p->answer->answers.items[i];
+        struct hash_key key = {seed, r->data.srv.port};
 
         ranked[i].index = (uint16_t)i;
-        ranked[i].score = hash_bytes((struct hash_key){seed, 0}, data);
+        ranked[i].score = hash_bytes(key, r->data.srv.target);
     }
     qsort(ranked, count, sizeof(ranked[0]), by_score);
     for (size_t i = 0; i < count; i++) {
@@ -427,6 +426,7 @@ size_t dns_pack(const struct dns_zone *zone, const struct dns_question *q,
     struct packer p = {
         .q = q,
         .answer = answer,
+        .arena = arena,
         .answers_wire = wires(&answer->answers, arena),
         .authority_wire = wires(&answer->authority, arena),
         .extras_wire = wires(&answer->extras, arena),

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
+#include "base/core/wire.h"
 #include "dns/core/content.h"
 #include "dns/core/pack_edns.h"
 #include "dns/core/place.h"
@@ -222,6 +223,20 @@ static uint8_t *put_record(const struct dns_prepared *p, size_t index,
     return at + 2 + p->records[index].len;
 }
 
+/* Out of contact: no TTL above DNS_STALE_TTL_S. The records from `at` to `end`
+ * have two bytes of owner each. */
+static void cap_ttls(uint8_t *at, const uint8_t *end)
+{
+    while (at < end) {
+        uint8_t *ttl = at + 2 + 4;
+
+        if (wire_get_u32be(ttl) > DNS_STALE_TTL_S) {
+            wire_put_u32be(ttl, DNS_STALE_TTL_S);
+        }
+        at += 2 + 10 + (at[10] << 8 | at[11]);
+    }
+}
+
 /* The answers, in order. targets[e]: where the name that owns extra e and those
  * after it stands first; 0 while nobody has named it. */
 static uint8_t *put_answers(const struct dns_prepared *p, const uint16_t *order,
@@ -353,15 +368,14 @@ static int slot_of(const struct dns_question *q, const struct dns_place *place)
 /* What is known without deciding of a name that has no entry: a plain service
  * name or a node's is not there. Others may be computed, or mean several tags.
  */
-static const struct dns_prepared *of_missing(const struct dns_zone *zone,
-                                             const struct dns_place *place,
+static const struct dns_prepared *of_missing(const struct dns_place *place,
                                              const struct dns_question *q)
 {
     bool plain = place->kind == DNS_KIND_NODE ||
                  (place->kind == DNS_KIND_SERVICE && place->parts == 1 &&
                   q->lower[1] != '_');
 
-    return plain && zone->state == DNS_FRESH ? &nxdomain : &undecided;
+    return plain ? &nxdomain : &undecided;
 }
 
 static const struct dns_prepared *lookup(const struct dns_zone *zone,
@@ -390,9 +404,19 @@ static const struct dns_prepared *lookup(const struct dns_zone *zone,
     }
     entry = dns_zone_find(zone, dns_place_key(place, q, &scratch));
     if (entry == NULL) {
-        return of_missing(zone, place, q);
+        return of_missing(place, q);
     }
     return entry->prepared[slot];
+}
+
+static int extended_error(const struct dns_zone *zone,
+                          const struct dns_prepared *p)
+{
+    if (zone->state != DNS_STALE) {
+        return DNS_EDE_NONE;
+    }
+    return p->kind == DNS_PREPARED_NXDOMAIN ? DNS_EDE_STALE_NXDOMAIN
+                                            : DNS_EDE_STALE;
 }
 
 size_t dns_answer_prepared(const struct dns_zone *zone,
@@ -405,8 +429,7 @@ size_t dns_answer_prepared(const struct dns_zone *zone,
     struct dns_opt opt;
     size_t len = 0;
 
-    if ((zone->state != DNS_FRESH && zone->state != DNS_UNKNOWN) ||
-        q->class != DNS_CLASS_IN) {
+    if (zone->state == DNS_EXPIRED || q->class != DNS_CLASS_IN) {
         return 0;
     }
     dns_place_of(zone->config, q, &place);
@@ -416,11 +439,11 @@ size_t dns_answer_prepared(const struct dns_zone *zone,
         return 0;
     }
     /* "Nobody is healthy" is a lie as long as we may not know everybody. */
-    if (p->kind == DNS_PREPARED_NXDOMAIN && zone->state != DNS_FRESH) {
+    if (p->kind == DNS_PREPARED_NXDOMAIN && zone->state == DNS_UNKNOWN) {
         return 0;
     }
     dns_opt_make(q, zone->config->settings.edns_udp_size, DNS_NOERROR,
-                 DNS_EDE_NONE, &opt);
+                 extended_error(zone, p), &opt);
     switch (p->kind) {
     case DNS_PREPARED_READY:
         len = answer_ready(zone, p, q, transport, &opt, rng, out);
@@ -436,5 +459,11 @@ size_t dns_answer_prepared(const struct dns_zone *zone,
     case DNS_PREPARED_DECIDE:
         break;
     }
-    return len == 0 ? 0 : dns_opt_append(&opt, out, len);
+    if (len == 0) {
+        return 0;
+    }
+    if (zone->state == DNS_STALE) {
+        cap_ttls(out + DNS_HEADER_BYTES + q->name.len + 4, out + len);
+    }
+    return dns_opt_append(&opt, out, len);
 }

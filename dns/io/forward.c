@@ -161,7 +161,7 @@ static void on_socket_state(void *data, ares_socket_t fd, int readable,
 static void send_back(const struct forwarded *one, struct slice response)
 {
     if (one->origin.udp != NULL) {
-        udp_send_late(one->origin.udp, &one->origin.client, response);
+        udp_send_late(&one->origin, response);
     } else {
         tcp_send_late(one->origin.conn, response);
     }

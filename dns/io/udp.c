@@ -9,8 +9,7 @@
  * sets of the first-level cache. */
 enum {
     BATCH = 32,
-    QUERY_BYTES = 2112,
-    CONTROL_BYTES = 64
+    QUERY_BYTES = 2112
 };
 
 /* Responses follow each other; there is always room for one of any size. */
@@ -24,7 +23,7 @@ struct udp {
     struct mmsghdr in[BATCH];
     struct iovec in_parts[BATCH];
     union address clients[BATCH];
-    uint8_t control[BATCH][CONTROL_BYTES];
+    _Alignas(struct cmsghdr) uint8_t control[BATCH][UDP_CONTROL_BYTES];
     struct mmsghdr out[BATCH];
     struct iovec out_parts[BATCH];
     unsigned out_count;
@@ -78,7 +77,12 @@ static void forward(struct udp *u, enum response kind, struct slice name,
     struct worker *w = u->worker;
     struct origin origin = {.udp = u, .client = u->clients[index]};
     uint8_t *out = u->responses + u->out_used;
+    const struct msghdr *from = &u->in[index].msg_hdr;
 
+    if (u->wildcard) {
+        memcpy(origin.control, from->msg_control, from->msg_controllen);
+        origin.control_len = from->msg_controllen;
+    }
     if (!forwarder_ask(w->forwarder, kind, name, q, packet, &origin)) {
         queue(u, index, out,
               responder_fail(&w->responder, q, DNS_SERVFAIL, out));
@@ -126,7 +130,7 @@ static void prepare_batch(struct udp *u)
         struct msghdr *h = &u->in[i].msg_hdr;
 
         h->msg_namelen = sizeof(u->clients[i]);
-        h->msg_controllen = u->wildcard ? CONTROL_BYTES : 0;
+        h->msg_controllen = u->wildcard ? UDP_CONTROL_BYTES : 0;
     }
 }
 
@@ -155,10 +159,20 @@ static void on_readable(uv_poll_t *poll, int error, int events)
     flush(u);
 }
 
-void udp_send_late(struct udp *u, const union address *to, struct slice packet)
+void udp_send_late(const struct origin *origin, struct slice packet)
 {
-    if (sendto(u->fd, packet.data, packet.len, MSG_DONTWAIT, &to->any,
-               address_len(to)) < 0) {
+    struct udp *u = origin->udp;
+    struct iovec part = {(void *)packet.data, packet.len};
+    struct msghdr m = {
+        .msg_name = (void *)&origin->client,
+        .msg_namelen = address_len(&origin->client),
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = origin->control_len > 0 ? (void *)origin->control : NULL,
+        .msg_controllen = origin->control_len,
+    };
+
+    if (sendmsg(u->fd, &m, MSG_DONTWAIT) < 0) {
         count(&u->worker->counts.dropped);
     }
 }

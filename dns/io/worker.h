@@ -60,7 +60,11 @@ struct udp *udp_new(struct worker *w, int fd);
 void udp_close(struct udp *u); /* The memory goes with the loop's turn. */
 
 /* A response that was not ready within its batch. */
-void udp_send_late(struct udp *u, const union address *to, struct slice packet);
+struct origin;
+void udp_send_late(const struct origin *origin, struct slice packet);
+
+/* Room for the kernel's word on which of our addresses was asked. */
+#define UDP_CONTROL_BYTES 64
 
 /* TCP (tcp.c). */
 struct tcp *tcp_new(struct worker *w, int fd, struct err *err);
@@ -72,6 +76,9 @@ struct origin {
     struct udp *udp;       /* Else: */
     struct tcp_conn *conn; /* The forwarder holds it (tcp_hold). */
     union address client;
+    _Alignas(struct cmsghdr)
+        uint8_t control[UDP_CONTROL_BYTES]; /* UDP: which of our addresses. */
+    size_t control_len;
 };
 
 void tcp_hold(struct tcp_conn *conn);

@@ -17,9 +17,9 @@ struct fixture {
     uint64_t revision;
 };
 
-static void start(struct fixture *f, const char *domain, const char *recursor)
+static void start_on(struct fixture *f, const char *listen, const char *domain,
+                     const char *recursor)
 {
-    const char *listen = "127.0.0.1:0";
     struct dns_server_config config = {
         .listen = &listen,
         .listen_count = 1,
@@ -41,6 +41,11 @@ static void start(struct fixture *f, const char *domain, const char *recursor)
         ST_OK);
     ck_assert_msg(dns_server_start(&config, &f->server, &err) == ST_OK, "%s",
                   err.text);
+}
+
+static void start(struct fixture *f, const char *domain, const char *recursor)
+{
+    start_on(f, "127.0.0.1:0", domain, recursor);
 }
 
 static void publish(struct fixture *f)
@@ -379,6 +384,71 @@ START_TEST(stop_while_forwarding)
 }
 END_TEST
 
+/* Bound to all addresses, a response comes from the one that was asked, also
+ * when it had to go upstream; the client's socket takes no other. */
+START_TEST(wildcard_answers_from_the_asked_address)
+{
+    static const char *const names[] = {"web.service.consul",
+                                        "api.service.example.com"};
+    struct fixture upstream;
+    struct fixture f;
+    char recursor[32];
+
+    start(&upstream, "example.com.", NULL);
+    put(&upstream, "api", "203.0.113.9", 443);
+    publish(&upstream);
+    (void)snprintf(recursor, sizeof(recursor), "127.0.0.1:%u",
+                   dns_server_port(upstream.server, 0));
+    start_on(&f, "0.0.0.0:0", "muster.internal.", recursor);
+    put(&f, "web", "192.0.2.1", 80);
+    publish(&f);
+    for (unsigned i = 0; i < 2; i++) {
+        struct sockaddr_in to = {.sin_family = AF_INET,
+                                 .sin_port =
+                                     htons(dns_server_port(f.server, 0)),
+                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 4)};
+        struct timeval patience = {.tv_sec = 10};
+        uint8_t query[512];
+        size_t len = make_query(names[i], DNS_TYPE_A, 1, 0, query);
+        int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+        ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
+                         sizeof(patience));
+        ck_assert_int_eq(send(fd, query, len, 0), (ssize_t)len);
+        ck_assert_int_gt(recv(fd, query, sizeof(query), 0), 12);
+        ck_assert_uint_eq(query[7], 1);
+        (void)close(fd);
+    }
+    stop(&f);
+    stop(&upstream);
+}
+END_TEST
+
+START_TEST(ipv6)
+{
+    struct fixture f;
+    struct sockaddr_in6 to = {.sin6_family = AF_INET6,
+                              .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct timeval patience = {.tv_sec = 10};
+    uint8_t query[512];
+    size_t len = make_query("web.service.consul", DNS_TYPE_A, 1, 0, query);
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+
+    start_on(&f, "[::1]:0", "muster.internal.", NULL);
+    put(&f, "web", "192.0.2.1", 80);
+    publish(&f);
+    to.sin6_port = htons(dns_server_port(f.server, 0));
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    ck_assert_int_eq(send(fd, query, len, 0), (ssize_t)len);
+    ck_assert_int_gt(recv(fd, query, sizeof(query), 0), 12);
+    ck_assert_uint_eq(query[7], 1);
+    (void)close(fd);
+    stop(&f);
+}
+END_TEST
+
 START_TEST(bad_addresses_are_refused)
 {
     static const struct {
@@ -487,6 +557,8 @@ UNIT_MAIN("dns_server", {
     tcase_add_test(tc, tcp_limit);
     tcase_add_test(tc, foreign_names_are_forwarded);
     tcase_add_test(tc, stop_while_forwarding);
+    tcase_add_test(tc, wildcard_answers_from_the_asked_address);
+    tcase_add_test(tc, ipv6);
     tcase_add_test(tc, bad_addresses_are_refused);
     tcase_add_test(tc, answers_stay_whole_under_change);
 })
