@@ -54,7 +54,7 @@ static void path_write(const struct json_at *at, struct buf *out)
         bool inner = out->len > 0 && out->data[out->len - 1] != ' ';
 
         (void)buf_addf(out, "%s%s", inner ? "." : "", at->key);
-    } else if (out->len > 0 && out->data[out->len - 1] != ' ') {
+    } else if (at->up != NULL) {
         (void)buf_addf(out, "[%zu]", at->index);
     }
 }
@@ -530,10 +530,13 @@ static enum status unknown_key(struct field_reader *r, const struct json_at *at,
             nearest = fields->items[i].key;
         }
     }
+    if (r->unknown == FIELD_UNKNOWN_NOTED && nearest != NULL) {
+        field_warn(r, at, "unknown field, ignored; did you mean \"%s\"?",
+                   nearest);
+        return ST_OK;
+    }
     if (r->unknown == FIELD_UNKNOWN_NOTED) {
-        field_warn(r, at, "unknown field, ignored%s%s",
-                   nearest == NULL ? "" : "; did you mean ",
-                   nearest == NULL ? "" : nearest);
+        field_warn(r, at, "unknown field, ignored");
         return ST_OK;
     }
     if (nearest != NULL) {
