@@ -169,6 +169,16 @@ static bool del_covers(const struct delete_request *del, struct slice key)
     return slice_cmp(key, del->key) >= 0 && slice_cmp(key, del->range_end) < 0;
 }
 
+static bool writes_put_has(const struct writes *w, struct slice key)
+{
+    for (size_t i = 0; i < w->puts_count; i++) {
+        if (slice_eq(w->puts[i].key, key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The key is put already, other than by the branch `origin` (0: by anyone), or
  * deleted. */
 static bool writes_conflict(const struct writes *w, struct slice key,
@@ -193,7 +203,8 @@ static bool overlap_find(struct arena *arena, const struct request_ops *ops,
                          struct writes *out);
 
 /* Take over what one branch of a nested txn puts. true: conflict. Keys of the
- * then-branch are marked with `mark`, and excused for the else-branch. */
+ * then-branch are marked with `mark`, and excused for the else-branch. A key
+ * that both put is there once: whoever nests us must not see it twice. */
 static bool branch_join(struct arena *arena, const struct writes *branch,
                         size_t mark, size_t excused, struct writes *out)
 {
@@ -203,7 +214,9 @@ static bool branch_join(struct arena *arena, const struct writes *branch,
         if (writes_conflict(out, key, excused)) {
             return true;
         }
-        writes_add_put(arena, out, key, mark);
+        if (!writes_put_has(out, key)) {
+            writes_add_put(arena, out, key, mark);
+        }
     }
     return false;
 }
