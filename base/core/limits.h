@@ -35,7 +35,7 @@
     (256 * 1024 * 1024) /* A listener's unfinished messages. */
 
 /* Log files. */
-#define LIMIT_WAL_RECORD (64 * 1024 * 1024)
+#define LIMIT_WAL_RECORD ((size_t)64 * 1024 * 1024)
 
 /* Agent. */
 #define LIMIT_DEFINITION_BYTES (1024 * 1024) /* A sidecar file. */

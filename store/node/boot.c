@@ -23,7 +23,7 @@ static enum status boot_first_log(const struct node_config *config,
     CHECK(entries != NULL);
     CHECK(bodies != NULL);
     for (size_t i = 0; i < count; i++) {
-        buf_init(&bodies[i], LIMIT_RECORD_BYTES);
+        buf_init(&bodies[i], (size_t)LIMIT_RECORD_BYTES);
         node_conf_change_pack(&config->members[i], i + 1, &bodies[i]);
         entries[i] = (struct raft_entry){.pos = {.term = 1, .index = i + 1},
                                          .type = RAFT_ENTRY_CONF,

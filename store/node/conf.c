@@ -1,7 +1,7 @@
 #include <stdlib.h>
 
-#include "base/core/check.h"
 #include "base/core/pb.h"
+#include "base/core/row.h"
 #include "store/node/core.h"
 
 /* raftpb.ConfChange */
@@ -41,8 +41,7 @@ static struct node_voter *conf_find(const struct node_conf *c, uint64_t id)
 
 static struct node_voter *conf_add(struct node_conf *c, uint64_t id)
 {
-    c->list = reallocarray(c->list, c->count + 1, sizeof(c->list[0]));
-    CHECK(c->list != NULL);
+    c->list = row_room(c->list, &c->cap, c->count, sizeof(c->list[0]));
     c->list[c->count] = (struct node_voter){.id = id};
     return &c->list[c->count++];
 }
@@ -113,18 +112,24 @@ static enum status change_from(uint64_t type, uint64_t id,
 {
     struct node_change change = {.is_change = true, .id = id};
 
-    if (id == RAFT_NOBODY) {
-        change.is_change = false; /* A change that was refused when proposed. */
-    } else if (type == TYPE_ADD) {
+    switch (type) {
+    case TYPE_ADD:
         change.change = RAFT_ADD_VOTER;
-    } else if (type == TYPE_REMOVE) {
+        break;
+    case TYPE_REMOVE:
         change.change = RAFT_REMOVE;
-    } else if (type == TYPE_ADD_LEARNER) {
+        break;
+    case TYPE_ADD_LEARNER:
         change.change = RAFT_ADD_LEARNER;
-    } else if (type == TYPE_UPDATE) {
-        change.is_change = false; /* New addresses, same vote. */
-    } else {
+        break;
+    case TYPE_UPDATE: /* New addresses, same vote. */
+        change.is_change = false;
+        break;
+    default:
         return ST_CORRUPT;
+    }
+    if (id == RAFT_NOBODY) {
+        change.is_change = false; /* Refused when it was proposed. */
     }
     *out_change = change;
     return ST_OK;

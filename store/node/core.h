@@ -23,6 +23,7 @@ struct node_voter {
 struct node_conf {
     struct node_voter *list;
     size_t count;
+    size_t cap;
 };
 
 struct node_change {

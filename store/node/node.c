@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
+#include "base/core/row.h"
 #include "store/node/core.h"
 
 struct node_config node_config_default(void)
@@ -10,9 +11,9 @@ struct node_config node_config_default(void)
     return (struct node_config){
         .raft = {.heartbeat_ms = 100,
                  .election_ms = 1000,
-                 .append_bytes_max = 1024 * 1024,
+                 .append_bytes_max = (size_t)1024 * 1024,
                  .inflight_max = 256,
-                 .uncommitted_max = 256 * 1024 * 1024},
+                 .uncommitted_max = (size_t)256 * 1024 * 1024},
         .wal = {.first_bytes = WAL_FIRST_BYTES, .file_bytes = WAL_FILE_BYTES},
         .snapshot_count = 10000,
         .keep_count = 5000,
@@ -212,11 +213,7 @@ static void queue_add(struct node_queue *q, struct slice data, uint64_t tag)
         CHECK(e.data != NULL);
         memcpy(e.data, data.data, data.len);
     }
-    if (q->count == q->cap) {
-        q->cap = q->cap == 0 ? 256 : q->cap * 2;
-        q->list = reallocarray(q->list, q->cap, sizeof(q->list[0]));
-        CHECK(q->list != NULL);
-    }
+    q->list = row_room(q->list, &q->cap, q->count, sizeof(q->list[0]));
     q->list[q->count++] = e;
     q->bytes += data.len;
 }

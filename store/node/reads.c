@@ -1,29 +1,23 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
+#include "base/core/row.h"
 #include "store/node/core.h"
 
 static void tags_add(struct node_tags *t, uint64_t tag)
 {
-    if (t->count == t->cap) {
-        t->cap = t->cap == 0 ? 64 : t->cap * 2;
-        t->list = reallocarray(t->list, t->cap, sizeof(t->list[0]));
-        CHECK(t->list != NULL);
-    }
+    t->list = row_room(t->list, &t->cap, t->count, sizeof(t->list[0]));
     t->list[t->count++] = tag;
 }
 
 static void readies_add(struct node_readies *r, struct node_ready ready)
 {
-    if (r->head + r->count == r->cap) {
-        if (r->head <= r->cap / 2) {
-            r->cap = r->cap == 0 ? 64 : r->cap * 2;
-            r->list = reallocarray(r->list, r->cap, sizeof(r->list[0]));
-            CHECK(r->list != NULL);
-        }
+    if (r->head > 0 && r->head + r->count == r->cap) {
         memmove(r->list, r->list + r->head, r->count * sizeof(r->list[0]));
         r->head = 0;
     }
+    r->list =
+        row_room(r->list, &r->cap, r->head + r->count, sizeof(r->list[0]));
     r->list[r->head + r->count] = ready;
     r->count++;
 }

@@ -1,10 +1,11 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
+#include "base/core/row.h"
 #include "store/node/core.h"
 
 /* Past this much in memory the log is cut without regard to slow followers. */
-#define LOG_BYTES_MAX (64 * 1024 * 1024)
+#define LOG_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
 void node_send_appends(struct node *n, const struct raft_work *work)
 {
@@ -32,11 +33,7 @@ void node_note_writes(struct node *n, const struct raft_work *work)
 
 static void outbox_add(struct node_outbox *o, struct node_held held)
 {
-    if (o->count == o->cap) {
-        o->cap = o->cap == 0 ? 16 : o->cap * 2;
-        o->list = reallocarray(o->list, o->cap, sizeof(o->list[0]));
-        CHECK(o->list != NULL);
-    }
+    o->list = row_room(o->list, &o->cap, o->count, sizeof(o->list[0]));
     o->list[o->count++] = held;
 }
 

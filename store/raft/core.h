@@ -103,6 +103,7 @@ struct raft {
 
     struct raft_peer *peers;
     size_t peers_count;
+    size_t peers_cap;
 
     struct raft_waiting_read *waiting; /* In order of id. */
     size_t waiting_count;

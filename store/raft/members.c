@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
+#include "base/core/row.h"
 #include "store/raft/core.h"
 
 struct raft_peer *raft_peer(const struct raft *r, uint64_t id)
@@ -98,8 +99,8 @@ static struct raft_peer *peer_add(struct raft *r, uint64_t id)
 {
     struct raft_peer *p;
 
-    r->peers = reallocarray(r->peers, r->peers_count + 1, sizeof(r->peers[0]));
-    CHECK(r->peers != NULL);
+    r->peers =
+        row_room(r->peers, &r->peers_cap, r->peers_count, sizeof(r->peers[0]));
     p = &r->peers[r->peers_count++];
     *p = (struct raft_peer){.id = id};
     p->flying = calloc(r->config.inflight_max, sizeof(p->flying[0]));

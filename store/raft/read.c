@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
+#include "base/core/row.h"
 #include "store/raft/core.h"
 
 static bool peer_confirms(const struct raft_peer *p, uint64_t id)
@@ -26,12 +27,8 @@ uint64_t raft_reads_newest(const struct raft *r)
 
 static void reads_add(struct raft_reads *reads, struct raft_read read)
 {
-    if (reads->count == reads->cap) {
-        reads->cap = reads->cap == 0 ? 16 : reads->cap * 2;
-        reads->list =
-            reallocarray(reads->list, reads->cap, sizeof(reads->list[0]));
-        CHECK(reads->list != NULL);
-    }
+    reads->list = row_room(reads->list, &reads->cap, reads->count,
+                           sizeof(reads->list[0]));
     reads->list[reads->count++] = read;
 }
 
@@ -72,12 +69,8 @@ void raft_read_ask(struct raft *r, uint64_t id)
     struct raft_waiting_read read = {.id = id};
 
     CHECK(id > raft_reads_newest(r));
-    if (r->waiting_count == r->waiting_cap) {
-        r->waiting_cap = r->waiting_cap == 0 ? 16 : r->waiting_cap * 2;
-        r->waiting =
-            reallocarray(r->waiting, r->waiting_cap, sizeof(r->waiting[0]));
-        CHECK(r->waiting != NULL);
-    }
+    r->waiting = row_room(r->waiting, &r->waiting_cap, r->waiting_count,
+                          sizeof(r->waiting[0]));
     if (raft_knows_commit(r)) {
         read.index = r->hard.commit;
     }

@@ -1,15 +1,13 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
+#include "base/core/row.h"
 #include "store/raft/core.h"
 
 void raft_ids_add(struct raft_ids *ids, uint64_t id)
 {
-    if (ids->count == ids->cap) {
-        ids->cap = ids->cap == 0 ? 16 : ids->cap * 2;
-        ids->list = reallocarray(ids->list, ids->cap, sizeof(ids->list[0]));
-        CHECK(ids->list != NULL);
-    }
+    ids->list =
+        row_room(ids->list, &ids->cap, ids->count, sizeof(ids->list[0]));
     ids->list[ids->count++] = id;
 }
 
@@ -18,12 +16,8 @@ static struct raft_msg *raft_queue(struct raft *r, struct raft_msgs *queue,
 {
     struct raft_msg *m;
 
-    if (queue->count == queue->cap) {
-        queue->cap = queue->cap == 0 ? 16 : queue->cap * 2;
-        queue->list =
-            reallocarray(queue->list, queue->cap, sizeof(queue->list[0]));
-        CHECK(queue->list != NULL);
-    }
+    queue->list = row_room(queue->list, &queue->cap, queue->count,
+                           sizeof(queue->list[0]));
     m = &queue->list[queue->count++];
     *m = (struct raft_msg){
         .type = type, .from = r->config.id, .to = to, .term = r->hard.term};

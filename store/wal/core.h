@@ -71,6 +71,7 @@ struct wal_listing {
     size_t cap;
     char (*leftovers)[DISK_NAME_MAX]; /* To be removed. */
     size_t leftovers_count;
+    size_t leftovers_cap;
     bool spare; /* There is one. */
 };
 

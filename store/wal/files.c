@@ -3,9 +3,8 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
+#include "base/core/row.h"
 #include "store/wal/core.h"
-
-#define SEQUENCE_DIGITS 16
 
 void wal_name(char out_name[DISK_NAME_MAX], uint64_t sequence)
 {
@@ -20,12 +19,8 @@ struct wal_file *wal_newest(struct wal *w)
 
 void wal_files_add(struct wal_files *files, struct wal_file file)
 {
-    if (files->count == files->cap) {
-        files->cap = files->cap == 0 ? 8 : files->cap * 2;
-        files->list =
-            reallocarray(files->list, files->cap, sizeof(files->list[0]));
-        CHECK(files->list != NULL);
-    }
+    files->list = row_room(files->list, &files->cap, files->count,
+                           sizeof(files->list[0]));
     files->list[files->count++] = file;
 }
 
@@ -55,19 +50,14 @@ static void list_name(void *ctx, const char *name)
     uint64_t sequence = sequence_of(name);
 
     if (sequence != 0) {
-        if (l->count == l->cap) {
-            l->cap = l->cap == 0 ? 16 : l->cap * 2;
-            l->sequences =
-                reallocarray(l->sequences, l->cap, sizeof(l->sequences[0]));
-            CHECK(l->sequences != NULL);
-        }
+        l->sequences =
+            row_room(l->sequences, &l->cap, l->count, sizeof(l->sequences[0]));
         l->sequences[l->count++] = sequence;
     } else if (strcmp(name, WAL_SPARE) == 0) {
         l->spare = true;
     } else if (ends_in_tmp(name)) {
-        l->leftovers = reallocarray(l->leftovers, l->leftovers_count + 1,
-                                    sizeof(l->leftovers[0]));
-        CHECK(l->leftovers != NULL);
+        l->leftovers = row_room(l->leftovers, &l->leftovers_cap,
+                                l->leftovers_count, sizeof(l->leftovers[0]));
         memcpy(l->leftovers[l->leftovers_count++], name, strlen(name) + 1);
     }
 }

@@ -5,7 +5,7 @@
 #include "store/wal/core.h"
 
 /* Read at least this much at a time. */
-#define CHUNK_BYTES (1024 * 1024)
+#define CHUNK_BYTES ((size_t)1024 * 1024)
 
 #define REMEDY                                                           \
     "restore this member's data folder from a backup or a snapshot, or " \

@@ -7,7 +7,7 @@
 #include "store/wal/core.h"
 
 /* A buffer that grew beyond this for a large record is given back. */
-#define RECORD_KEEP_BYTES (4 * 1024 * 1024)
+#define RECORD_KEEP_BYTES ((size_t)4 * 1024 * 1024)
 
 static struct wal *wal_new(struct disk *d, const struct wal_config *config)
 {

@@ -56,8 +56,8 @@ struct wal_config {
                              a file of its own size. */
 };
 
-#define WAL_FIRST_BYTES (4 * 1024 * 1024)
-#define WAL_FILE_BYTES  (64 * 1024 * 1024)
+#define WAL_FIRST_BYTES ((uint64_t)4 * 1024 * 1024)
+#define WAL_FILE_BYTES  ((uint64_t)64 * 1024 * 1024)
 
 /* What the files hold. */
 struct wal_content {
