@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/cmd_agent.h"
 #include "cli/cmd_control.h"
 #include "cli/cmd_nodes.h"
 #include "cli/cmd_register.h"
@@ -25,6 +26,7 @@ struct command {
 
 /* In the order in which a newcomer meets them. */
 static const struct command commands[] = {
+    {"agent", "run this host's agent; --dev: with a store inside", cmd_agent},
     {"services", "list services, or the instances of one", cmd_services},
     {"nodes", "list hosts, or the services of one", cmd_nodes},
     {"register", "register services with this host's agent", cmd_register},

@@ -129,7 +129,7 @@ void agent_reload(struct agent *agent)
 static enum status data_open(struct agent *a, struct err *err)
 {
     char path[4200];
-    enum status st = folder_make(a->config->data_dir, 0755, err);
+    enum status st = listen_folder_make(a->config->data_dir, 0755, err);
 
     if (st) {
         return err_prefix(err, st, "data folder (choose with --data-dir)");

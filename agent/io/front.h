@@ -35,7 +35,7 @@ struct front_config {
     const struct agent_listen *http;
     const char *socket_path; /* NULL: none. */
     unsigned socket_mode;
-    const char *socket_user; /* Name or number; NULL: unchanged. */
+    const char *socket_user; /* Name or number; "": unchanged. */
     const char *socket_group;
 };
 

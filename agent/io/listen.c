@@ -20,7 +20,8 @@ const char *listen_text(const struct agent_listen *where, char *out,
     return out;
 }
 
-enum status folder_make(const char *path, unsigned mode, struct err *out_err)
+enum status listen_folder_make(const char *path, unsigned mode,
+                               struct err *out_err)
 {
     char part[4096];
     size_t len = strlen(path);
@@ -107,7 +108,7 @@ static enum status folder_of(const char *path, struct err *err)
         return ST_OK;
     }
     (void)snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
-    return folder_make(folder, 0755, err);
+    return listen_folder_make(folder, 0755, err);
 }
 
 enum status listen_unix(struct loop *loop, const struct listen_unix *where,
@@ -123,10 +124,10 @@ enum status listen_unix(struct loop *loop, const struct listen_unix *where,
     config.address = address;
     config.http = handler;
     config.socket_mode = where->mode;
-    if (!st && where->user) {
+    if (!st && where->user[0] != '\0') {
         st = user_find(where->user, &config.socket_uid, out_err);
     }
-    if (!st && where->group) {
+    if (!st && where->group[0] != '\0') {
         st = group_find(where->group, &config.socket_gid, out_err);
     }
     if (!st) {

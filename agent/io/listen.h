@@ -16,7 +16,7 @@ enum status listen_tcp(struct loop *loop, const struct agent_listen *where,
 struct listen_unix {
     const char *path; /* Its folder is made if it is missing. */
     unsigned mode;
-    const char *user; /* Name or number; NULL: unchanged. */
+    const char *user; /* Name or number; "": unchanged. */
     const char *group;
 };
 
@@ -25,7 +25,8 @@ enum status listen_unix(struct loop *loop, const struct listen_unix *where,
                         struct server **out_server, struct err *out_err);
 
 /* Make a folder and those above it. ST_OK also if it is there already. */
-enum status folder_make(const char *path, unsigned mode, struct err *out_err);
+enum status listen_folder_make(const char *path, unsigned mode,
+                               struct err *out_err);
 
 /* "10.0.0.1:80", "[::1]:80". */
 const char *listen_text(const struct agent_listen *where, char *out,

@@ -37,8 +37,9 @@ static bool parse_host(const char *host, union address *out_address)
     return false;
 }
 
-enum status address_parse(const char *text, int default_port, const char *field,
-                          union address *out_address, struct err *err)
+enum status dns_address_parse(const char *text, int default_port,
+                              const char *field, union address *out_address,
+                              struct err *err)
 {
     char host[INET6_ADDRSTRLEN + 2];
     const char *bracket = text[0] == '[' ? strchr(text, ']') : NULL;

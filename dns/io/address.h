@@ -18,8 +18,9 @@ union address {
 
 /* "192.0.2.1:53", "[::1]:53"; without port when `default_port` is not negative.
  * `field` begins the message. */
-enum status address_parse(const char *text, int default_port, const char *field,
-                          union address *out_address, struct err *err);
+enum status dns_address_parse(const char *text, int default_port,
+                              const char *field, union address *out_address,
+                              struct err *err);
 
 socklen_t address_len(const union address *a);
 uint16_t address_port(const union address *a);

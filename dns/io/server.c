@@ -136,8 +136,8 @@ static enum status worker_add(struct dns_server *s,
         opened++;
     }
     if (st == ST_OK) {
-        st = worker_new(&s->worker_config, &s->publisher, udps, tcps, opened,
-                        &w, err);
+        st = dns_worker_new(&s->worker_config, &s->publisher, udps, tcps,
+                            opened, &w, err);
         opened = 0; /* The worker's, either way. */
     }
     while (opened-- > 0) {
@@ -163,7 +163,7 @@ static enum status read_listen(struct dns_server *s,
     }
     for (size_t i = 0; i < config->listen_count; i++) {
         enum status st =
-            address_parse(config->listen[i], -1, "dns", &s->listen[i], err);
+            dns_address_parse(config->listen[i], -1, "dns", &s->listen[i], err);
 
         if (st == ST_OK && address_port(&s->listen[i]) != 0) {
             st = claim(&s->listen[i], config->listen[i], err);
@@ -202,7 +202,7 @@ static enum status read_recursors(struct dns_server *s,
         char ip[INET6_ADDRSTRLEN];
         const char *text = config->recursors[i];
         union address a;
-        enum status st = address_parse(text, DNS_PORT, "recursor", &a, err);
+        enum status st = dns_address_parse(text, DNS_PORT, "recursor", &a, err);
         bool ipv6 = a.any.sa_family == AF_INET6;
 
         if (st) {
@@ -319,7 +319,7 @@ void dns_server_stop(struct dns_server *s)
         return;
     }
     for (size_t i = 0; i < s->workers_count; i++) {
-        worker_free(s->workers[i]);
+        dns_worker_free(s->workers[i]);
     }
     publisher_release(&s->publisher);
     buf_release(&s->recursors);

@@ -63,10 +63,11 @@ static enum status open_sockets(struct worker *w, const int *udp_fds,
     return st;
 }
 
-enum status worker_new(const struct worker_config *config,
-                       const struct publisher *publisher, const int *udp_fds,
-                       const int *tcp_fds, size_t addresses_count,
-                       struct worker **out_worker, struct err *err)
+enum status dns_worker_new(const struct worker_config *config,
+                           const struct publisher *publisher,
+                           const int *udp_fds, const int *tcp_fds,
+                           size_t addresses_count, struct worker **out_worker,
+                           struct err *err)
 {
     struct worker *w = aligned_alloc(64, (sizeof(*w) + 63) & ~(size_t)63);
     enum status st;
@@ -90,7 +91,7 @@ enum status worker_new(const struct worker_config *config,
         st = forwarder_new(w, &w->forwarder, err);
     }
     if (st) {
-        worker_free(w);
+        dns_worker_free(w);
         return st;
     }
     *out_worker = w;
@@ -116,7 +117,7 @@ enum status worker_start(struct worker *w, struct err *err)
     return ST_OK;
 }
 
-void worker_free(struct worker *w)
+void dns_worker_free(struct worker *w)
 {
     if (w == NULL) {
         return;

@@ -46,14 +46,15 @@ struct worker {
 
 /* `udp_fds` and `tcp_fds` are bound (and not yet listening); from now on the
  * worker's, whatever comes. ST_IO: the loop or c-ares could not be set up. */
-enum status worker_new(const struct worker_config *config,
-                       const struct publisher *publisher, const int *udp_fds,
-                       const int *tcp_fds, size_t addresses_count,
-                       struct worker **out_worker, struct err *err);
+enum status dns_worker_new(const struct worker_config *config,
+                           const struct publisher *publisher,
+                           const int *udp_fds, const int *tcp_fds,
+                           size_t addresses_count, struct worker **out_worker,
+                           struct err *err);
 enum status worker_start(struct worker *w, struct err *err);
 
 /* Stop the thread, if it runs, and free everything. NULL is fine. */
-void worker_free(struct worker *w);
+void dns_worker_free(struct worker *w);
 
 /* UDP (udp.c). The socket is read in batches. */
 struct udp *udp_new(struct worker *w, int fd);

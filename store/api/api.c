@@ -13,7 +13,7 @@
 
 /* --- Answers --- */
 
-void api_header(const struct api *api, struct buf *out, int64_t revision)
+void api_write_header(const struct api *api, struct buf *out, int64_t revision)
 {
     size_t len = api->ids_len;
 
@@ -29,7 +29,7 @@ void api_reply(struct grpc_call *call, int64_t revision, struct slice body)
 {
     struct buf *out = grpc_call_begin_message(call);
 
-    api_header(api_of(call), out, revision);
+    api_write_header(api_of(call), out, revision);
     if (buf_add(out, body)) {
         grpc_call_abandon_message(call);
         grpc_call_finish(call, GRPC_RESOURCE_EXHAUSTED,
@@ -71,7 +71,7 @@ enum grpc_code api_failure(enum status st, const char **out_text)
     return GRPC_UNAVAILABLE;
 }
 
-void api_fail(struct grpc_call *call, enum status st)
+void api_end_failed(struct grpc_call *call, enum status st)
 {
     const char *text;
     enum grpc_code code = api_failure(st, &text);
@@ -85,7 +85,7 @@ bool api_has_leader(struct grpc_call *call)
         !slice_eq(grpc_call_metadata(call, "hasleader"), slice_str("true"))) {
         return true;
     }
-    api_fail(call, ST_NO_LEADER);
+    api_end_failed(call, ST_NO_LEADER);
     return false;
 }
 
@@ -130,7 +130,7 @@ static void on_proposed(struct wait *w, enum status st,
 
     u->wait = NULL;
     if (st) {
-        api_fail(u->call, st);
+        api_end_failed(u->call, st);
     } else {
         api_answer(u->call, reply);
     }
@@ -144,7 +144,7 @@ void api_propose(struct grpc_call *call, enum kv_kind kind,
 
     u->wait = wait_propose(api_of(call), kind, request, on_proposed, u, &st);
     if (u->wait == NULL) {
-        api_fail(call, st);
+        api_end_failed(call, st);
     }
 }
 
@@ -156,7 +156,7 @@ static void on_read(struct wait *w, enum status st,
     (void)reply;
     u->wait = NULL;
     if (st) {
-        api_fail(u->call, st);
+        api_end_failed(u->call, st);
     } else {
         u->answer(u->call, u->request);
     }
@@ -173,7 +173,7 @@ void api_read(struct grpc_call *call, struct slice request,
     if (ready) {
         answer(call, request);
     } else if (u->wait == NULL) {
-        api_fail(call, st);
+        api_end_failed(call, st);
     } else {
         u->answer = answer;
         u->request = arena_copy(grpc_call_arena(call), request);

@@ -35,7 +35,7 @@ static void member_list_answer(struct grpc_call *call, struct slice request)
     const struct kv_member *members = kv_members(api->config.kv, &count);
 
     (void)request;
-    api_header(api, out, 0);
+    api_write_header(api, out, 0);
     for (size_t i = 0; i < count; i++) {
         put_member(out, &members[i]);
     }

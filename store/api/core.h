@@ -155,7 +155,7 @@ static inline struct api *api_of(const struct grpc_call *call)
 }
 
 /* Append a ResponseHeader as field 1. Revision 0 is left out. */
-void api_header(const struct api *api, struct buf *out, int64_t revision);
+void api_write_header(const struct api *api, struct buf *out, int64_t revision);
 
 /* Send header and body as the only message, and finish. */
 void api_reply(struct grpc_call *call, int64_t revision, struct slice body);
@@ -164,7 +164,7 @@ void api_reply(struct grpc_call *call, int64_t revision, struct slice body);
 void api_refuse(struct grpc_call *call, enum kv_error error);
 
 /* The end of a call by what befell the wait. */
-void api_fail(struct grpc_call *call, enum status st);
+void api_end_failed(struct grpc_call *call, enum status st);
 enum grpc_code api_failure(enum status st, const char **out_text);
 
 /* kv_check(); false: the call has been refused. */

@@ -167,7 +167,7 @@ static void on_compacted(struct wait *w, enum status st,
 
     h->wait = NULL;
     if (st) {
-        api_fail(h->call, st);
+        api_end_failed(h->call, st);
     } else if (reply->error || reply->compacting == 0) {
         api_answer(h->call, reply);
     } else {
@@ -192,7 +192,7 @@ void api_compact(struct grpc_call *call, struct slice request)
     h->wait = wait_propose(api_of(call), KV_COMPACTION, request, on_compacted,
                            h, &st);
     if (h->wait == NULL) {
-        api_fail(call, st);
+        api_end_failed(call, st);
     }
 }
 

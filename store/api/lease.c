@@ -116,7 +116,7 @@ static void renew(struct keep_alive *k, int64_t id)
         kv_lease_renew(api->config.kv, id, loop_now_ms(api->config.loop));
     struct buf *out = grpc_call_begin_message(k->call);
 
-    api_header(api, out, revision);
+    api_write_header(api, out, revision);
     pb_int(out, 2, id);
     pb_int(out, 3, ttl);
     grpc_call_end_message(k->call);
@@ -138,7 +138,7 @@ static void on_confirmed(struct wait *w, enum status st,
     (void)reply;
     k->wait = NULL;
     if (st) {
-        api_fail(k->call, st);
+        api_end_failed(k->call, st);
         return;
     }
     for (size_t i = 0; i < k->ids_count; i++) {
@@ -163,7 +163,7 @@ static void keep_for_later(struct keep_alive *k, int64_t id)
                               sizeof(*k->ids));
     }
     if (k->ids_count == KEEP_ALIVES_MAX) {
-        api_fail(k->call, ST_BUSY);
+        api_end_failed(k->call, ST_BUSY);
         return;
     }
     k->ids[k->ids_count++] = id;
@@ -189,7 +189,7 @@ void api_keep_alive_message(struct grpc_call *call, struct slice message)
     if (ready) {
         renew(k, id);
     } else if (k->wait == NULL) {
-        api_fail(call, st);
+        api_end_failed(call, st);
     } else {
         keep_for_later(k, id);
     }

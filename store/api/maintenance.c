@@ -43,7 +43,7 @@ void api_status(struct grpc_call *call, struct slice request)
     struct raft_status raft = node_status(api->node);
 
     (void)request; /* Has no fields. */
-    api_header(api, out, kv_revision(api->config.kv));
+    api_write_header(api, out, kv_revision(api->config.kv));
     pb_bytes(out, 2, slice_str(API_VERSION));
     pb_uint(out, 3, table->size(table));
     pb_uint(out, 4, raft.leader);
@@ -130,7 +130,7 @@ static void send_alarms(struct grpc_call *call, enum kv_alarm wanted)
     size_t count;
     const struct kv_alarm_member *alarms = kv_alarms(api->config.kv, &count);
 
-    api_header(api, out, kv_revision(api->config.kv));
+    api_write_header(api, out, kv_revision(api->config.kv));
     for (size_t i = 0; i < count; i++) {
         if (wanted == KV_ALARM_NONE || alarms[i].alarm == wanted) {
             size_t mark = pb_begin(out, 2);

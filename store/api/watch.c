@@ -46,7 +46,7 @@ static struct buf *begin(struct watch_stream *s, int64_t revision, int64_t id)
 {
     struct buf *out = grpc_call_begin_message(s->call);
 
-    api_header(api_of(s->call), out, revision);
+    api_write_header(api_of(s->call), out, revision);
     pb_int(out, 2, id);
     return out;
 }
@@ -246,7 +246,7 @@ void api_watch_open(struct grpc_call *call)
     LIST_INSERT_HEAD(&api_of(call)->streams, s, link);
     grpc_call_set_data(call, s);
     if (api_of(call)->stopped) {
-        api_fail(call, ST_CLOSED);
+        api_end_failed(call, ST_CLOSED);
     } else {
         (void)api_has_leader(call);
     }

@@ -1,0 +1,581 @@
+/* Two hosts and a real etcd-server, Debian's: what one registers the other
+ * sees, over failures of the store too. */
+
+#include "agent/io/link.h"
+
+#include <ftw.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/core/log.h"
+#include "base/io/loop.h"
+#include "suite.h"
+
+/* ---- The store
+ * ---------------------------------------------------------------- */
+
+struct etcd {
+    pid_t pid;
+    char dir[64];
+    int port;
+    int peer_port;
+    char url[64];
+};
+
+static int free_port(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(a);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    (void)close(fd);
+    return ntohs(a.sin_port);
+}
+
+static void etcd_start(struct etcd *e)
+{
+    char client[64];
+    char peer[64];
+    char cluster[80];
+    char data[96];
+
+    (void)snprintf(client, sizeof(client), "http://127.0.0.1:%d", e->port);
+    (void)snprintf(peer, sizeof(peer), "http://127.0.0.1:%d", e->peer_port);
+    (void)snprintf(cluster, sizeof(cluster), "e=%s", peer);
+    (void)snprintf(data, sizeof(data), "%s/data", e->dir);
+    e->pid = fork();
+    if (e->pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* When a test fails. */
+        (void)!freopen("/dev/null", "w", stderr);
+        (void)!freopen("/dev/null", "w", stdout);
+        execlp("etcd", "etcd", "--name", "e", "--data-dir", data,
+               "--listen-client-urls", client, "--advertise-client-urls",
+               client, "--listen-peer-urls", peer,
+               "--initial-advertise-peer-urls", peer, "--initial-cluster",
+               cluster, (char *)NULL);
+        _exit(127);
+    }
+    ck_assert_int_gt(e->pid, 0);
+}
+
+static void etcd_init(struct etcd *e)
+{
+    *e = (struct etcd){.port = free_port(), .peer_port = free_port()};
+    strcpy(e->dir, "/tmp/muster-link-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(e->dir));
+    (void)snprintf(e->url, sizeof(e->url), "http://127.0.0.1:%d", e->port);
+    etcd_start(e);
+}
+
+static void etcd_kill(struct etcd *e)
+{
+    int status;
+
+    ck_assert_int_eq(kill(e->pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(e->pid, &status, 0), e->pid);
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type,
+                        struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void etcd_release(struct etcd *e)
+{
+    etcd_kill(e);
+    (void)nftw(e->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- Hosts
+ * --------------------------------------------------------------------- */
+
+struct world;
+
+struct host {
+    struct world *world;
+    const char *name;
+    struct local *local;
+    struct link *link; /* NULL: not running. */
+    unsigned fulls;
+    unsigned updates;
+};
+
+struct world {
+    struct loop *loop;
+    struct etcd etcd;
+    struct host a;
+    struct host b;
+    uv_timer_t tick;
+    uint64_t limit_ms;
+    bool (*until)(struct world *w);
+    bool reached;
+    unsigned stopped;
+    enum status confirmed;
+    enum sync_result txn_result;
+    bool answered;
+};
+
+static void on_update(void *ctx, const struct link_update *update)
+{
+    struct host *h = ctx;
+
+    h->updates++;
+    h->fulls += update->full;
+}
+
+static void on_contact(void *ctx)
+{
+    (void)ctx;
+}
+
+static void host_init(struct world *w, struct host *h, const char *name)
+{
+    struct local_host host = {
+        .datacenter = "dc1",
+        .node = {.name = name,
+                 .id = name,
+                 .address = "127.0.0.1",
+                 .owner = {.node = name, .incarnation = name}}};
+
+    *h = (struct host){.world = w, .name = name};
+    h->local = local_new(&host, (struct hash_key){1, 2});
+    local_restored(h->local, (struct local_time){1, 1});
+}
+
+static void host_register(struct host *h, const char *service)
+{
+    struct local_time now = {loop_now_ms(h->world->loop), 1};
+    struct definitions *defs;
+    struct err err = {""};
+    char text[256];
+
+    (void)snprintf(text, sizeof(text),
+                   "{\"name\": \"%s\", \"port\": 80, \"id\": \"%s-%s\"}",
+                   service, service, h->name);
+    ck_assert_msg(definitions_parse(DEFINITION_SERVICE, "-", slice_str(text),
+                                    &defs, &err) == ST_OK,
+                  "%s", err.text);
+    ck_assert_int_eq(
+        local_register_service(h->local, defs, LOCAL_KEEP_CHECKS, now, &err),
+        ST_OK);
+    definitions_unref(defs);
+    if (h->link) {
+        link_poke(h->link);
+    }
+}
+
+/* As `node`, which is the host's own name in all tests but one. */
+static void host_start_as(struct host *h, const char *node,
+                          const char *const *urls, size_t urls_count)
+{
+    struct link_config config = {.urls = urls,
+                                 .urls_count = urls_count,
+                                 .datacenter = "dc1",
+                                 .node = node,
+                                 .node_id = h->name,
+                                 .incarnation = h->name,
+                                 .lease_ttl_s = 5,
+                                 .restart_grace_s = 60,
+                                 .seed = 4711};
+    struct link_hooks hooks = {
+        .ctx = h, .on_update = on_update, .on_contact = on_contact};
+    struct err err = {""};
+
+    ck_assert_msg(link_start(h->world->loop, &config, h->local,
+                             catalog_new("dc1"), 0, 0, hooks, &h->link,
+                             &err) == ST_OK,
+                  "%s", err.text);
+}
+
+static void host_start(struct host *h)
+{
+    const char *url = h->world->etcd.url;
+
+    host_start_as(h, h->name, &url, 1);
+}
+
+/* ---- Waiting
+ * -------------------------------------------------------------------- */
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct world *w = timer->data;
+
+    if (w->until(w)) {
+        w->reached = true;
+        loop_stop(w->loop);
+    } else if (loop_now_ms(w->loop) > w->limit_ms) {
+        loop_stop(w->loop);
+    }
+}
+
+static void await(struct world *w, const char *what,
+                  bool (*until)(struct world *w))
+{
+    w->until = until;
+    w->reached = false;
+    w->limit_ms = loop_now_ms(w->loop) + 30000;
+    ck_assert_int_eq(uv_timer_start(&w->tick, on_tick, 0, 10), 0);
+    loop_run(w->loop);
+    (void)uv_timer_stop(&w->tick);
+    ck_assert_msg(w->reached, "waited in vain: %s", what);
+}
+
+static void world_init(struct world *w)
+{
+    log_set_level(LOG_ERROR);
+    memset(w, 0, sizeof(*w));
+    w->loop = loop_new();
+    ck_assert_int_eq(uv_timer_init(loop_uv(w->loop), &w->tick), 0);
+    w->tick.data = w;
+    etcd_init(&w->etcd);
+    host_init(w, &w->a, "a");
+    host_init(w, &w->b, "b");
+}
+
+static void on_stopped(void *arg)
+{
+    struct host *h = arg;
+
+    h->link = NULL;
+    h->world->stopped++;
+}
+
+static bool is_stopped(struct world *w)
+{
+    return w->stopped == 1;
+}
+
+static void host_stop(struct host *h, enum link_stop_mode mode)
+{
+    h->world->stopped = 0;
+    link_stop(h->link, mode, on_stopped, h);
+    await(h->world, "the stop", is_stopped);
+}
+
+static void world_release(struct world *w)
+{
+    if (w->a.link) {
+        host_stop(&w->a, LINK_STOP_KEEP);
+    }
+    if (w->b.link) {
+        host_stop(&w->b, LINK_STOP_KEEP);
+    }
+    local_free(w->a.local);
+    local_free(w->b.local);
+    uv_close((uv_handle_t *)&w->tick, NULL);
+    loop_free(w->loop);
+    etcd_release(&w->etcd);
+}
+
+static size_t seen(struct host *h, const char *service)
+{
+    const struct catalog_service *s =
+        catalog_service(link_catalog(h->link), service);
+
+    return s ? catalog_service_size(s) : 0;
+}
+
+static bool live(struct host *h, const char *node)
+{
+    const struct catalog_node *n = catalog_node(link_catalog(h->link), node);
+
+    return n && n->live;
+}
+
+static bool both_see_both(struct world *w)
+{
+    return seen(&w->a, "web") == 2 && seen(&w->b, "web") == 2 &&
+           live(&w->a, "b") && live(&w->b, "a") && link_current(w->a.link) &&
+           link_current(w->b.link);
+}
+
+static void start_both(struct world *w)
+{
+    host_register(&w->a, "web");
+    host_register(&w->b, "web");
+    host_start(&w->a);
+    host_start(&w->b);
+    await(w, "both to see both", both_see_both);
+}
+
+/* ---- Tests
+ * ----------------------------------------------------------------------- */
+
+static bool a_is_in_sync(struct world *w)
+{
+    return link_stats(w->a.link).sync.in_sync;
+}
+
+START_TEST(what_one_registers_the_other_sees)
+{
+    struct world w;
+
+    world_init(&w);
+    start_both(&w);
+    await(&w, "a comparison without difference", a_is_in_sync);
+    ck_assert_uint_eq(w.a.fulls, 1);
+    ck_assert_int_eq(link_stats(w.a.link).lease_grants, 1);
+    ck_assert_str_ne(link_endpoint(w.a.link), "");
+    world_release(&w);
+}
+END_TEST
+
+static bool b_sees_mail(struct world *w)
+{
+    return seen(&w->b, "mail") == 1;
+}
+
+START_TEST(changes_follow_soon)
+{
+    struct world w;
+    uint64_t begin;
+
+    world_init(&w);
+    start_both(&w);
+    begin = loop_now_ms(w.loop);
+    host_register(&w.a, "mail");
+    await(&w, "the new service", b_sees_mail);
+    ck_assert_uint_lt(loop_now_ms(w.loop) - begin, 1000);
+    world_release(&w);
+}
+END_TEST
+
+static bool b_lost_contact(struct world *w)
+{
+    return !link_current(w->b.link) && !link_current(w->a.link);
+}
+
+static bool b_sees_mail_again(struct world *w)
+{
+    return b_sees_mail(w) && both_see_both(w);
+}
+
+START_TEST(store_restart_is_survived)
+{
+    struct world w;
+
+    world_init(&w);
+    start_both(&w);
+    etcd_kill(&w.etcd);
+    await(&w, "the loss", b_lost_contact);
+    ck_assert_uint_eq(seen(&w.b, "web"), 2); /* Never emptier by losing it. */
+    host_register(&w.a, "mail");             /* Is kept for later. */
+    etcd_start(&w.etcd);
+    await(&w, "the return", b_sees_mail_again);
+    ck_assert_uint_eq(w.b.fulls, 1); /* Resumed, not read again. */
+    world_release(&w);
+}
+END_TEST
+
+static bool b_misses_a(struct world *w)
+{
+    return seen(&w->b, "web") == 1 && !live(&w->b, "a");
+}
+
+START_TEST(leave_removes_all)
+{
+    struct world w;
+
+    world_init(&w);
+    start_both(&w);
+    host_stop(&w.a, LINK_STOP_LEAVE);
+    await(&w, "the records' removal", b_misses_a);
+    world_release(&w);
+}
+END_TEST
+
+static bool six_seconds_over(struct world *w)
+{
+    return loop_now_ms(w->loop) > w->limit_ms - 30000 + 6000;
+}
+
+START_TEST(keep_outlives_the_lease)
+{
+    struct world w;
+
+    world_init(&w);
+    start_both(&w);
+    host_stop(&w.a, LINK_STOP_KEEP);
+    await(&w, "longer than the lease", six_seconds_over);
+    ck_assert(live(&w.b, "a"));
+    ck_assert_uint_eq(seen(&w.b, "web"), 2);
+    host_start(&w.a);
+    await(&w, "the return", both_see_both);
+    world_release(&w);
+}
+END_TEST
+
+START_TEST(dead_endpoint_is_passed_over)
+{
+    struct world w;
+    char dead[64];
+    const char *urls[2];
+    uint64_t begin;
+
+    world_init(&w);
+    start_both(&w);
+    host_stop(&w.a, LINK_STOP_KEEP);
+    (void)snprintf(dead, sizeof(dead), "http://127.0.0.1:%d", free_port());
+    for (int turn = 0; turn < 2; turn++) {
+        urls[turn] = dead;
+        urls[1 - turn] = w.etcd.url;
+        begin = loop_now_ms(w.loop);
+        host_start_as(&w.a, "a", urls, 2);
+        await(&w, "the endpoint that lives", both_see_both);
+        ck_assert_uint_lt(loop_now_ms(w.loop) - begin, 2000);
+        host_stop(&w.a, LINK_STOP_KEEP);
+    }
+    world_release(&w);
+}
+END_TEST
+
+static bool b_is_refused(struct world *w)
+{
+    return link_stats(w->b.link).name_in_use;
+}
+
+static bool b_is_attached(struct world *w)
+{
+    return link_stats(w->b.link).attached;
+}
+
+START_TEST(second_agent_of_a_name_waits)
+{
+    struct world w;
+    const char *url;
+
+    world_init(&w);
+    url = w.etcd.url;
+    host_register(&w.a, "web");
+    host_start(&w.a);
+    await(&w, "the first", a_is_in_sync);
+    host_start_as(&w.b, "a", &url, 1);
+    await(&w, "the refusal", b_is_refused);
+    host_stop(&w.a, LINK_STOP_LEAVE);
+    await(&w, "the name to be free", b_is_attached);
+    world_release(&w);
+}
+END_TEST
+
+static void on_confirmed(void *arg, enum status st)
+{
+    struct world *w = arg;
+
+    w->answered = true;
+    w->confirmed = st;
+}
+
+static void on_txn(void *arg, enum sync_result result, int64_t revision)
+{
+    struct world *w = arg;
+
+    ck_assert_int_gt(revision, 0);
+    w->answered = true;
+    w->txn_result = result;
+}
+
+static bool is_answered(struct world *w)
+{
+    return w->answered;
+}
+
+START_TEST(confirmation_waits_for_the_replica)
+{
+    struct sync_op op = {.kind = SYNC_PUT,
+                         .key = slice_str("/muster/v1/dc1/later/x"),
+                         .value = slice_str("1"),
+                         .expect_mod_revision = 0};
+    struct sync_txn txn = {.ops = &op, .ops_count = 1};
+    struct world w;
+    int64_t before;
+
+    world_init(&w);
+    start_both(&w);
+    before = catalog_revision(link_catalog(w.b.link));
+    link_txn(w.a.link, &txn, on_txn, &w);
+    await(&w, "the transaction", is_answered);
+    ck_assert_int_eq(w.txn_result, SYNC_WRITTEN);
+    w.answered = false;
+    link_confirm(w.b.link, 5000, on_confirmed, &w);
+    await(&w, "the confirmation", is_answered);
+    ck_assert_int_eq(w.confirmed, ST_OK);
+    ck_assert_int_gt(catalog_revision(link_catalog(w.b.link)), before);
+
+    w.answered = false; /* The key is there now: the guard must hold. */
+    link_txn(w.a.link, &txn, on_txn, &w);
+    await(&w, "the second transaction", is_answered);
+    ck_assert_int_eq(w.txn_result, SYNC_GUARDED);
+    world_release(&w);
+}
+END_TEST
+
+START_TEST(without_a_store_confirmations_time_out)
+{
+    struct world w;
+
+    world_init(&w);
+    start_both(&w);
+    etcd_kill(&w.etcd);
+    await(&w, "the loss", b_lost_contact);
+    link_confirm(w.b.link, 500, on_confirmed, &w);
+    await(&w, "the timeout", is_answered);
+    ck_assert_int_eq(w.confirmed, ST_TIMEOUT);
+    etcd_start(&w.etcd);
+    world_release(&w);
+}
+END_TEST
+
+static const struct {
+    const char *url;
+    const char *text;
+} bad_urls[] = {
+    {"ftp://127.0.0.1:2379", "must begin with http:// or https://"},
+    {"http://127.0.0.1", "no port"},
+};
+
+START_TEST(bad_url_is_refused)
+{
+    struct link_config config = {.urls = &bad_urls[_i].url,
+                                 .urls_count = 1,
+                                 .datacenter = "dc1",
+                                 .node = "a",
+                                 .node_id = "a",
+                                 .incarnation = "a"};
+    struct loop *loop = loop_new();
+    struct link *link;
+    struct err err = {""};
+
+    ck_assert_int_eq(link_start(loop, &config, NULL, catalog_new("dc1"), 0, 0,
+                                (struct link_hooks){0}, &link, &err),
+                     ST_INVALID);
+    ck_assert_msg(strstr(err.text, bad_urls[_i].text) != NULL, "%s", err.text);
+    loop_free(loop);
+}
+END_TEST
+
+UNIT_MAIN("link", {
+    tcase_add_test(tc, what_one_registers_the_other_sees);
+    tcase_add_test(tc, changes_follow_soon);
+    tcase_add_test(tc, store_restart_is_survived);
+    tcase_add_test(tc, leave_removes_all);
+    tcase_add_test(tc, keep_outlives_the_lease);
+    tcase_add_test(tc, dead_endpoint_is_passed_over);
+    tcase_add_test(tc, second_agent_of_a_name_waits);
+    tcase_add_test(tc, confirmation_waits_for_the_replica);
+    tcase_add_test(tc, without_a_store_confirmations_time_out);
+    tcase_add_loop_test(tc, bad_url_is_refused, 0, COUNT_OF(bad_urls));
+})
