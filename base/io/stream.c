@@ -34,7 +34,7 @@ void stream_close(struct stream *s, const char *why)
     if (s->state == STREAM_CLOSING) {
         return;
     }
-    if (why != NULL) {
+    if (why != NULL && s->why[0] == '\0') {
         (void)snprintf(s->why, sizeof(s->why), "%s", why);
     }
     s->state = STREAM_CLOSING;

@@ -35,9 +35,14 @@ struct tls {
 
 const char *tls_reason(void)
 {
-    unsigned long code = ERR_peek_last_error();
-    const char *reason = code == 0 ? NULL : ERR_reason_error_string(code);
+    /* The first on the queue is the cause, the others say what it spoilt. */
+    unsigned long code = ERR_peek_error();
+    const char *reason = NULL;
 
+    if (code != 0) {
+        reason = ERR_SYSTEM_ERROR(code) ? strerrordesc_np(ERR_GET_REASON(code))
+                                        : ERR_reason_error_string(code);
+    }
     ERR_clear_error();
     return reason == NULL ? "no reason given" : reason;
 }
