@@ -808,10 +808,14 @@ struct catalog *catalog_apply(const struct catalog *old,
 {
     struct change x = {.c = catalog_copy(old), .arena = arena};
 
-    CHECK(revision >= old->revision);
+    /* A store that counts backwards is not believed: clients rely on indexes
+     * that only grow. */
+    revision = revision < old->revision ? old->revision : revision;
     for (size_t i = 0; i < events_count; i++) {
-        CHECK(events[i].mod_revision <= revision);
-        x.index = (uint64_t)events[i].mod_revision;
+        int64_t index = events[i].mod_revision;
+
+        index = index > revision || index < 1 ? revision : index;
+        x.index = (uint64_t)index;
         apply_event(&x, &events[i]);
     }
     x.c->revision = revision;

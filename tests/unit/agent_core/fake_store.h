@@ -1,0 +1,54 @@
+/*
+ * fake_store.h - an agent's surroundings without any I/O: its local state, a
+ * store that is an array, and the replica that follows it.
+ */
+#pragma once
+
+#include "agent/core/api.h"
+#include "agent/core/catalog.h"
+#include "agent/core/local.h"
+#include "agent/core/sync.h"
+
+enum { FAKE_ROWS = 512 };
+
+struct fake_row {
+    bool exists;
+    char *key;
+    char *value;
+    size_t value_len;
+    int64_t create;
+    int64_t mod;
+};
+
+struct fake {
+    struct local *local;
+    struct sync *sync;
+    struct catalog *catalog;
+    struct local_time now;
+    struct fake_row rows[FAKE_ROWS];
+    int64_t revision;
+    unsigned txns;      /* Transactions tried. */
+    size_t largest_txn; /* Operations. */
+    struct arena arena; /* Of the last request. */
+};
+
+/* A host "edge" at 10.0.0.7 in dc1, its live key in the store, attached. */
+void fake_start(struct fake *f);
+void fake_stop(struct fake *f);
+
+/* A write by somebody; the replica sees it at once. `value` NULL deletes. */
+void fake_put(struct fake *f, const char *key, const char *value);
+const struct fake_row *fake_get(const struct fake *f, const char *key);
+
+/* Carry out a transaction; the replica sees it. */
+enum sync_result fake_txn(struct fake *f, const struct sync_txn *txn);
+
+/* Let sync run until it waits; returns when it wants to be called again. */
+uint64_t fake_settle(struct fake *f);
+
+/* One HTTP request, "GET /v1/x?y" and a body; API_TXN is carried out. */
+void fake_ask(struct fake *f, const char *line, const char *body,
+              struct api_outcome *out_outcome);
+/* The same with a status to expect; returns the body until the next one. */
+const char *fake_reply(struct fake *f, const char *line, const char *body,
+                       int status);
