@@ -446,25 +446,13 @@ static enum status listen_all(struct member *m, struct err *err)
     return st;
 }
 
-static void on_first_turn(struct loop_task *task)
-{
-    struct member *m = MEMBER_OF(task, again);
-
-    task->run = on_again;
-    if (m->running) {
-        (void)node_start(m->node, loop_now_ms(m->loop));
-        wake(m);
-    }
-}
-
 static void begin(struct member *m)
 {
     api_start(m->api, m->node, m->advertised);
     start_timers(m);
     m->running = true;
     m->turn.run = on_turn;
-    m->again.run = on_first_turn;
-    loop_post(m->loop, &m->again);
+    m->again.run = on_again;
     if (node_torn_bytes(m->node) > 0) {
         log_warn("store",
                  "cut %" PRIu64 " bytes of an unfinished record off the log; "
@@ -476,6 +464,11 @@ static void begin(struct member *m)
              " serves %s from %s, revision %lld",
              member_id(m), member_cluster_id(m), member_client_url(m, 0),
              m->plan.config.data_dir, (long long)kv_revision(m->kv));
+
+    /* Before any timer or request can reach the node. A failure comes by
+     * on_failed, and from there to the owner. */
+    (void)node_start(m->node, loop_now_ms(m->loop));
+    wake(m);
 }
 
 /* Nothing of it runs any more. */

@@ -7,9 +7,9 @@
  * with an embedded store runs it on a thread of its own (member_thread.h);
  * either way clients reach it by its listeners only.
  *
- * member_start() is over when the data directory is open and the listeners are
- * bound. The log is replayed and the member campaigns on the loop afterwards;
- * requests that come early wait for that, so a client need not poll.
+ * member_start() is over when the data directory is open, the log is replayed,
+ * the listeners are bound and the member campaigns. Requests that come before
+ * there is a leader wait for one, so a client need not poll.
  *
  * All functions are called on the loop's thread.
  */
