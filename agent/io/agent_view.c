@@ -11,7 +11,7 @@
 /* ---- /v1/agent/self, Stats
  * ------------------------------------------------------ */
 
-#define STATS_MAX 64
+#define STATS_MAX 16
 
 struct stats_list {
     struct arena *arena;
@@ -29,16 +29,6 @@ static void stat_number(struct stats_list *s, const char *key, uint64_t value)
 {
     stat_text(s, key,
               arena_printf(s->arena, "%llu", (unsigned long long)value));
-}
-
-/* Files that are not registered as they stand now; the first ones, by name. */
-static void on_fault(void *ctx, const char *file, const char *text)
-{
-    struct stats_list *s = ctx;
-
-    if (s->count < STATS_MAX) {
-        stat_text(s, arena_printf(s->arena, "fault:%s", file), text);
-    }
 }
 
 static struct pairs stats_of(struct agent *a, struct arena *arena)
@@ -60,7 +50,6 @@ static struct pairs stats_of(struct agent *a, struct arena *arena)
     stat_number(&s, "services_local", local_services_count(a->local));
     stat_number(&s, "checks_local", local_checks_count(a->local));
     stat_number(&s, "files_faulty", services_stats(a->services).faulty);
-    local_each_fault(a->local, on_fault, &s);
     return (struct pairs){.items = s.items, .count = s.count};
 }
 

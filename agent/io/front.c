@@ -27,6 +27,9 @@
 
 #define CONFIRM_MS    7000
 
+/* A stop lets replies that are made reach their clients for so long. */
+#define LAST_REPLIES_MS 500
+
 static void ask(struct pending *p);
 
 /* ---- Replies
@@ -349,7 +352,7 @@ static void server_end(struct front *f, struct server *s)
 {
     if (s) {
         f->open++;
-        server_stop(s, 0, on_server_stopped, f);
+        server_stop(s, LAST_REPLIES_MS, on_server_stopped, f);
     }
 }
 
