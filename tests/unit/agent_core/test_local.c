@@ -1,0 +1,541 @@
+#include "agent/core/local.h"
+
+#include <stdio.h>
+
+#include "fake_store.h"
+#include "suite.h"
+
+static struct definitions *parse(const char *text)
+{
+    struct definitions *defs = NULL;
+    struct err err;
+
+    ck_assert_msg(definitions_parse(DEFINITION_FILE, "f", slice_str(text),
+                                    &defs, &err) == ST_OK,
+                  "%s", err.text);
+    return defs;
+}
+
+static enum status load(struct fake *f, const char *file, const char *text,
+                        struct err *err)
+{
+    struct definitions *defs = parse(text);
+    enum status st = local_load_file(f->local, file, defs, f->now, err);
+
+    definitions_unref(defs);
+    return st;
+}
+
+static void put(struct fake *f, const char *line, const char *body)
+{
+    (void)fake_reply(f, line, body, 200);
+}
+
+static enum check_status status_of(struct fake *f, const char *id)
+{
+    struct local_check c;
+
+    ck_assert_msg(local_check_get(f->local, id, &c), "%s", id);
+    return c.status;
+}
+
+#define ASSERT_OUTPUT(f, id, text)                         \
+    do {                                                   \
+        struct local_check c_;                             \
+        ck_assert(local_check_get((f)->local, (id), &c_)); \
+        ck_assert_str_eq(c_.output, (text));               \
+    } while (0)
+
+/* ---- Files ------------------------------------------------------------------
+ */
+
+START_TEST(file_is_replaced_as_a_whole)
+{
+    struct fake f;
+    struct err err;
+
+    fake_start(&f);
+    ck_assert_int_eq(load(&f, "a.json",
+                          "{\"services\": [{\"name\": \"a\", \"check\": "
+                          "{\"ttl\": \"5s\", \"status\": \"passing\"}}, "
+                          "{\"name\": \"b\"}], \"check\": {\"name\": \"disk\", "
+                          "\"ttl\": \"5s\"}}",
+                          &err),
+                     ST_OK);
+    ck_assert_uint_eq(local_services_count(f.local), 2);
+    ck_assert_uint_eq(local_checks_count(f.local), 2);
+    put(&f, "PUT /v1/agent/check/warn/service:a?note=x", "");
+    /* b is gone, disk is gone, a's check keeps its state. */
+    ck_assert_int_eq(load(&f, "a.json",
+                          "{\"service\": {\"name\": \"a\", \"port\": 1, "
+                          "\"check\": {\"ttl\": \"5s\", \"status\": "
+                          "\"passing\"}}}",
+                          &err),
+                     ST_OK);
+    ck_assert_uint_eq(local_services_count(f.local), 1);
+    ck_assert_uint_eq(local_checks_count(f.local), 1);
+    ck_assert_int_eq(status_of(&f, "service:a"), CHECK_WARNING);
+    ASSERT_OUTPUT(&f, "service:a", "x");
+    /* Defined otherwise, it begins again. */
+    ck_assert_int_eq(load(&f, "a.json",
+                          "{\"service\": {\"name\": \"a\", \"check\": "
+                          "{\"ttl\": \"6s\", \"status\": \"passing\"}}}",
+                          &err),
+                     ST_OK);
+    ck_assert_int_eq(status_of(&f, "service:a"), CHECK_PASSING);
+    local_forget_file(f.local, "a.json", f.now);
+    ck_assert_uint_eq(local_services_count(f.local), 0);
+    ck_assert_uint_eq(local_checks_count(f.local), 0);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(two_files_may_not_define_one_id)
+{
+    struct fake f;
+    struct err err;
+
+    fake_start(&f);
+    ck_assert_int_eq(
+        load(&f, "a.json", "{\"service\": {\"name\": \"a\"}}", &err), ST_OK);
+    ck_assert_int_eq(load(&f, "b.json",
+                          "{\"services\": [{\"name\": \"b\"}, {\"name\": "
+                          "\"a\", \"port\": 5}]}",
+                          &err),
+                     ST_EXISTS);
+    ck_assert_str_eq(err.text, "b.json: service \"a\" is already defined in "
+                               "a.json; choose another id");
+    ck_assert_uint_eq(local_services_count(f.local), 1); /* Not half of it. */
+    fake_stop(&f);
+}
+END_TEST
+
+static void count_fault(void *ctx, const char *file, const char *text)
+{
+    ck_assert_str_eq(file, "a.json");
+    ck_assert_str_eq(text, "a.json:1: not JSON");
+    (*(int *)ctx)++;
+}
+
+START_TEST(bad_file_keeps_the_last_good_registration)
+{
+    struct fake f;
+    struct err err;
+    int faults = 0;
+
+    fake_start(&f);
+    ck_assert_int_eq(
+        load(&f, "a.json", "{\"service\": {\"name\": \"a\"}}", &err), ST_OK);
+    local_file_fault(f.local, "a.json", "a.json:1: not JSON");
+    local_each_fault(f.local, count_fault, &faults);
+    ck_assert_int_eq(faults, 1);
+    ck_assert_uint_eq(local_services_count(f.local), 1);
+    ck_assert_int_eq(
+        load(&f, "a.json", "{\"service\": {\"name\": \"a\"}}", &err), ST_OK);
+    local_each_fault(f.local, count_fault, &faults);
+    ck_assert_int_eq(faults, 1);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(file_wins_over_the_api)
+{
+    struct local_service s;
+    struct fake f;
+    struct err err;
+
+    fake_start(&f);
+    put(&f, "PUT /v1/agent/service/register", "{\"Name\":\"a\",\"Port\":1}");
+    ck_assert_int_eq(load(&f, "a.json",
+                          "{\"service\": {\"name\": \"a\", \"port\": 2}}",
+                          &err),
+                     ST_OK);
+    ck_assert(local_service_get(f.local, "a", &s));
+    ck_assert_uint_eq(s.def->port, 2);
+    ck_assert_str_eq(s.file, "a.json");
+    (void)fake_reply(&f, "PUT /v1/agent/service/register",
+                     "{\"Name\":\"a\",\"Port\":1}", 409);
+    fake_stop(&f);
+}
+END_TEST
+
+/* ---- Checks that run here
+ * ------------------------------------------------------- */
+
+#define TCP_CHECK                                                     \
+    "{\"Name\":\"web\",\"Check\":{\"CheckID\":\"c\",\"TCP\":\"a:1\"," \
+    "\"Interval\":\"10s\",\"FailuresBeforeCritical\":2}}"
+
+START_TEST(check_runs_once_an_interval)
+{
+    struct local_run run;
+    struct fake f;
+    uint64_t first_ms;
+
+    fake_start(&f);
+    put(&f, "PUT /v1/agent/service/register", TCP_CHECK);
+    first_ms = local_wake_ms(f.local);
+    ck_assert_uint_lt(first_ms, f.now.now_ms + 2000);
+    f.now.now_ms = first_ms;
+    ck_assert(local_due(f.local, f.now, &run));
+    ck_assert_str_eq(run.def->id, "c");
+    ck_assert(!local_due(f.local, f.now, &run)); /* It is running. */
+    ck_assert_uint_eq(local_wake_ms(f.local), UINT64_MAX);
+    f.now.now_ms += 300;
+    ck_assert(
+        local_result(f.local, run.run, CHECK_PASSING, slice_str("ok"), f.now));
+    ck_assert_uint_eq(local_wake_ms(f.local), first_ms + 10000);
+    ck_assert_int_eq(status_of(&f, "c"), CHECK_PASSING);
+    ASSERT_OUTPUT(&f, "c", "ok");
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(result_of_a_replaced_check_is_ignored)
+{
+    struct local_run run;
+    struct fake f;
+
+    fake_start(&f);
+    put(&f, "PUT /v1/agent/service/register", TCP_CHECK);
+    f.now.now_ms += 2000;
+    ck_assert(local_due(f.local, f.now, &run));
+    put(&f, "PUT /v1/agent/service/register",
+        "{\"Name\":\"web\",\"Check\":{\"CheckID\":\"c\",\"TCP\":\"b:1\","
+        "\"Interval\":\"10s\"}}");
+    ck_assert(
+        !local_result(f.local, run.run, CHECK_PASSING, slice_str(""), f.now));
+    ck_assert_int_eq(status_of(&f, "c"), CHECK_CRITICAL);
+    ck_assert_ptr_null(local_run_hold(f.local, run.run));
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(output_alone_is_no_news_for_the_store)
+{
+    struct local_run run;
+    struct fake f;
+    uint64_t generation;
+
+    fake_start(&f);
+    put(&f, "PUT /v1/agent/service/register", TCP_CHECK);
+    f.now.now_ms += 2000;
+    ck_assert(local_due(f.local, f.now, &run));
+    generation = local_generation(f.local);
+    ck_assert(!local_result(f.local, run.run, CHECK_CRITICAL,
+                            slice_str("refused"), f.now));
+    ck_assert_uint_eq(local_generation(f.local), generation);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(ttl_runs_out)
+{
+    struct fake f;
+
+    fake_start(&f);
+    put(&f, "PUT /v1/agent/check/register",
+        "{\"Name\":\"beat\",\"TTL\":\"5s\"}");
+    put(&f, "PUT /v1/agent/check/pass/beat?note=fine", "");
+    ck_assert_uint_eq(local_wake_ms(f.local), f.now.now_ms + 5000);
+    f.now.now_ms += 4999;
+    local_tick(f.local, f.now);
+    ck_assert_int_eq(status_of(&f, "beat"), CHECK_PASSING);
+    f.now.now_ms += 1;
+    local_tick(f.local, f.now);
+    ck_assert_int_eq(status_of(&f, "beat"), CHECK_CRITICAL);
+    ASSERT_OUTPUT(&f, "beat", "TTL expired. Last output: fine");
+    ck_assert_uint_eq(local_wake_ms(f.local), UINT64_MAX);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(hopeless_service_is_removed)
+{
+    struct fake f;
+
+    fake_start(&f);
+    put(&f, "PUT /v1/agent/service/register",
+        "{\"Name\":\"web\",\"Check\":{\"TTL\":\"5s\",\"Status\":\"passing\","
+        "\"DeregisterCriticalServiceAfter\":\"1m\"}}");
+    f.now.now_ms += 5000;
+    local_tick(f.local, f.now);
+    ck_assert_uint_eq(local_wake_ms(f.local), f.now.now_ms + 60000);
+    f.now.now_ms += 59999;
+    local_tick(f.local, f.now);
+    ck_assert_uint_eq(local_services_count(f.local), 1);
+    f.now.now_ms += 1;
+    local_tick(f.local, f.now);
+    ck_assert_uint_eq(local_services_count(f.local), 0);
+    ck_assert_uint_eq(local_checks_count(f.local), 0);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(drain_reports_critical_first)
+{
+    struct local_service s;
+    struct fake f;
+
+    fake_start(&f);
+    put(&f, "PUT /v1/agent/service/register",
+        "{\"Name\":\"web\",\"Drain\":\"3s\"}");
+    put(&f, "PUT /v1/agent/service/deregister/web", "");
+    ck_assert(local_service_get(f.local, "web", &s));
+    ck_assert_int_eq(s.health, HEALTH_CRITICAL);
+    f.now.now_ms += 3000;
+    local_tick(f.local, f.now);
+    ck_assert(!local_service_get(f.local, "web", &s));
+    /* Registering again ends the drain. */
+    put(&f, "PUT /v1/agent/service/register",
+        "{\"Name\":\"web\",\"Drain\":\"3s\"}");
+    put(&f, "PUT /v1/agent/service/deregister/web", "");
+    put(&f, "PUT /v1/agent/service/register",
+        "{\"Name\":\"web\",\"Drain\":\"3s\"}");
+    f.now.now_ms += 9000;
+    local_tick(f.local, f.now);
+    ck_assert(local_service_get(f.local, "web", &s));
+    ck_assert_int_eq(s.health, HEALTH_PASSING);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(api_may_not_run_programs)
+{
+    struct fake f;
+
+    fake_start(&f);
+    (void)fake_reply(&f, "PUT /v1/agent/check/register",
+                     "{\"Name\":\"x\",\"Args\":[\"id\"],\"Interval\":\"5s\"}",
+                     403);
+    (void)fake_reply(&f, "PUT /v1/agent/service/register",
+                     "{\"Name\":\"x\",\"Check\":{\"Args\":[\"id\"],"
+                     "\"Interval\":\"5s\"}}",
+                     403);
+    ck_assert_uint_eq(local_checks_count(f.local), 0);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(checks_of_a_service_are_kept_or_replaced)
+{
+    static const char again[] = "{\"Name\":\"web\"}";
+    struct fake f;
+
+    fake_start(&f);
+    put(&f, "PUT /v1/agent/service/register",
+        "{\"Name\":\"web\",\"Check\":{\"TTL\":\"5s\"}}");
+    put(&f, "PUT /v1/agent/check/register",
+        "{\"Name\":\"more\",\"ServiceID\":\"web\",\"TTL\":\"5s\"}");
+    put(&f, "PUT /v1/agent/service/maintenance/web?enable=true", "");
+    put(&f, "PUT /v1/agent/service/register", again);
+    ck_assert_uint_eq(local_checks_count(f.local), 3);
+    put(&f, "PUT /v1/agent/service/register?replace-existing-checks", again);
+    ck_assert_uint_eq(local_checks_count(f.local), 1); /* Maintenance. */
+    ck_assert_int_eq(status_of(&f, "_service_maintenance:web"), CHECK_CRITICAL);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(checks_of_one_service_are_bounded)
+{
+    struct fake f;
+    char json[128];
+
+    fake_start(&f);
+    put(&f, "PUT /v1/agent/service/register", "{\"Name\":\"web\"}");
+    for (int i = 0; i < LIMIT_CHECKS_OF_ONE + 1; i++) {
+        (void)snprintf(
+            json, sizeof(json),
+            "{\"Name\":\"c%d\",\"ServiceID\":\"web\",\"TTL\":\"5s\"}", i);
+        (void)fake_reply(&f, "PUT /v1/agent/check/register", json,
+                         i < LIMIT_CHECKS_OF_ONE ? 200 : 413);
+    }
+    (void)fake_reply(&f, "PUT /v1/agent/service/register",
+                     "{\"Name\":\"web\",\"Check\":{\"TTL\":\"5s\"}}", 413);
+    put(&f, "PUT /v1/agent/service/register?replace-existing-checks=true",
+        "{\"Name\":\"web\",\"Check\":{\"TTL\":\"5s\"}}");
+    ck_assert_uint_eq(local_checks_count(f.local), 1);
+    fake_stop(&f);
+}
+END_TEST
+
+/* ---- Restart
+ * ------------------------------------------------------------------------ */
+
+/* Everything kept goes to a second agent, `away_ms` later. */
+static void restart(struct fake *from, struct fake *to, int64_t away_ms,
+                    bool with_files)
+{
+    struct arena a = {0};
+    struct local_item item;
+    struct err err;
+
+    fake_start(to);
+    to->now.wall_ms = from->now.wall_ms + away_ms;
+    to->now.now_ms = 5000; /* Monotonic time begins anew. */
+    while (local_item_next(from->local, from->now, &a, &item)) {
+        if (item.value.len > 0) {
+            ck_assert_msg(local_restore(to->local, &item, to->now, &err) ==
+                              ST_OK,
+                          "%s", err.text);
+        }
+    }
+    local_restored(to->local, to->now);
+    ck_assert(!local_item_next(to->local, to->now, &a, &item));
+    if (with_files) {
+        ck_assert_int_eq(load(to, "a.json",
+                              "{\"service\": {\"name\": \"file\", \"check\": "
+                              "{\"id\": \"fc\", \"tcp\": \"a:1\", "
+                              "\"interval\": \"10s\", \"status\": "
+                              "\"passing\"}}}",
+                              &err),
+                         ST_OK);
+    }
+    arena_release(&a);
+}
+
+START_TEST(restart_brings_everything_back)
+{
+    struct local_run run;
+    struct local_service s;
+    struct fake before;
+    struct fake after;
+    struct err err;
+
+    fake_start(&before);
+    put(&before, "PUT /v1/agent/service/register",
+        "{\"Name\":\"web\",\"Check\":{\"CheckID\":\"beat\",\"TTL\":\"60s\"}}");
+    put(&before, "PUT /v1/agent/check/register",
+        "{\"Name\":\"more\",\"ServiceID\":\"web\",\"TTL\":\"60s\"}");
+    put(&before, "PUT /v1/agent/check/pass/beat?note=hello", "");
+    put(&before, "PUT /v1/agent/service/maintenance/web?enable=1&reason=r1",
+        "");
+    put(&before, "PUT /v1/agent/maintenance?enable=true&reason=r2", "");
+    ck_assert_int_eq(load(&before, "a.json",
+                          "{\"service\": {\"name\": \"file\", \"check\": "
+                          "{\"id\": \"fc\", \"tcp\": \"a:1\", \"interval\": "
+                          "\"10s\", \"status\": \"passing\"}}}",
+                          &err),
+                     ST_OK);
+    before.now.now_ms += 2000;
+    ck_assert(local_due(before.local, before.now, &run));
+    ck_assert(local_result(before.local, run.run, CHECK_CRITICAL,
+                           slice_str("refused"), before.now));
+    restart(&before, &after, 10000, true);
+    ck_assert_int_eq(status_of(&after, "beat"), CHECK_PASSING);
+    ASSERT_OUTPUT(&after, "beat", "hello");
+    ck_assert_int_eq(status_of(&after, "more"), CHECK_CRITICAL);
+    ck_assert_int_eq(status_of(&after, "_node_maintenance"), CHECK_CRITICAL);
+    ck_assert(local_service_get(after.local, "web", &s));
+    ck_assert(s.maintenance);
+    ck_assert_ptr_null(s.file);
+    ck_assert_int_eq(status_of(&after, "fc"), CHECK_CRITICAL);
+    ASSERT_OUTPUT(&after, "fc", "refused");
+    /* The TTL goes on where it was: 60 s after the last beat. */
+    after.now.now_ms = 5000 + 60000 - 2000 - 10000 - 1;
+    local_tick(after.local, after.now);
+    ck_assert_int_eq(status_of(&after, "beat"), CHECK_PASSING);
+    after.now.now_ms += 1;
+    local_tick(after.local, after.now);
+    ck_assert_int_eq(status_of(&after, "beat"), CHECK_CRITICAL);
+    fake_stop(&before);
+    fake_stop(&after);
+}
+END_TEST
+
+START_TEST(old_statuses_are_not_believed)
+{
+    struct local_run run;
+    struct fake before;
+    struct fake after;
+    struct err err;
+
+    fake_start(&before);
+    put(&before, "PUT /v1/agent/check/register",
+        "{\"Name\":\"beat\",\"TTL\":\"60s\"}");
+    put(&before, "PUT /v1/agent/check/pass/beat", "");
+    ck_assert_int_eq(load(&before, "a.json",
+                          "{\"service\": {\"name\": \"file\", \"check\": "
+                          "{\"id\": \"fc\", \"tcp\": \"a:1\", \"interval\": "
+                          "\"10s\", \"status\": \"passing\"}}}",
+                          &err),
+                     ST_OK);
+    before.now.now_ms += 2000;
+    ck_assert(local_due(before.local, before.now, &run));
+    ck_assert(local_result(before.local, run.run, CHECK_CRITICAL,
+                           slice_str("refused"), before.now));
+    restart(&before, &after, 61000, true);
+    ck_assert_int_eq(status_of(&after, "beat"), CHECK_CRITICAL);
+    ck_assert_int_eq(status_of(&after, "fc"), CHECK_PASSING);
+    fake_stop(&before);
+    fake_stop(&after);
+}
+END_TEST
+
+START_TEST(damaged_items_are_named)
+{
+    static const char *const bad[][2] = {
+        {"service/x", "{\"Port\":1}"},
+        {"status/x", "{"},
+        {"colour/x", "{}"},
+    };
+    struct fake f;
+    struct err err;
+
+    fake_start(&f);
+    for (int i = 0; i < COUNT_OF(bad); i++) {
+        struct local_item item = {.key = slice_str(bad[i][0]),
+                                  .value = slice_str(bad[i][1])};
+
+        ck_assert_int_eq(local_restore(f.local, &item, f.now, &err),
+                         ST_CORRUPT);
+        ck_assert_ptr_nonnull(strstr(err.text, bad[i][0]));
+    }
+    local_restored(f.local, f.now);
+    ck_assert_uint_eq(local_services_count(f.local), 0);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(registration_is_urgent_and_status_is_not)
+{
+    struct arena a = {0};
+    struct local_item item;
+    struct fake f;
+
+    fake_start(&f);
+    put(&f, "PUT /v1/agent/service/register", "{\"Name\":\"web\",\"Port\":1}");
+    ck_assert(local_item_next(f.local, f.now, &a, &item));
+    ck_assert(slice_eq(item.key, slice_str("service/web")));
+    ck_assert(item.urgent);
+    ck_assert(!local_item_next(f.local, f.now, &a, &item));
+    put(&f, "PUT /v1/agent/service/deregister/web", "");
+    ck_assert(local_item_next(f.local, f.now, &a, &item)); /* maint/web */
+    ck_assert(local_item_next(f.local, f.now, &a, &item));
+    ck_assert(slice_eq(item.key, slice_str("service/web")));
+    ck_assert_uint_eq(item.value.len, 0);
+    arena_release(&a);
+    fake_stop(&f);
+}
+END_TEST
+
+UNIT_MAIN("local", {
+    tcase_add_test(tc, file_is_replaced_as_a_whole);
+    tcase_add_test(tc, two_files_may_not_define_one_id);
+    tcase_add_test(tc, bad_file_keeps_the_last_good_registration);
+    tcase_add_test(tc, file_wins_over_the_api);
+    tcase_add_test(tc, check_runs_once_an_interval);
+    tcase_add_test(tc, result_of_a_replaced_check_is_ignored);
+    tcase_add_test(tc, output_alone_is_no_news_for_the_store);
+    tcase_add_test(tc, ttl_runs_out);
+    tcase_add_test(tc, hopeless_service_is_removed);
+    tcase_add_test(tc, drain_reports_critical_first);
+    tcase_add_test(tc, api_may_not_run_programs);
+    tcase_add_test(tc, checks_of_a_service_are_kept_or_replaced);
+    tcase_add_test(tc, checks_of_one_service_are_bounded);
+    tcase_add_test(tc, restart_brings_everything_back);
+    tcase_add_test(tc, old_statuses_are_not_believed);
+    tcase_add_test(tc, damaged_items_are_named);
+    tcase_add_test(tc, registration_is_urgent_and_status_is_not);
+})
