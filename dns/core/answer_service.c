@@ -528,10 +528,11 @@ static struct members name_servers(struct dns_decider *d)
 
     dns_distinct_init(&seen, d->arena, 2 * total);
     for (size_t i = 0; i < 2 * total && chosen.count < NAME_SERVERS_MAX; i++) {
-        const struct dns_member *m = &s->members[i % total];
+        bool second_pass = i >= total;
+        const struct dns_member *m = &s->members[second_pass ? i - total : i];
         bool sick = m->health == DNS_CRITICAL;
 
-        if (sick == (i >= total) && m->node.len > 0 && m->address.len > 0 &&
+        if (sick == second_pass && m->node.len > 0 && m->address.len > 0 &&
             dns_distinct_add(&seen, m->node, i) == i) {
             chosen.items[chosen.count++] = m;
         }

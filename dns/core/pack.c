@@ -81,6 +81,8 @@ struct packer {
     const struct dns_question *q;
     const struct dns_answer *answer;
     struct arena *arena;
+    struct rng *rng;
+    struct slice client;
     struct slice *answers_wire; /* Made when first written. */
     struct slice *authority_wire;
     struct slice *extras_wire;
@@ -302,12 +304,11 @@ static int by_score(const void *a, const void *b)
 /* Rendezvous hashing: each client has its own ranking of the instances, so that
  * what it gets changes only when an instance it had is gone or a better ranked
  * one has come. The key is fixed: two agents give the same client the same. */
-static void rank_for_client(struct packer *p, struct slice client,
-                            struct arena *arena)
+static void rank_for_client(struct packer *p)
 {
     size_t count = p->answer->answers.count;
-    struct ranked *ranked = arena_alloc(arena, count * sizeof(ranked[0]));
-    uint64_t seed = hash_bytes((struct hash_key){0}, client);
+    struct ranked *ranked = arena_alloc(p->arena, count * sizeof(ranked[0]));
+    uint64_t seed = hash_bytes((struct hash_key){0}, p->client);
 
     for (size_t i = 0; i < count; i++) {
         const struct dns_record *r = &p->answer->answers.items[i];
@@ -322,13 +323,12 @@ static void rank_for_client(struct packer *p, struct slice client,
     }
 }
 
-static void shuffle_first(struct packer *p, struct rng *rng, size_t count,
-                          struct arena *arena)
+static void shuffle_first(struct packer *p, size_t count)
 {
-    uint16_t *places = arena_alloc(arena, count * sizeof(places[0]));
-    uint16_t *shuffled = arena_alloc(arena, count * sizeof(places[0]));
+    uint16_t *places = arena_alloc(p->arena, count * sizeof(places[0]));
+    uint16_t *shuffled = arena_alloc(p->arena, count * sizeof(places[0]));
 
-    dns_shuffle(rng, places, count);
+    dns_shuffle(p->rng, places, count);
     for (size_t i = 0; i < count; i++) {
         shuffled[i] = p->order[places[i]];
     }
@@ -365,42 +365,51 @@ static bool is_chain(const struct dns_answer *a)
     return false;
 }
 
-/* Order, cut, write. `flags` without TC; `tc` is what a cut sets. */
+/* It does not fit whole: the authority section goes, then answers. `flags` gets
+ * `tc` when answers are lost. */
+static struct extent cut_down(struct packer *p, unsigned *flags, unsigned tc,
+                              size_t most)
+{
+    const struct dns_answer *a = p->answer;
+    bool chain = is_chain(a);
+    struct extent e = {most, a->answers.count == 0, true};
+
+    if (write_message(p, *flags, e)) {
+        return e;
+    }
+    *flags |= tc;
+    e.answers = chain ? 0 : most_that_fit(p, *flags, most);
+    if (e.answers == 0) { /* Not even one with its addresses. */
+        e.extras = false;
+        e.answers = chain || most == 0 ? 0 : 1;
+    }
+    return e;
+}
+
+/* Order, cut, write. `tc` is what losing answers sets in the flags. */
 static void write_fitting(struct packer *p, unsigned flags, unsigned tc,
-                          size_t most, struct arena *arena, struct rng *rng,
-                          struct slice client)
+                          size_t most)
 {
     const struct dns_answer *a = p->answer;
     bool srv = most > 0 && a->answers.items[0].type == DNS_TYPE_SRV;
-    bool chain = is_chain(a);
-    bool cut = most < a->answers.count;
+    bool subset = srv && most < a->answers.count;
     struct extent e = {most, true, true};
 
     for (size_t i = 0; i < a->answers.count; i++) {
         p->order[i] = (uint16_t)i;
     }
-    if (!chain && !(srv && cut)) {
-        dns_shuffle(rng, p->order, a->answers.count);
+    if (!is_chain(a) && !subset) {
+        dns_shuffle(p->rng, p->order, a->answers.count);
     }
-    if (!(srv && cut) && write_message(p, flags, e)) {
+    if (!subset && write_message(p, flags, e)) {
         return;
     }
     if (srv) {
-        rank_for_client(p, client, arena);
+        rank_for_client(p);
     }
-    e.authority = a->answers.count == 0;
-    if (write_message(p, flags, e)) {
-        flags |= cut ? tc : 0;
-    } else {
-        flags |= tc;
-        e.answers = chain ? 0 : most_that_fit(p, flags, most);
-        if (e.answers == 0) { /* Not even one with its addresses. */
-            e.extras = false;
-            e.answers = chain || most == 0 ? 0 : 1;
-        }
-    }
+    e = cut_down(p, &flags, tc, most);
     if (srv) {
-        shuffle_first(p, rng, e.answers, arena);
+        shuffle_first(p, e.answers);
     }
     if (!write_message(p, flags, e)) {
         e.answers = 0;
@@ -408,39 +417,50 @@ static void write_fitting(struct packer *p, unsigned flags, unsigned tc,
     }
 }
 
-size_t dns_pack(const struct dns_zone *zone, const struct dns_question *q,
-                const struct dns_answer *answer,
-                const struct dns_transport *transport, struct rng *rng,
-                struct arena *arena, uint8_t *out)
+static void packer_init(struct packer *p, const struct dns_question *q,
+                        const struct dns_answer *answer,
+                        const struct dns_transport *t, uint8_t *out)
 {
-    const struct dns_settings *s = &zone->config->settings;
-    struct dns_opt opt;
-    bool cut = false;
-    size_t most = is_chain(answer) ? answer->answers.count
-                                   : dns_count_max(s, q, transport,
-                                                   answer->answers.count, &cut);
-    unsigned tc = s->enable_truncate ? DNS_FLAG_TC : 0;
-    unsigned flags =
-        dns_response_flags(q, s, transport->recursion, answer->authoritative);
-    size_t count = answer->answers.count + 1;
-    struct packer p = {
+    struct arena *arena = t->scratch;
+
+    *p = (struct packer){
         .q = q,
         .answer = answer,
         .arena = arena,
+        .rng = t->rng,
+        .client = t->client,
         .answers_wire = wires(&answer->answers, arena),
         .authority_wire = wires(&answer->authority, arena),
         .extras_wire = wires(&answer->extras, arena),
-        .order = arena_alloc(arena, count * sizeof(p.order[0])),
-        .extras_at = arena_alloc(arena, (answer->extras.count + 1) *
-                                            sizeof(p.extras_at[0])),
+        .order =
+            arena_zalloc(arena, answer->answers.count + 1, sizeof(p->order[0])),
+        .extras_at = arena_zalloc(arena, answer->extras.count + 1,
+                                  sizeof(p->extras_at[0])),
         .out = out,
     };
+}
 
+size_t dns_pack(const struct dns_zone *zone, const struct dns_question *q,
+                const struct dns_answer *answer,
+                const struct dns_transport *transport, uint8_t *out)
+{
+    const struct dns_settings *s = &zone->config->settings;
+    struct packer p;
+    struct dns_opt opt;
+    bool cut = false;
+    size_t most = answer->answers.count;
+    unsigned tc = s->enable_truncate ? DNS_FLAG_TC : 0;
+    unsigned flags =
+        dns_response_flags(q, s, transport->recursion, answer->authoritative);
+
+    if (!is_chain(answer)) {
+        most = dns_count_max(s, q, transport, most, &cut);
+    }
+    packer_init(&p, q, answer, transport, out);
     dns_opt_make(q, s->edns_udp_size, answer->rcode, answer->extended_error,
                  &opt);
     p.cap = transport->size_max - opt.len;
-    write_fitting(&p, cut ? flags | tc : flags, tc, most, arena, rng,
-                  transport->client);
+    write_fitting(&p, cut ? flags | tc : flags, tc, most);
     return dns_opt_append(&opt, out, p.len);
 }
 

@@ -14,9 +14,11 @@
 
 struct dns_transport {
     bool tcp;
-    bool recursion;      /* We have recursors: RA. */
-    uint16_t size_max;   /* Largest response: see dns_size_max(). */
-    struct slice client; /* Its address; picks the stable subset of SRV. */
+    bool recursion;        /* We have recursors: RA. */
+    uint16_t size_max;     /* Largest response: see dns_size_max(). */
+    struct slice client;   /* Its address; picks the stable subset of SRV. */
+    struct rng *rng;       /* For the order of the records. */
+    struct arena *scratch; /* For dns_pack(); not reset by it. */
 };
 
 /* The largest response to `q` (spec 2.8): 65 535 over TCP, 512 without EDNS,
@@ -24,12 +26,10 @@ struct dns_transport {
 uint16_t dns_size_max(const struct dns_question *q, bool tcp, uint16_t udp_cap);
 
 /* Write the response to `q` at `out`, which has room for transport->size_max
- * bytes; returns its length, at least a header. Answers are shuffled with
- * `rng`; `arena` is for scratch. */
+ * bytes; returns its length, at least a header. */
 size_t dns_pack(const struct dns_zone *zone, const struct dns_question *q,
                 const struct dns_answer *answer,
-                const struct dns_transport *transport, struct rng *rng,
-                struct arena *arena, uint8_t *out);
+                const struct dns_transport *transport, uint8_t *out);
 
 /* A response without records: FORMERR, NOTIMP, REFUSED, BADVERS, SERVFAIL.
  * `out` has room for 512 bytes. */

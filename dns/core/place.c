@@ -46,7 +46,8 @@ static bool find_domain(const struct dns_config *c,
         }
         apex = q->labels_count - labels;
         if (q->labels[apex] + (size_t)domain->len != q->name.len ||
-            memcmp(q->lower + q->labels[apex], domain->bytes, domain->len)) {
+            memcmp(q->lower + q->labels[apex], domain->bytes, domain->len) !=
+                0) {
             continue;
         }
         if (!found || apex < place->apex) {

@@ -115,20 +115,20 @@ static struct dns_prepared *prepare(const struct dns_zone *zone,
     struct arena arena = {0};
     struct dns_question q;
     struct dns_answer answer;
-    struct dns_prepared *p = &undecided;
+    struct dns_prepared *p;
 
     dns_question_make(&q, name, type);
     dns_decide(zone, &q, &arena, &answer);
-    if (answer.verdict != DNS_ANSWERED) {
+    if (answer.verdict != DNS_ANSWERED ||
+        (answer.rcode != DNS_NOERROR && answer.rcode != DNS_NXDOMAIN)) {
         p = &undecided;
     } else if (answer.rcode == DNS_NXDOMAIN) {
         p = &nxdomain;
-    } else if (answer.rcode != DNS_NOERROR) {
-        p = &undecided;
     } else if (answer.answers.count == 0) {
         p = answer.extras.count == 0 ? &nodata : &undecided;
-    } else if (can_be_ready(&q, &answer)) {
-        p = make_ready(&answer, &arena);
+    } else {
+        p = can_be_ready(&q, &answer) ? make_ready(&answer, &arena)
+                                      : &undecided;
     }
     arena_release(&arena);
     return p;
@@ -281,70 +281,83 @@ static uint8_t *put_extras(const struct dns_prepared *p, const uint16_t *order,
     return at;
 }
 
-static size_t put_all(const struct dns_prepared *p,
-                      const struct dns_question *q, unsigned flags, size_t most,
-                      struct rng *rng, uint8_t *out)
+/* A response being sent. */
+struct sending {
+    const struct dns_zone *zone;
+    const struct dns_question *q;
+    const struct dns_transport *transport;
+    struct dns_place place;
+    struct dns_opt opt;
+    uint8_t *out;
+};
+
+/* The end of the records; NULL when they do not fit or want a choice that only
+ * the slow path can make. */
+static uint8_t *send_ready(const struct sending *s,
+                           const struct dns_prepared *p)
 {
     uint16_t order[READY_RECORDS_MAX];
     uint16_t targets[READY_RECORDS_MAX];
-    uint8_t *at = put_head(q, flags, out);
-
-    dns_shuffle(rng, order, p->count);
-    at = put_answers(p, order, most, targets, out, at);
-    if (p->extras_count > 0) {
-        at = put_extras(p, order, most, targets, out, at);
-    }
-    return (size_t)(at - out);
-}
-
-static size_t answer_ready(const struct dns_zone *zone,
-                           const struct dns_prepared *p,
-                           const struct dns_question *q,
-                           const struct dns_transport *t,
-                           const struct dns_opt *opt, struct rng *rng,
-                           uint8_t *out)
-{
-    const struct dns_settings *s = &zone->config->settings;
+    const struct dns_settings *settings = &s->zone->config->settings;
+    const struct dns_question *q = s->q;
+    bool addresses = q->type == DNS_TYPE_A || q->type == DNS_TYPE_AAAA;
     bool cut;
-    size_t most = dns_count_max(s, q, t, p->count, &cut);
-    size_t size = DNS_HEADER_BYTES + q->name.len + 4 + opt->len;
-    unsigned flags = dns_response_flags(q, s, t->recursion, true);
-
-    /* Records of a kind that may be left out are all of one length. */
-    size += most < p->count ? most * (p->records[0].len + 2u) : p->size;
-    if (size > t->size_max || size > POINTER_MAX) {
-        return 0;
-    }
-    if (most < p->count && q->type != DNS_TYPE_A && q->type != DNS_TYPE_AAAA) {
-        return 0;
-    }
-    if (cut && s->enable_truncate) {
-        flags |= DNS_FLAG_TC;
-    }
-    return put_all(p, q, flags, most, rng, out);
-}
-
-static size_t answer_negative(const struct dns_zone *zone,
-                              const struct dns_place *place,
-                              enum dns_rcode rcode,
-                              const struct dns_question *q,
-                              const struct dns_transport *t,
-                              const struct dns_opt *opt, uint8_t *out)
-{
-    const struct dns_prepared *soa =
-        zone->soa[place->domain][rcode == DNS_NOERROR];
-    size_t size = DNS_HEADER_BYTES + q->name.len + 4 + soa->size + opt->len;
+    size_t most = dns_count_max(settings, q, s->transport, p->count, &cut);
+    size_t size = DNS_HEADER_BYTES + q->name.len + 4 + s->opt.len;
     unsigned flags =
-        dns_response_flags(q, &zone->config->settings, t->recursion, true);
+        dns_response_flags(q, settings, s->transport->recursion, true);
     uint8_t *at;
 
-    if (size > t->size_max) {
-        return 0;
+    /* Addresses, which may be left out, are all of one length. */
+    size += most < p->count ? most * (p->records[0].len + 2u) : p->size;
+    if (size > s->transport->size_max || size > POINTER_MAX ||
+        (most < p->count && !addresses)) {
+        return NULL;
     }
-    at = put_head(q, flags | (unsigned)rcode, out);
-    store_u16(out + 8, 1);
-    at = put_record(soa, 0, DNS_HEADER_BYTES + q->labels[place->apex], at);
-    return (size_t)(at - out);
+    if (cut && settings->enable_truncate) {
+        flags |= DNS_FLAG_TC;
+    }
+    at = put_head(q, flags, s->out);
+    dns_shuffle(s->transport->rng, order, p->count);
+    at = put_answers(p, order, most, targets, s->out, at);
+    return p->extras_count == 0
+               ? at
+               : put_extras(p, order, most, targets, s->out, at);
+}
+
+/* NODATA or NXDOMAIN with the SOA of the domain asked. */
+static uint8_t *send_negative(const struct sending *s, enum dns_rcode rcode)
+{
+    const struct dns_question *q = s->q;
+    const struct dns_prepared *soa =
+        s->zone->soa[s->place.domain][rcode == DNS_NOERROR];
+    size_t size = DNS_HEADER_BYTES + q->name.len + 4 + soa->size + s->opt.len;
+    unsigned flags = dns_response_flags(q, &s->zone->config->settings,
+                                        s->transport->recursion, true);
+    uint8_t *at;
+
+    if (size > s->transport->size_max) {
+        return NULL;
+    }
+    at = put_head(q, flags | (unsigned)rcode, s->out);
+    store_u16(s->out + 8, 1);
+    return put_record(soa, 0, DNS_HEADER_BYTES + q->labels[s->place.apex], at);
+}
+
+static uint8_t *send_prepared(const struct sending *s,
+                              const struct dns_prepared *p)
+{
+    switch (p->kind) {
+    case DNS_PREPARED_READY:
+        return send_ready(s, p);
+    case DNS_PREPARED_NODATA:
+        return send_negative(s, DNS_NOERROR);
+    case DNS_PREPARED_NXDOMAIN:
+        return send_negative(s, DNS_NXDOMAIN);
+    case DNS_PREPARED_DECIDE:
+        return NULL;
+    }
+    UNREACHABLE();
 }
 
 static int slot_of(const struct dns_question *q, const struct dns_place *place)
@@ -419,51 +432,49 @@ static int extended_error(const struct dns_zone *zone,
                                             : DNS_EDE_STALE;
 }
 
+/* May `p` be sent for this place and state? */
+static bool holds(const struct dns_zone *zone, const struct dns_place *place,
+                  const struct dns_prepared *p)
+{
+    switch (p->kind) {
+    case DNS_PREPARED_READY:
+        return true;
+    case DNS_PREPARED_NODATA:
+        return place->kind != DNS_KIND_ARPA; /* Its SOA is another one. */
+    case DNS_PREPARED_NXDOMAIN:
+        /* "Nobody is healthy" is a lie while we may not know everybody. */
+        return place->kind != DNS_KIND_ARPA && zone->state != DNS_UNKNOWN;
+    case DNS_PREPARED_DECIDE:
+        return false;
+    }
+    UNREACHABLE();
+}
+
 size_t dns_answer_prepared(const struct dns_zone *zone,
                            const struct dns_question *q,
-                           const struct dns_transport *transport,
-                           struct rng *rng, uint8_t *out)
+                           const struct dns_transport *transport, uint8_t *out)
 {
+    struct sending s = {
+        .zone = zone, .q = q, .transport = transport, .out = out};
     const struct dns_prepared *p;
-    struct dns_place place;
-    struct dns_opt opt;
-    size_t len = 0;
+    uint8_t *end;
 
     if (zone->state == DNS_EXPIRED || q->class != DNS_CLASS_IN) {
         return 0;
     }
-    dns_place_of(zone->config, q, &place);
-    p = lookup(zone, &place, q);
-    if (p->kind == DNS_PREPARED_DECIDE ||
-        (p->kind != DNS_PREPARED_READY && place.kind == DNS_KIND_ARPA)) {
-        return 0;
-    }
-    /* "Nobody is healthy" is a lie as long as we may not know everybody. */
-    if (p->kind == DNS_PREPARED_NXDOMAIN && zone->state == DNS_UNKNOWN) {
+    dns_place_of(zone->config, q, &s.place);
+    p = lookup(zone, &s.place, q);
+    if (!holds(zone, &s.place, p)) {
         return 0;
     }
     dns_opt_make(q, zone->config->settings.edns_udp_size, DNS_NOERROR,
-                 extended_error(zone, p), &opt);
-    switch (p->kind) {
-    case DNS_PREPARED_READY:
-        len = answer_ready(zone, p, q, transport, &opt, rng, out);
-        break;
-    case DNS_PREPARED_NODATA:
-        len =
-            answer_negative(zone, &place, DNS_NOERROR, q, transport, &opt, out);
-        break;
-    case DNS_PREPARED_NXDOMAIN:
-        len = answer_negative(zone, &place, DNS_NXDOMAIN, q, transport, &opt,
-                              out);
-        break;
-    case DNS_PREPARED_DECIDE:
-        break;
-    }
-    if (len == 0) {
+                 extended_error(zone, p), &s.opt);
+    end = send_prepared(&s, p);
+    if (end == NULL) {
         return 0;
     }
     if (zone->state == DNS_STALE) {
-        cap_ttls(out + DNS_HEADER_BYTES + q->name.len + 4, out + len);
+        cap_ttls(out + DNS_HEADER_BYTES + q->name.len + 4, end);
     }
-    return dns_opt_append(&opt, out, len);
+    return dns_opt_append(&s.opt, out, (size_t)(end - out));
 }

@@ -9,7 +9,6 @@
  */
 #pragma once
 
-#include "base/core/rng.h"
 #include "dns/core/pack.h"
 
 struct dns_entry;
@@ -63,5 +62,4 @@ void dns_prepared_free(struct dns_prepared *p);
  * has room for transport->size_max bytes. */
 size_t dns_answer_prepared(const struct dns_zone *zone,
                            const struct dns_question *q,
-                           const struct dns_transport *transport,
-                           struct rng *rng, uint8_t *out);
+                           const struct dns_transport *transport, uint8_t *out);

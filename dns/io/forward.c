@@ -244,9 +244,10 @@ static void put_u16(uint8_t *at, unsigned value)
 }
 
 /* A query of our own: random id, the name, OPT. */
-static size_t make_question(const struct dns_question *q, struct slice name,
-                            uint8_t *out)
+static size_t make_question(const struct taken *taken, uint8_t *out)
 {
+    const struct dns_question *q = &taken->question;
+    struct slice name = taken->name;
     size_t len = DNS_HEADER_BYTES;
 
     memset(out, 0, QUESTION_BYTES_MAX);
@@ -265,8 +266,8 @@ static size_t make_question(const struct dns_question *q, struct slice name,
     return len + 11;
 }
 
-bool forwarder_ask(struct forwarder *f, enum response kind, struct slice name,
-                   const struct dns_question *q, struct slice packet,
+bool forwarder_ask(struct forwarder *f, enum response kind,
+                   const struct taken *taken, struct slice packet,
                    const struct origin *origin)
 {
     uint8_t question[QUESTION_BYTES_MAX];
@@ -286,7 +287,7 @@ bool forwarder_ask(struct forwarder *f, enum response kind, struct slice name,
     f->under_way++;
     count(&f->worker->counts.forwarded);
     f->asking = true;
-    ares_send(f->channel, question, (int)make_question(q, name, question),
+    ares_send(f->channel, question, (int)make_question(taken, question),
               on_reply, one);
     f->asking = false;
     plan_deadline(f);

@@ -46,7 +46,7 @@ static void count_response(struct responder *r, const uint8_t *response)
     }
 }
 
-static struct dns_transport transport_of(const struct responder *r,
+static struct dns_transport transport_of(struct responder *r,
                                          const struct dns_question *q,
                                          const struct query *query)
 {
@@ -55,6 +55,8 @@ static struct dns_transport transport_of(const struct responder *r,
         .recursion = r->recursion,
         .size_max = responder_size_max(r, q, query),
         .client = address_ip(query->client),
+        .rng = &r->rng,
+        .scratch = &r->scratch,
     };
 }
 
@@ -71,64 +73,56 @@ size_t responder_fail(struct responder *r, const struct dns_question *q,
 /* The slow path. */
 static enum response decide(struct responder *r, const struct dns_zone *zone,
                             const struct query *query,
-                            const struct dns_question *q,
-                            const struct dns_transport *t,
-                            struct slice *out_name, uint8_t *out,
-                            size_t *out_len)
+                            const struct dns_transport *t, uint8_t *out,
+                            struct taken *taken)
 {
+    const struct dns_question *q = &taken->question;
     struct dns_answer answer;
     bool upstream = r->recursion && address_is_local(query->client) &&
                     (q->flags & DNS_FLAG_RD);
 
+    arena_reset(&r->scratch);
     dns_decide(zone, q, &r->scratch, &answer);
     if (upstream && answer.verdict == DNS_FOREIGN) {
+        taken->name = q->name;
         return RESPONSE_FORWARD;
     }
     if (upstream && answer.verdict == DNS_CHASE) {
         const struct dns_records *a = &answer.answers;
 
-        *out_name = a->items[a->count - 1].data.name;
+        taken->name = a->items[a->count - 1].data.name;
         return RESPONSE_CHASE;
     }
-    *out_len = dns_pack(zone, q, &answer, t, &r->rng, &r->scratch, out);
+    taken->len = dns_pack(zone, q, &answer, t, out);
+    count_response(r, out);
     return RESPONSE_SEND;
 }
 
 enum response responder_take(struct responder *r, const struct dns_zone *zone,
-                             const struct query *query,
-                             struct dns_question *out_q, struct slice *out_name,
-                             uint8_t *out, size_t *out_len)
+                             const struct query *query, uint8_t *out,
+                             struct taken *out_taken)
 {
-    enum dns_rcode rcode;
-    enum response response = RESPONSE_SEND;
+    struct dns_question *q = &out_taken->question;
+    enum dns_rcode rcode = DNS_SERVFAIL;
     struct dns_transport t;
+    enum dns_parse parse = dns_question_parse(query->packet, q, &rcode);
 
-    switch (dns_question_parse(query->packet, out_q, &rcode)) {
-    case DNS_PARSE_DROP:
+    if (parse == DNS_PARSE_DROP) {
         count(&r->counts->dropped);
         return RESPONSE_NONE;
-    case DNS_PARSE_ERROR:
-        *out_len = responder_fail(r, out_q, rcode, out);
-        return RESPONSE_SEND;
-    case DNS_PARSE_OK:
-        break;
     }
-    if (zone == NULL) {
-        *out_len = responder_fail(r, out_q, DNS_SERVFAIL, out);
+    if (parse == DNS_PARSE_ERROR || zone == NULL) {
+        out_taken->len = responder_fail(r, q, rcode, out);
         return RESPONSE_SEND;
     }
-    t = transport_of(r, out_q, query);
-    *out_len = dns_answer_prepared(zone, out_q, &t, &r->rng, out);
-    if (*out_len > 0) {
-        count(&r->counts->answers_prepared);
-    } else {
-        arena_reset(&r->scratch);
-        response = decide(r, zone, query, out_q, &t, out_name, out, out_len);
+    t = transport_of(r, q, query);
+    out_taken->len = dns_answer_prepared(zone, q, &t, out);
+    if (out_taken->len == 0) {
+        return decide(r, zone, query, &t, out, out_taken);
     }
-    if (response == RESPONSE_SEND) {
-        count_response(r, out);
-    }
-    return response;
+    count(&r->counts->answers_prepared);
+    count_response(r, out);
+    return RESPONSE_SEND;
 }
 
 /* Upstream must repeat what was asked, in a response that makes sense. c-ares
@@ -258,7 +252,7 @@ size_t responder_chased(struct responder *r, const struct dns_zone *zone,
             count(&r->counts->forward_failed);
         }
     }
-    len = dns_pack(zone, q, &answer, &t, &r->rng, &r->scratch, out);
+    len = dns_pack(zone, q, &answer, &t, out);
     count_response(r, out);
     return len;
 }

@@ -26,10 +26,10 @@ struct query {
 };
 
 enum response {
-    RESPONSE_SEND,    /* *out_len bytes are at `out`. */
+    RESPONSE_SEND,    /* It is ready. */
     RESPONSE_NONE,    /* Not a query: silence. */
     RESPONSE_FORWARD, /* Ask upstream for the question's own name. */
-    RESPONSE_CHASE,   /* Ask upstream where a CNAME of ours leads: *out_name. */
+    RESPONSE_CHASE,   /* Ask upstream where a CNAME of ours leads. */
 };
 
 /* How long a response to `q` may be; what `out` below must have room for. */
@@ -40,13 +40,19 @@ uint16_t responder_size_max(const struct responder *r,
 /* Room that is always enough. */
 #define RESPONSE_BYTES_MAX 65535
 
-/* Decide on one query; `zone` may be NULL. *out_q is filled unless
- * RESPONSE_NONE, and borrows from the packet. *out_name lies in r->scratch,
- * until the next call. */
+/* What became of a query. */
+struct taken {
+    size_t len;                   /* RESPONSE_SEND: of what is at `out`. */
+    struct dns_question question; /* Borrows from the packet. */
+    struct slice name; /* RESPONSE_FORWARD, RESPONSE_CHASE: what to ask for.
+                          Valid until the next call. */
+};
+
+/* Decide on one query; `zone` may be NULL. After RESPONSE_NONE *out_taken means
+ * nothing. */
 enum response responder_take(struct responder *r, const struct dns_zone *zone,
-                             const struct query *query,
-                             struct dns_question *out_q, struct slice *out_name,
-                             uint8_t *out, size_t *out_len);
+                             const struct query *query, uint8_t *out,
+                             struct taken *out_taken);
 
 /* A response to a forwarded query: upstream's packet made fit for our client,
  * or SERVFAIL when `upstream` is empty or does not answer what was asked. */

@@ -121,8 +121,8 @@ static enum status worker_add(struct dns_server *s,
                               const struct dns_server_config *config,
                               struct err *err)
 {
-    int udps[LISTEN_MAX];
-    int tcps[LISTEN_MAX];
+    int udps[LISTEN_MAX] = {0};
+    int tcps[LISTEN_MAX] = {0};
     struct worker *w = NULL;
     size_t opened = 0;
     enum status st = ST_OK;
@@ -136,8 +136,9 @@ static enum status worker_add(struct dns_server *s,
         opened++;
     }
     if (st == ST_OK) {
-        st = dns_worker_new(&s->worker_config, &s->publisher, udps, tcps,
-                            opened, &w, err);
+        struct sockets sockets = {udps, tcps, opened};
+
+        st = dns_worker_new(&s->worker_config, &s->publisher, sockets, &w, err);
         opened = 0; /* The worker's, either way. */
     }
     while (opened-- > 0) {
@@ -276,7 +277,7 @@ enum status dns_server_start(const struct dns_server_config *config,
     }
     publisher_init(&s->publisher, s->readers, s->workers_count);
     for (unsigned i = 0; i < threads && st == ST_OK; i++) {
-        st = worker_start(s->workers[i], err);
+        st = dns_worker_start(s->workers[i], err);
     }
     if (st) {
         dns_server_stop(s);

@@ -188,27 +188,24 @@ static size_t take(struct tcp_conn *c, const struct dns_zone *zone,
     struct worker *w = c->tcp->worker;
     struct query query = {.packet = packet, .client = &c->client, .tcp = true};
     struct origin origin = {.conn = c, .client = c->client};
-    struct dns_question q;
-    struct slice name = {0};
+    struct taken taken;
     enum response kind;
-    size_t len = 0;
 
     count(&w->counts.queries_tcp);
-    kind =
-        responder_take(&w->responder, zone, &query, &q, &name, out + 2, &len);
+    kind = responder_take(&w->responder, zone, &query, out + 2, &taken);
     if (kind == RESPONSE_NONE) {
         return 0;
     }
     if (kind != RESPONSE_SEND) {
-        name = kind == RESPONSE_FORWARD ? q.name : name;
-        if (forwarder_ask(w->forwarder, kind, name, &q, packet, &origin)) {
+        if (forwarder_ask(w->forwarder, kind, &taken, packet, &origin)) {
             return 0;
         }
-        len = responder_fail(&w->responder, &q, DNS_SERVFAIL, out + 2);
+        taken.len = responder_fail(&w->responder, &taken.question, DNS_SERVFAIL,
+                                   out + 2);
     }
-    out[0] = (uint8_t)(len >> 8);
-    out[1] = (uint8_t)len;
-    return len + 2;
+    out[0] = (uint8_t)(taken.len >> 8);
+    out[1] = (uint8_t)taken.len;
+    return taken.len + 2;
 }
 
 /* All whole queries that are in; their responses go out together. */
@@ -216,7 +213,7 @@ static void conn_take_all(struct tcp_conn *c)
 {
     struct worker *w = c->tcp->worker;
     const struct dns_zone *zone = reader_enter(&w->reader, w->publisher);
-    static _Thread_local uint8_t out[2 * (2 + RESPONSE_BYTES_MAX)];
+    static _Thread_local uint8_t out[(size_t)2 * (2 + RESPONSE_BYTES_MAX)];
     size_t out_len = 0;
     size_t at = 0;
 

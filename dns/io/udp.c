@@ -70,8 +70,8 @@ static void queue(struct udp *u, unsigned index, uint8_t *response, size_t len)
     u->out_used += (len + 63) & ~(size_t)63;
 }
 
-static void forward(struct udp *u, enum response kind, struct slice name,
-                    const struct dns_question *q, unsigned index,
+static void forward(struct udp *u, enum response kind,
+                    const struct taken *taken, unsigned index,
                     struct slice packet)
 {
     struct worker *w = u->worker;
@@ -83,9 +83,10 @@ static void forward(struct udp *u, enum response kind, struct slice name,
         memcpy(origin.control, from->msg_control, from->msg_controllen);
         origin.control_len = from->msg_controllen;
     }
-    if (!forwarder_ask(w->forwarder, kind, name, q, packet, &origin)) {
-        queue(u, index, out,
-              responder_fail(&w->responder, q, DNS_SERVFAIL, out));
+    if (!forwarder_ask(w->forwarder, kind, taken, packet, &origin)) {
+        queue(
+            u, index, out,
+            responder_fail(&w->responder, &taken->question, DNS_SERVFAIL, out));
     }
 }
 
@@ -96,10 +97,9 @@ static void take(struct udp *u, const struct dns_zone *zone, unsigned index)
     struct slice packet =
         slice_of(u->queries + (size_t)index * QUERY_BYTES, m->msg_len);
     struct query query = {.packet = packet, .client = &u->clients[index]};
-    struct dns_question q;
-    struct slice name;
+    struct taken taken;
+    enum response kind;
     uint8_t *out;
-    size_t len;
 
     if (m->msg_hdr.msg_flags & MSG_TRUNC) {
         count(&w->counts.dropped); /* No query is that long. */
@@ -109,17 +109,16 @@ static void take(struct udp *u, const struct dns_zone *zone, unsigned index)
         flush(u);
     }
     out = u->responses + u->out_used;
-    switch (responder_take(&w->responder, zone, &query, &q, &name, out, &len)) {
+    kind = responder_take(&w->responder, zone, &query, out, &taken);
+    switch (kind) {
     case RESPONSE_NONE:
         return;
     case RESPONSE_SEND:
-        queue(u, index, out, len);
+        queue(u, index, out, taken.len);
         return;
     case RESPONSE_FORWARD:
-        forward(u, RESPONSE_FORWARD, q.name, &q, index, packet);
-        return;
     case RESPONSE_CHASE:
-        forward(u, RESPONSE_CHASE, name, &q, index, packet);
+        forward(u, kind, &taken, index, packet);
         return;
     }
 }

@@ -48,14 +48,14 @@ static void responder_start(struct worker *w)
     w->responder.counts = &w->counts;
 }
 
-static enum status open_sockets(struct worker *w, const int *udp_fds,
-                                const int *tcp_fds, struct err *err)
+static enum status open_sockets(struct worker *w, struct sockets sockets,
+                                struct err *err)
 {
     enum status st = ST_OK;
 
     for (size_t i = 0; i < w->addresses_count; i++) {
-        w->udps[i] = udp_new(w, udp_fds[i]);
-        w->tcps[i] = tcp_new(w, tcp_fds[i], err);
+        w->udps[i] = udp_new(w, sockets.udp_fds[i]);
+        w->tcps[i] = tcp_new(w, sockets.tcp_fds[i], err);
         if (w->tcps[i] == NULL) {
             st = ST_IO;
         }
@@ -65,8 +65,7 @@ static enum status open_sockets(struct worker *w, const int *udp_fds,
 
 enum status dns_worker_new(const struct worker_config *config,
                            const struct publisher *publisher,
-                           const int *udp_fds, const int *tcp_fds,
-                           size_t addresses_count, struct worker **out_worker,
+                           struct sockets sockets, struct worker **out_worker,
                            struct err *err)
 {
     struct worker *w = aligned_alloc(64, (sizeof(*w) + 63) & ~(size_t)63);
@@ -77,16 +76,16 @@ enum status dns_worker_new(const struct worker_config *config,
     atomic_store(&w->reader.seen, READER_IDLE);
     w->config = config;
     w->publisher = publisher;
-    w->addresses_count = addresses_count;
-    w->udps = calloc(addresses_count, sizeof(w->udps[0]));
-    w->tcps = calloc(addresses_count, sizeof(w->tcps[0]));
+    w->addresses_count = sockets.count;
+    w->udps = calloc(sockets.count, sizeof(w->udps[0]));
+    w->tcps = calloc(sockets.count, sizeof(w->tcps[0]));
     CHECK(w->udps != NULL);
     CHECK(w->tcps != NULL);
     CHECK(uv_loop_init(&w->loop) == 0);
     CHECK(uv_async_init(&w->loop, &w->stop, on_stop) == 0);
     w->stop.data = w;
     responder_start(w);
-    st = open_sockets(w, udp_fds, tcp_fds, err);
+    st = open_sockets(w, sockets, err);
     if (st == ST_OK && w->responder.recursion) {
         st = forwarder_new(w, &w->forwarder, err);
     }
@@ -99,7 +98,7 @@ enum status dns_worker_new(const struct worker_config *config,
 }
 
 /* Signals are for the main thread. */
-enum status worker_start(struct worker *w, struct err *err)
+enum status dns_worker_start(struct worker *w, struct err *err)
 {
     sigset_t all;
     sigset_t before;

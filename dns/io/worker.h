@@ -44,14 +44,20 @@ struct worker {
     bool running;
 };
 
-/* `udp_fds` and `tcp_fds` are bound (and not yet listening); from now on the
- * worker's, whatever comes. ST_IO: the loop or c-ares could not be set up. */
+/* Bound, the TCP ones not listening yet. */
+struct sockets {
+    const int *udp_fds;
+    const int *tcp_fds;
+    size_t count;
+};
+
+/* The sockets are from now on the worker's, whatever comes. ST_IO: one cannot
+ * be listened on, or c-ares could not be set up. */
 enum status dns_worker_new(const struct worker_config *config,
                            const struct publisher *publisher,
-                           const int *udp_fds, const int *tcp_fds,
-                           size_t addresses_count, struct worker **out_worker,
+                           struct sockets sockets, struct worker **out_worker,
                            struct err *err);
-enum status worker_start(struct worker *w, struct err *err);
+enum status dns_worker_start(struct worker *w, struct err *err);
 
 /* Stop the thread, if it runs, and free everything. NULL is fine. */
 void dns_worker_free(struct worker *w);
@@ -93,9 +99,9 @@ enum status forwarder_new(struct worker *w, struct forwarder **out_forwarder,
 /* Give up what is under way, in silence; the memory goes with the loop. */
 void forwarder_close(struct forwarder *f);
 
-/* Ask upstream for `name`. The packet is copied. The response goes to the
- * origin, in any case and never from inside this call. false: too much is under
- * way; answer SERVFAIL. */
-bool forwarder_ask(struct forwarder *f, enum response kind, struct slice name,
-                   const struct dns_question *q, struct slice packet,
+/* Ask upstream for what taken->name and type say. The packet is copied. The
+ * response goes to the origin, in any case and never from inside this call.
+ * false: too much is under way; answer SERVFAIL. */
+bool forwarder_ask(struct forwarder *f, enum response kind,
+                   const struct taken *taken, struct slice packet,
                    const struct origin *origin);

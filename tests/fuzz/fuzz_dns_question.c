@@ -97,7 +97,7 @@ static void check_response(const uint8_t *response, size_t len,
 }
 
 static void answer(const struct dns_zone *zone, const struct dns_question *q,
-                   const struct dns_transport *t, uint64_t seed)
+                   struct dns_transport *t)
 {
     static uint8_t slow[ROOM];
     static uint8_t quick[ROOM];
@@ -107,12 +107,14 @@ static void answer(const struct dns_zone *zone, const struct dns_question *q,
     size_t slow_len;
     size_t quick_len;
 
-    rng_init(&rng, seed);
+    t->rng = &rng;
+    t->scratch = &arena;
+    rng_init(&rng, q->id);
     dns_decide(zone, q, &arena, &decided);
-    slow_len = dns_pack(zone, q, &decided, t, &rng, &arena, slow);
+    slow_len = dns_pack(zone, q, &decided, t, slow);
     check_response(slow, slow_len, q, t);
-    rng_init(&rng, seed);
-    quick_len = dns_answer_prepared(zone, q, t, &rng, quick);
+    rng_init(&rng, q->id);
+    quick_len = dns_answer_prepared(zone, q, t, quick);
     if (quick_len > 0) {
         CHECK(quick_len == slow_len);
         CHECK(memcmp(quick, slow, slow_len) == 0);
@@ -145,6 +147,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     }
     t.size_max = dns_size_max(&q, t.tcp, UDP_CAP);
-    answer(zones()[data[0] >> 2 & 3], &q, &t, q.id);
+    answer(zones()[data[0] >> 2 & 3], &q, &t);
     return 0;
 }

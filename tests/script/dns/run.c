@@ -172,9 +172,10 @@ static void ask(struct run *r, char **words, size_t count, struct asked *a,
                 struct arena *arena)
 {
     struct dns_zone *zone = dns_model_commit(r->model, r->revision, r->state);
-    struct dns_transport t = {.client = slice_of("\177\0\0\1", 4)};
-    uint8_t *hot = malloc(65535);
     struct rng rng;
+    struct dns_transport t = {
+        .client = slice_of("\177\0\0\1", 4), .rng = &rng, .scratch = arena};
+    uint8_t *hot = malloc(65535);
     enum dns_rcode rcode;
     size_t hot_len;
     bool tcp;
@@ -185,10 +186,10 @@ static void ask(struct run *r, char **words, size_t count, struct asked *a,
     t.tcp = tcp;
     t.size_max = dns_size_max(&a->q, tcp, 65467);
     rng_init(&rng, r->revision);
-    hot_len = dns_answer_prepared(zone, &a->q, &t, &rng, hot);
+    hot_len = dns_answer_prepared(zone, &a->q, &t, hot);
     rng_init(&rng, r->revision);
     dns_decide(zone, &a->q, arena, &a->answer);
-    a->len = dns_pack(zone, &a->q, &a->answer, &t, &rng, arena, a->response);
+    a->len = dns_pack(zone, &a->q, &a->answer, &t, a->response);
     if (hot_len > 0 &&
         (hot_len != a->len || memcmp(hot, a->response, hot_len) != 0)) {
         say(r, "PREPARED ANSWER DIFFERS\n");

@@ -154,18 +154,21 @@ static void ask(const struct dns_zone *z, const char *name, uint16_t type,
     struct dns_question q;
     struct dns_answer answer;
     struct arena arena = {0};
-    struct dns_transport t = {.tcp = true, .size_max = sizeof(out->bytes)};
-    struct reply quick;
     struct rng rng;
+    struct dns_transport t = {.tcp = true,
+                              .size_max = sizeof(out->bytes),
+                              .rng = &rng,
+                              .scratch = &arena};
+    struct reply quick;
 
     ck_assert(dns_name_add_text(&n, slice_str(name)));
     ck_assert(dns_name_end(&n));
     dns_question_make(&q, dns_name_slice(&n), type);
     rng_init(&rng, 3);
     dns_decide(z, &q, &arena, &answer);
-    out->len = dns_pack(z, &q, &answer, &t, &rng, &arena, out->bytes);
+    out->len = dns_pack(z, &q, &answer, &t, out->bytes);
     rng_init(&rng, 3);
-    quick.len = dns_answer_prepared(z, &q, &t, &rng, quick.bytes);
+    quick.len = dns_answer_prepared(z, &q, &t, quick.bytes);
     if (quick.len > 0) {
         ck_assert_uint_eq(quick.len, out->len);
         ck_assert(memcmp(quick.bytes, out->bytes, out->len) == 0);

@@ -42,12 +42,15 @@ static size_t ports_for(const struct dns_zone *z, const char *client,
         "\0\1\1\0\0\1\0\0\0\0\0\1\4many\7service\6consul\0\0\41\0\1"
         "\0\0\51\20\0\0\0\0\0\0";
     uint8_t out[65535];
-    struct dns_transport t = {.size_max = size, .client = slice_of(client, 4)};
     struct arena arena = {0};
+    struct rng rng;
+    struct dns_transport t = {.size_max = size,
+                              .client = slice_of(client, 4),
+                              .rng = &rng,
+                              .scratch = &arena};
     struct dns_question q;
     struct dns_answer answer;
     enum dns_rcode rcode;
-    struct rng rng;
     ldns_pkt *pkt = NULL;
     size_t count;
     size_t len;
@@ -57,7 +60,7 @@ static size_t ports_for(const struct dns_zone *z, const char *client,
         dns_question_parse(slice_of(packet, sizeof(packet)), &q, &rcode),
         DNS_PARSE_OK);
     dns_decide(z, &q, &arena, &answer);
-    len = dns_pack(z, &q, &answer, &t, &rng, &arena, out);
+    len = dns_pack(z, &q, &answer, &t, out);
     ck_assert_uint_le(len, size);
     ck_assert_int_eq(ldns_wire2pkt(&pkt, out, len), LDNS_STATUS_OK);
     count = ldns_pkt_ancount(pkt);
