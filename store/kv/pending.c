@@ -86,7 +86,7 @@ struct record *const *pending_from(const struct pending *p, int64_t main,
                                              : p->records_count;
     }
     *out_count = p->records_count - at;
-    return p->records + at;
+    return *out_count == 0 ? NULL : p->records + at;
 }
 
 static void note_add(struct pending *p, struct pending_note note,

@@ -154,10 +154,13 @@ static void history_scan(struct history *h)
     struct kv *kv = w->kv;
     struct rev_key from = rev_key_pack((struct kv_rev){.main = w->next}, false);
     struct record *const *records;
+    enum status st;
     size_t count;
 
-    if (kv->table->scan(kv->table, TABLE_KEY, rev_key_slice(&from), h,
-                        on_history_row)) {
+    st = kv->table->scan(kv->table, TABLE_KEY, rev_key_slice(&from), h,
+                         on_history_row);
+    if (st) {
+        kv->failure = st;
         h->damaged = true;
     }
     records = pending_from(&kv->pending, w->next, &count);

@@ -638,6 +638,6 @@ START_TEST(the_store_answers_as_the_model)
 }
 END_TEST
 
-UNIT_MAIN("model", {
+UNIT_MAIN("kv_model", {
     tcase_add_loop_test(tc, the_store_answers_as_the_model, 0, SEEDS);
 })
