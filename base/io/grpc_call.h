@@ -1,6 +1,7 @@
 /*
  * grpc_call.h - a call's insides, shared by grpc_call.c (what its owner does
- * with it) and grpc_session.c (what the connection does with it).
+ * with it), grpc_request.c (what the client sends on it) and grpc_session.c
+ * (what the connection does with it).
  *
  *   queue    out[out_at .. out.len) holds framed messages for the client.
  * HTTP/2 takes from it as flow control allows (call_take). end      `finished`
@@ -100,3 +101,9 @@ void session_wake_call(struct grpc_call *call);
 
 /* End a call whose queue cannot be delivered any more. */
 void session_reset_call(struct grpc_call *call, uint32_t h2_error);
+
+/* An answer of HTTP's own, for requests that are not gRPC. */
+void session_refuse_http(struct grpc_call *call, const char *status);
+
+/* The callbacks for what comes in (grpc_request.c). */
+void request_hooks_set(nghttp2_session_callbacks *cb);

@@ -1,6 +1,7 @@
 /*
- * grpc_channel.h - a client's insides, shared by grpc_client.c (the connection)
- * and grpc_stream.c (what its user does with streams).
+ * grpc_channel.h - a client's insides, shared by grpc_client.c (the
+ * connection), grpc_client_h2.c (what HTTP/2 calls back) and grpc_stream.c
+ * (what the owner does with streams).
  *
  *     RESOLVING -> CONNECTING -> READY -> FAILED        closing: any of them
  *         |            |                    ^
@@ -102,6 +103,15 @@ struct grpc_channel {
     unsigned pings_barren; /* PINGs since the server last sent a call's data. */
     bool held_back;
 };
+
+/* A session that talks to us by user_data. */
+nghttp2_session *channel_h2_new(struct grpc_channel *ch);
+
+/* The server's settings have come. */
+void channel_becomes_ready(struct grpc_channel *ch);
+
+/* The server takes no more calls: those under way get a moment. */
+void channel_server_goes(struct grpc_channel *ch);
 
 /* Hand a stream to HTTP/2; the channel is ready. */
 void channel_submit(struct grpc_channel *ch, struct grpc_stream *s);

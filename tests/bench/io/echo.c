@@ -31,11 +31,11 @@ static void hello(struct http_exchange *x)
     http_reply_text(x, 200, "hello\n");
 }
 
-static void on_signal(int number)
+static void on_signal(uv_signal_t *signal, int number)
 {
     (void)number;
-    loop_stop(loop); /* No more than a write to a descriptor and a mutex that
-                        nobody else takes. */
+    uv_close((uv_handle_t *)signal, NULL);
+    loop_stop(loop);
 }
 
 static const struct grpc_method methods[] = {
@@ -58,6 +58,7 @@ int main(int argc, char **argv)
     struct server_config config;
     struct tls *tls = NULL;
     struct server *server;
+    uv_signal_t signal;
     struct err err;
 
     if (argc != 2 && argc != 4) {
@@ -82,8 +83,11 @@ int main(int argc, char **argv)
     }
     printf("listening at %s\n", server_address(server));
     (void)fflush(stdout);
-    (void)signal(SIGINT, on_signal);
-    (void)signal(SIGTERM, on_signal);
+    (void)uv_signal_init(loop_uv(loop), &signal); /* Cannot fail. */
+    if (uv_signal_start(&signal, on_signal, SIGTERM)) {
+        fprintf(stderr, "SIGTERM cannot be handled\n");
+        return 1;
+    }
     loop_run(loop);
     server_stop(server, 1000, on_stopped, NULL);
     loop_run(loop);

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdlib.h>
 
 #include "suite.h"
@@ -692,7 +693,90 @@ START_TEST(garbage_closes_the_connection)
 }
 END_TEST
 
+/* What is repeated until the server has had enough. %: the stream's number,
+ * three bytes. HEADERS: :method POST, :scheme http, :path, content-type. */
+static const struct {
+    const char *name;
+    const char *frames;
+    size_t len;
+} floods[] = {
+#define ROW(name, frames)                \
+    {                                    \
+        name, frames, sizeof(frames) - 1 \
+    }
+    ROW("pings whose answers nobody reads", "\0\0\x08\6\0\0\0\0\0"
+                                            "12345678"),
+    ROW("settings whose answers nobody reads", "\0\0\0\4\0\0\0\0\0"),
+    ROW("calls that are cancelled at once",
+        "\0\0\x27\1\4\0%"
+        "\x83\x86\x04\x10/test.Echo/Never\x0f\x10\x10"
+        "application/grpc"
+        "\0\0\4\3\0\0%\0\0\0\x08"),
+#undef ROW
+};
+
+/* The frames of a row, for stream `number`. */
+static size_t flood_frames(uint8_t *to, int row, unsigned number)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < floods[row].len; i++) {
+        if (floods[row].frames[i] != '%') {
+            to[len++] = (uint8_t)floods[row].frames[i];
+            continue;
+        }
+        to[len++] = (uint8_t)(number >> 16);
+        to[len++] = (uint8_t)(number >> 8);
+        to[len++] = (uint8_t)number;
+    }
+    return len;
+}
+
+#define FLOOD_FRAMES_MAX 4000000
+
+START_TEST(floods_end_the_connection)
+{
+    static uint8_t bytes[64 * 128];
+    unsigned sent = 0;
+    int room = 4096; /* So that the server soon finds that nobody reads. */
+    int fd;
+
+    begin();
+    fd = world_dial();
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)),
+                     0);
+    ck_assert_int_eq(send(fd, PREFACE SETTINGS, 33, 0), 33);
+    while (server_connections(world.server) < 2) { /* The channel's, this. */
+        (void)uv_run(loop_uv(world.loop), UV_RUN_ONCE);
+    }
+    for (unsigned number = 1;; number += 2) {
+        size_t len = flood_frames(bytes, _i, number);
+        ssize_t count = send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (count < 0 && errno != EAGAIN) {
+            break; /* The server has closed. */
+        }
+        if (count == (ssize_t)len) {
+            ck_assert_uint_lt(++sent, FLOOD_FRAMES_MAX);
+        } else {
+            ck_assert_int_lt(count, 0); /* Small frames go whole or not. */
+            number -= 2;
+        }
+        if (sent % 64 == 0 || count < 0) {
+            (void)uv_run(loop_uv(world.loop), UV_RUN_NOWAIT);
+        }
+        if (server_connections(world.server) < 2) {
+            break;
+        }
+    }
+    ck_assert_uint_gt(sent, 1000); /* Not because of a single one. */
+    (void)close(fd);
+    end();
+}
+END_TEST
+
 UNIT_MAIN("grpc", {
+    tcase_add_loop_test(tc, floods_end_the_connection, 0, COUNT_OF(floods));
     tcase_add_loop_test(tc, a_message_comes_back, 0, COUNT_OF(echoes));
     tcase_add_loop_test(tc, trouble_has_code_and_text, 0, COUNT_OF(refusals));
     tcase_add_test(tc, many_calls_at_once);
