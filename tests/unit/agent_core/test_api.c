@@ -1,0 +1,602 @@
+#include "agent/core/api.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "fake_store.h"
+#include "suite.h"
+
+/* ---- Golden answers
+ * ----------------------------------------------------------- */
+
+/* Equal as JSON; the texts are printed if not. */
+static void same_json(const char *line, const char *got, const char *wanted)
+{
+    json_error_t error;
+    json_t *a = json_loads(got, JSON_DECODE_ANY, &error);
+    json_t *b = json_loads(wanted, JSON_DECODE_ANY, &error);
+
+    ck_assert_msg(b != NULL, "%s: the test's own JSON: %s", line, error.text);
+    ck_assert_msg(a != NULL && json_equal(a, b),
+                  "%s:\n  %s\n  was expected, but it is\n  %s", line, wanted,
+                  got);
+    json_decref(a);
+    json_decref(b);
+}
+
+#define BILLING                                                             \
+    "{\"ID\":\"billing-1\",\"Name\":\"billing\",\"Port\":9400,\"Tags\":"    \
+    "[\"v3\",\"eu\"],\"Meta\":{\"team\":\"pay\"},\"Weights\":{\"Passing\":" \
+    "20,\"Warning\":2},\"Check\":{\"HTTP\":\"http://127.0.0.1:9400/\","     \
+    "\"Interval\":\"5s\",\"Timeout\":\"800ms\",\"Status\":\"passing\"}}"
+
+/* A host with one service, in the store at revision 3, and one without agent
+ * at revision 4. */
+static void stage(struct fake *f)
+{
+    fake_start(f);
+    (void)fake_reply(f, "PUT /v1/agent/service/register", BILLING, 200);
+    (void)fake_settle(f);
+    (void)fake_reply(f, "PUT /v1/catalog/register",
+                     "{\"Node\":\"printer\",\"Address\":\"10.0.0.99\",\"ID\":"
+                     "\"p-1\",\"Service\":{\"Service\":\"lpd\",\"Port\":515},"
+                     "\"Check\":{\"Node\":\"printer\",\"CheckID\":\"paper\","
+                     "\"Name\":\"Paper\",\"Status\":\"warning\",\"Output\":"
+                     "\"low\",\"ServiceID\":\"lpd\"}}",
+                     200);
+    ck_assert_int_eq(f->revision, 4);
+}
+
+#define NODE_EDGE                                                          \
+    "{\"ID\":\"7a1f0c5e-9a54-4d0a-8a7e-3c1b5a2f9d10\",\"Node\":\"edge\","  \
+    "\"Address\":\"10.0.0.7\",\"Datacenter\":\"dc1\",\"TaggedAddresses\":" \
+    "{\"lan\":\"10.0.0.7\"},\"Meta\":{\"zone\":\"b\"},\"CreateIndex\":3,"  \
+    "\"ModifyIndex\":3}"
+#define NODE_PRINTER                                                  \
+    "{\"ID\":\"p-1\",\"Node\":\"printer\",\"Address\":\"10.0.0.99\"," \
+    "\"Datacenter\":\"dc1\",\"TaggedAddresses\":{},\"Meta\":{},"      \
+    "\"CreateIndex\":4,\"ModifyIndex\":4}"
+#define SERVICE_BILLING                                                       \
+    "{\"ID\":\"billing-1\",\"Service\":\"billing\",\"Tags\":[\"v3\",\"eu\"]," \
+    "\"Address\":\"\",\"TaggedAddresses\":{},\"Meta\":{\"team\":\"pay\"},"    \
+    "\"Port\":9400,\"Weights\":{\"Passing\":20,\"Warning\":2},"               \
+    "\"EnableTagOverride\":false,\"Proxy\":{},\"Connect\":{},\"PeerName\":"   \
+    "\"\",\"CreateIndex\":3,\"ModifyIndex\":3}"
+#define CHECK_SERF                                                          \
+    "{\"Node\":\"edge\",\"CheckID\":\"serfHealth\",\"Name\":\"Serf Health " \
+    "Status\",\"Status\":\"passing\",\"Notes\":\"\",\"Output\":\"Agent "    \
+    "alive and reachable\",\"ServiceID\":\"\",\"ServiceName\":\"\","        \
+    "\"ServiceTags\":[],\"Type\":\"\",\"Interval\":\"\",\"Timeout\":\"\","  \
+    "\"ExposedPort\":0,\"PeerName\":\"\",\"Definition\":{},"                \
+    "\"CreateIndex\":3,\"ModifyIndex\":3}"
+#define CHECK_BILLING(create, modify)                                         \
+    "{\"Node\":\"edge\",\"CheckID\":\"service:billing-1\",\"Name\":\"Service" \
+    " 'billing' check\",\"Status\":\"passing\",\"Notes\":\"\",\"Output\":"    \
+    "\"\",\"ServiceID\":\"billing-1\",\"ServiceName\":\"billing\","           \
+    "\"ServiceTags\":[\"v3\",\"eu\"],\"Type\":\"http\",\"Interval\":\"5s\","  \
+    "\"Timeout\":\"800ms\",\"ExposedPort\":0,\"PeerName\":\"\","              \
+    "\"Definition\":{},\"CreateIndex\":" create ",\"ModifyIndex\":" modify "}"
+#define CHECK_PAPER                                                           \
+    "{\"Node\":\"printer\",\"CheckID\":\"paper\",\"Name\":\"Paper\","         \
+    "\"Status\":\"warning\",\"Notes\":\"\",\"Output\":\"low\",\"ServiceID\":" \
+    "\"lpd\",\"ServiceName\":\"lpd\",\"ServiceTags\":[],\"Type\":\"\","       \
+    "\"Interval\":\"\",\"Timeout\":\"\",\"ExposedPort\":0,\"PeerName\":\"\"," \
+    "\"Definition\":{},\"CreateIndex\":4,\"ModifyIndex\":4}"
+#define LOCAL_BILLING                                                        \
+    "\"ID\":\"billing-1\",\"Service\":\"billing\",\"Tags\":[\"v3\",\"eu\"]," \
+    "\"Meta\":{\"team\":\"pay\"},\"Port\":9400,\"Address\":\"\","            \
+    "\"TaggedAddresses\":{},\"Weights\":{\"Passing\":20,\"Warning\":2},"     \
+    "\"EnableTagOverride\":false,\"Datacenter\":\"dc1\""
+
+static const struct {
+    const char *line;
+    const char *json;
+} views[] = {
+    {"GET /v1/catalog/datacenters", "[\"dc1\"]"},
+    {"GET /v1/catalog/services", "{\"billing\":[\"eu\",\"v3\"],\"lpd\":[]}"},
+    {"GET /v1/catalog/services?node-meta=zone:b",
+     "{\"billing\":[\"eu\",\"v3\"]}"},
+    {"GET /v1/catalog/services?node-meta=zone:c", "{}"},
+    {"GET /v1/catalog/nodes", "[" NODE_EDGE "," NODE_PRINTER "]"},
+    {"GET /v1/catalog/node/EDGE",
+     "{\"Node\":" NODE_EDGE ",\"Services\":{\"billing-1\":" SERVICE_BILLING
+     "}}"},
+    {"GET /v1/catalog/node/nobody", "null"},
+    {"GET /v1/catalog/node-services/edge",
+     "{\"Node\":" NODE_EDGE ",\"Services\":[" SERVICE_BILLING "]}"},
+    {"GET /v1/catalog/service/billing?tag=EU",
+     "[{\"ID\":\"7a1f0c5e-9a54-4d0a-8a7e-3c1b5a2f9d10\",\"Node\":\"edge\","
+     "\"Address\":\"10.0.0.7\",\"Datacenter\":\"dc1\",\"TaggedAddresses\":"
+     "{\"lan\":\"10.0.0.7\"},\"NodeMeta\":{\"zone\":\"b\"},\"ServiceKind\":"
+     "\"\",\"ServiceID\":\"billing-1\",\"ServiceName\":\"billing\","
+     "\"ServiceTags\":[\"v3\",\"eu\"],\"ServiceAddress\":\"\","
+     "\"ServiceTaggedAddresses\":{},\"ServiceWeights\":{\"Passing\":20,"
+     "\"Warning\":2},\"ServiceMeta\":{\"team\":\"pay\"},\"ServicePort\":9400,"
+     "\"ServiceSocketPath\":\"\",\"ServiceEnableTagOverride\":false,"
+     "\"ServiceProxy\":{},\"ServiceConnect\":{},\"ServiceLocality\":null,"
+     "\"CreateIndex\":3,\"ModifyIndex\":3}]"},
+    {"GET /v1/catalog/service/billing?tag=v3&tag=us", "[]"},
+    {"GET /v1/catalog/service/nothing", "[]"},
+    {"GET /v1/health/service/billing",
+     "[{\"Node\":" NODE_EDGE ",\"Service\":" SERVICE_BILLING
+     ",\"Checks\":[" CHECK_SERF "," CHECK_BILLING("3", "3") "]}]"},
+    {"GET /v1/health/service/billing?passing=1&tag=v3&stale=",
+     "[{\"Node\":" NODE_EDGE ",\"Service\":" SERVICE_BILLING
+     ",\"Checks\":[" CHECK_SERF "," CHECK_BILLING("3", "3") "]}]"},
+    {"GET /v1/health/service/lpd?passing", "[]"},
+    {"GET /v1/health/connect/billing", "[]"},
+    {"GET /v1/health/checks/billing", "[" CHECK_BILLING("3", "3") "]"},
+    {"GET /v1/health/checks/lpd", "[" CHECK_PAPER "]"},
+    {"GET /v1/health/node/edge",
+     "[" CHECK_SERF "," CHECK_BILLING("3", "3") "]"},
+    {"GET /v1/health/node/printer", "[" CHECK_PAPER "]"},
+    {"GET /v1/health/state/warning", "[" CHECK_PAPER "]"},
+    {"GET /v1/health/state/passing",
+     "[" CHECK_SERF "," CHECK_BILLING("3", "3") "]"},
+    {"GET /v1/health/state/any",
+     "[" CHECK_SERF "," CHECK_BILLING("3", "3") "," CHECK_PAPER "]"},
+    {"GET /v1/health/state/critical", "[]"},
+    {"GET /v1/agent/services?pretty", "{\"billing-1\":{" LOCAL_BILLING "}}"},
+    {"GET /v1/agent/checks",
+     "{\"service:billing-1\":" CHECK_BILLING("0", "0") "}"},
+    {"GET /v1/agent/health/service/id/billing-1",
+     "{\"AggregatedStatus\":\"passing\",\"Service\":{" LOCAL_BILLING
+     "},\"Checks\":[" CHECK_BILLING("0", "0") "]}"},
+    {"GET /v1/agent/health/service/name/billing",
+     "[{\"AggregatedStatus\":\"passing\",\"Service\":{" LOCAL_BILLING
+     "},\"Checks\":[" CHECK_BILLING("0", "0") "]}]"},
+    {"GET /v1/agent/self",
+     "{\"Config\":{\"Datacenter\":\"dc1\",\"PrimaryDatacenter\":\"dc1\","
+     "\"NodeName\":\"edge\",\"NodeID\":\"7a1f0c5e-9a54-4d0a-8a7e-3c1b5a2f9d10\""
+     ",\"Revision\":\"\",\"Server\":false,\"Version\":\"1.16.0\",\"BuildDate\":"
+     "\"2026-01-01T00:00:00Z\"},\"DebugConfig\":{},\"Coord\":{\"Adjustment\":0,"
+     "\"Error\":1.5,\"Height\":0,\"Vec\":[0,0,0,0,0,0,0,0]},\"Member\":"
+     "{\"Name\":\"edge\",\"Addr\":\"10.0.0.7\",\"Port\":8301,\"Tags\":"
+     "{\"role\":\"node\",\"dc\":\"dc1\"},\"Status\":1,\"ProtocolMin\":1,"
+     "\"ProtocolMax\":2,\"ProtocolCur\":2,\"DelegateMin\":2,\"DelegateMax\":5,"
+     "\"DelegateCur\":4},\"Stats\":{\"muster\":{\"version\":\"0.1.0\"},"
+     "\"file_faults\":{}},\"Meta\":{\"zone\":\"b\"}}"},
+    {"GET /v1/status/leader", "\"127.0.0.1:2380\""},
+    {"GET /v1/status/peers", "[\"127.0.0.1:2380\"]"},
+    {"GET /v1/coordinate/nodes", "[]"},
+};
+
+START_TEST(view_is_as_expected)
+{
+    struct fake f;
+
+    stage(&f);
+    same_json(views[_i].line, fake_reply(&f, views[_i].line, "", 200),
+              views[_i].json);
+    fake_stop(&f);
+}
+END_TEST
+
+/* ---- Errors
+ * --------------------------------------------------------------------- */
+
+static const struct {
+    const char *line;
+    const char *body;
+    int status;
+    const char *text;
+} errors[] = {
+    {"GET /v1/nonsense", "", 404,
+     "Invalid URL path: not a recognized HTTP API endpoint"},
+    {"GET /v1/agent/check/pass/x", "", 405, "method GET not allowed"},
+    {"GET /v1/agent/service/deregister/x", "", 405, "method GET not allowed"},
+    {"DELETE /v1/catalog/nodes", "", 405, "method DELETE not allowed"},
+    {"GET /v1/catalog/nodes?index=abc", "", 400, "Invalid index"},
+    {"GET /v1/catalog/nodes?index=99999999999999999999999", "", 400,
+     "Invalid index"},
+    {"GET /v1/catalog/nodes?wait=soon", "", 400, "Invalid wait time"},
+    {"GET /v1/catalog/nodes?dc=dc2", "", 500, "No path to datacenter"},
+    {"GET /v1/catalog/nodes?stale&consistent", "", 400,
+     "Cannot specify ?consistent together with ?stale or ?cached"},
+    {"GET /v1/catalog/nodes?ns=blue", "", 400,
+     "Only the namespace and partition \"default\" exist"},
+    {"GET /v1/catalog/nodes?x=%zz", "", 400,
+     "Invalid percent code in the query"},
+    {"GET /v1/catalog/node/%", "", 400, "Invalid percent code in the path"},
+    {"GET /v1/catalog/nodes?filter=a", "", 400,
+     "Filter expressions are not supported"},
+    {"GET /v1/health/state/green", "", 400,
+     "Invalid state \"green\"; use any, passing, warning or critical"},
+    {"GET /v1/agent/service/x", "", 404, "unknown service ID: x"},
+    {"PUT /v1/agent/service/deregister/x", "", 404, "Unknown service ID \"x\""},
+    {"PUT /v1/agent/check/deregister/x", "", 404, "Unknown check ID \"x\""},
+    {"PUT /v1/agent/check/pass/service%3Ax", "", 404,
+     "Unknown check ID \"service:x\". CheckID \"service:x\" does not have "
+     "associated TTL"},
+    {"PUT /v1/agent/check/pass/service:billing-1", "", 404,
+     "Unknown check ID \"service:billing-1\". CheckID \"service:billing-1\" "
+     "does not have associated TTL"},
+    {"PUT /v1/agent/check/update/x", "{\"Status\":\"blue\"}", 400,
+     "Invalid check status: 'blue'"},
+    {"PUT /v1/agent/service/register", "{\"Port\":1}", 400,
+     "Request decode failed: service: name is missing"},
+    {"PUT /v1/agent/service/register", "{", 400,
+     "Request decode failed: not JSON: string or '}' expected near end of "
+     "file (line 1, column 1)"},
+    {"PUT /v1/agent/service/register",
+     "{\"Name\":\"x\",\"Check\":{\"TCP\":\"a:1\",\"Interval\":\"x\"}}", 400,
+     "Request decode failed: service \"x\": Check.Interval: \"x\" is not a "
+     "duration; write it like \"10s\", \"500ms\" or \"1m30s\""},
+    {"PUT /v1/agent/check/register",
+     "{\"Name\":\"x\",\"TTL\":\"5s\",\"ServiceID\":\"none\"}", 404,
+     "check \"x\": service_id \"none\" is not registered here"},
+    {"PUT /v1/agent/service/maintenance/billing-1", "", 400,
+     "Missing value for enable"},
+    {"PUT /v1/agent/service/maintenance/x?enable=true", "", 404,
+     "Unknown service ID \"x\""},
+    {"PUT /v1/agent/maintenance?enable=perhaps", "", 400,
+     "Invalid value for enable: \"perhaps\""},
+    {"PUT /v1/catalog/register", "{\"Node\":\"edge\",\"Address\":\"1.2.3.4\"}",
+     409, "Node \"edge\" runs an agent; use /v1/agent/ there, or force=1"},
+    {"PUT /v1/catalog/register", "{\"Address\":\"1.2.3.4\"}", 400,
+     "Must provide node"},
+    {"PUT /v1/catalog/register", "{\"Node\":\"n\"}", 400,
+     "Must provide address"},
+    {"PUT /v1/catalog/deregister", "{\"Node\":\"edge\"}", 409,
+     "Node \"edge\" runs an agent; use /v1/agent/ there, or force=1"},
+};
+
+START_TEST(error_has_status_and_words)
+{
+    struct fake f;
+
+    stage(&f);
+    ck_assert_str_eq(
+        fake_reply(&f, errors[_i].line, errors[_i].body, errors[_i].status),
+        errors[_i].text);
+    fake_stop(&f);
+}
+END_TEST
+
+/* ---- Blocking
+ * ---------------------------------------------------------------------- */
+
+static const char *header(const struct api_outcome *o, const char *name)
+{
+    for (size_t i = 0; i < o->headers_count; i++) {
+        if (strcmp(o->headers[i].name, name) == 0) {
+            return o->headers[i].value;
+        }
+    }
+    return NULL;
+}
+
+static const struct {
+    const char *line;
+    enum api_outcome_kind kind;
+    const char *index; /* Of a reply; or what a waiting one waits beyond. */
+} blocking[] = {
+    {"GET /v1/health/service/billing", API_REPLY, "3"},
+    {"GET /v1/health/service/billing?index=0", API_REPLY, "3"},
+    {"GET /v1/health/service/billing?index=", API_REPLY, "3"},
+    {"GET /v1/health/service/billing?index=2", API_REPLY, "3"},
+    {"GET /v1/health/service/billing?index=3", API_WAIT, "3"},
+    {"GET /v1/health/service/billing?index=4", API_WAIT, "4"},
+    {"GET /v1/health/service/billing?index=5", API_REPLY, "3"}, /* Replaced. */
+    {"GET /v1/health/service/lpd?index=3", API_REPLY, "4"},
+    {"GET /v1/health/service/none", API_REPLY, "1"},
+    {"GET /v1/health/service/none?index=1", API_WAIT, "1"},
+    {"GET /v1/catalog/services?index=3", API_REPLY, "4"},
+    {"GET /v1/catalog/services?index=4", API_WAIT, "4"},
+    {"GET /v1/catalog/nodes?index=4", API_WAIT, "4"},
+    {"GET /v1/catalog/node/edge?index=2", API_REPLY, "3"},
+    {"GET /v1/catalog/node/edge?index=3", API_WAIT, "3"},
+    {"GET /v1/health/checks/billing?index=3", API_WAIT, "3"},
+    {"GET /v1/health/state/any?index=4", API_WAIT, "4"},
+    {"GET /v1/agent/self?index=4", API_REPLY, NULL},
+};
+
+START_TEST(index_decides_whether_to_wait)
+{
+    struct api_outcome o;
+    char text[24];
+    struct fake f;
+
+    stage(&f);
+    fake_ask(&f, blocking[_i].line, "", &o);
+    ck_assert_msg(o.kind == blocking[_i].kind, "%s: outcome %d",
+                  blocking[_i].line, (int)o.kind);
+    if (o.kind == API_WAIT) {
+        (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)o.index);
+        ck_assert_str_eq(text, blocking[_i].index);
+        ck_assert_uint_eq(o.deadline_ms, f.now.now_ms + 300000);
+        ck_assert(!api_should_wake(&o, f.catalog));
+    } else if (blocking[_i].index != NULL) {
+        ck_assert_str_eq(header(&o, "X-Consul-Index"), blocking[_i].index);
+        ck_assert_str_eq(header(&o, "X-Consul-LastContact"), "0");
+        ck_assert_str_eq(header(&o, "X-Consul-KnownLeader"), "true");
+    }
+    api_outcome_release(&o);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(waiter_wakes_for_its_own_scope)
+{
+    struct api_outcome one;
+    struct api_outcome none;
+    struct api_outcome nodes;
+    struct fake f;
+
+    stage(&f);
+    fake_ask(&f, "GET /v1/health/service/billing?index=3", "", &one);
+    fake_ask(&f, "GET /v1/catalog/nodes?index=4", "", &nodes);
+    fake_ask(&f, "GET /v1/health/service/none?index=1", "", &none);
+    one.scope.name = "billing"; /* The arena was for one request. */
+    none.scope.name = "none";
+    fake_put(&f, "/muster/v1/dc1/inst/other/edge/o",
+             "{\"node\":\"edge\",\"service\":\"other\",\"id\":\"o\"}");
+    ck_assert(!api_should_wake(&one, f.catalog));
+    ck_assert(!api_should_wake(&none, f.catalog));
+    ck_assert(!api_should_wake(&nodes, f.catalog));
+    /* The agent dies: its services are critical, its record is as it was. */
+    fake_put(&f, "/muster/v1/dc1/live/edge", NULL);
+    ck_assert(api_should_wake(&one, f.catalog));
+    ck_assert(!api_should_wake(&nodes, f.catalog));
+    fake_put(&f, "/muster/v1/dc1/inst/none/edge/n",
+             "{\"node\":\"edge\",\"service\":\"none\",\"id\":\"n\"}");
+    ck_assert(api_should_wake(&none, f.catalog));
+    api_outcome_release(&one);
+    api_outcome_release(&none);
+    api_outcome_release(&nodes);
+    fake_stop(&f);
+}
+END_TEST
+
+/* Ask as the shell does: again, with the same arrival, when time is up. */
+START_TEST(wait_ends_with_the_same_answer)
+{
+    struct api_outcome o;
+    struct api_request request = {
+        .method = slice_str("GET"),
+        .path = slice_str("/v1/catalog/services"),
+        .query = slice_str("index=4&wait=16s"),
+        .jitter = 500,
+    };
+    struct api_view view;
+    struct fake f;
+
+    stage(&f);
+    request.arrived_ms = f.now.now_ms;
+    view = (struct api_view){.local = f.local,
+                             .catalog = f.catalog,
+                             .now = f.now,
+                             .last_contact_ms = 1234,
+                             .leader = "",
+                             .version = "",
+                             .api_level = ""};
+    api_handle(&request, &view, &f.arena, &o);
+    ck_assert_int_eq(o.kind, API_WAIT);
+    ck_assert_uint_eq(o.deadline_ms, f.now.now_ms + 16000 + 500);
+    api_outcome_release(&o);
+    view.now.now_ms += 16500;
+    api_handle(&request, &view, &f.arena, &o);
+    ck_assert_int_eq(o.kind, API_REPLY);
+    ck_assert_int_eq(o.status, 200);
+    ck_assert_str_eq(header(&o, "X-Consul-Index"), "4");
+    ck_assert_str_eq(header(&o, "X-Consul-KnownLeader"), "false");
+    ck_assert_str_eq(header(&o, "X-Consul-LastContact"), "1234");
+    api_outcome_release(&o);
+    /* Longer than ten minutes nobody waits. */
+    request.query = slice_str("index=4&wait=1h");
+    request.jitter = UINT64_MAX;
+    view.now = f.now;
+    api_handle(&request, &view, &f.arena, &o);
+    ck_assert_uint_le(o.deadline_ms, f.now.now_ms + 637500);
+    api_outcome_release(&o);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(nothing_known_is_no_empty_list)
+{
+    struct api_outcome o;
+    struct fake f;
+
+    fake_start(&f);
+    catalog_unref(f.catalog);
+    f.catalog = catalog_new("dc1");
+    ck_assert_str_eq(fake_reply(&f, "GET /v1/catalog/services", "", 500),
+                     "No cluster leader");
+    ck_assert_str_eq(fake_reply(&f, "GET /v1/health/service/x", "", 500),
+                     "No cluster leader");
+    (void)fake_reply(&f, "GET /v1/catalog/datacenters", "", 200);
+    (void)fake_reply(&f, "GET /v1/agent/self", "", 200);
+    fake_ask(&f, "GET /v1/catalog/services?consistent=1", "", &o);
+    ck_assert_int_eq(o.kind, API_CONFIRM);
+    api_outcome_release(&o);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(content_hash_waits_for_another)
+{
+    struct api_outcome o;
+    char line[96];
+    struct fake f;
+
+    stage(&f);
+    fake_ask(&f, "GET /v1/agent/service/billing-1", "", &o);
+    ck_assert_int_eq(o.kind, API_REPLY);
+    (void)snprintf(line, sizeof(line),
+                   "GET /v1/agent/service/billing-1?hash=%s",
+                   header(&o, "X-Consul-ContentHash"));
+    api_outcome_release(&o);
+    fake_ask(&f, line, "", &o);
+    ck_assert_int_eq(o.kind, API_HASH_WAIT);
+    api_outcome_release(&o);
+    (void)fake_reply(&f, "PUT /v1/agent/service/register",
+                     "{\"Name\":\"billing\",\"ID\":\"billing-1\",\"Port\":1}",
+                     200);
+    fake_ask(&f, line, "", &o);
+    ck_assert_int_eq(o.kind, API_REPLY);
+    api_outcome_release(&o);
+    fake_stop(&f);
+}
+END_TEST
+
+/* ---- Writes
+ * ------------------------------------------------------------------------- */
+
+START_TEST(status_code_is_the_health)
+{
+    struct fake f;
+
+    stage(&f);
+    (void)fake_reply(&f, "PUT /v1/agent/check/register",
+                     "{\"Name\":\"beat\",\"ServiceID\":\"billing-1\",\"TTL\":"
+                     "\"9s\",\"Status\":\"warning\"}",
+                     200);
+    ck_assert_str_eq(
+        fake_reply(&f, "GET /v1/agent/health/service/name/billing?format=text",
+                   "", 429),
+        "warning");
+    (void)fake_reply(&f, "PUT /v1/agent/check/update/beat",
+                     "{\"Status\":\"critical\",\"Output\":\"x\"}", 200);
+    ck_assert_str_eq(
+        fake_reply(&f, "GET /v1/agent/health/service/id/billing-1?format=text",
+                   "", 503),
+        "critical");
+    (void)fake_reply(&f, "PUT /v1/agent/maintenance?enable=true", "", 200);
+    ck_assert_str_eq(
+        fake_reply(&f, "GET /v1/agent/health/service/id/billing-1?format=text",
+                   "", 503),
+        "maintenance");
+    (void)fake_reply(&f, "GET /v1/agent/health/service/name/none", "", 404);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(own_output_is_shown_without_the_store)
+{
+    const char *page;
+    struct fake f;
+
+    stage(&f);
+    (void)fake_reply(&f, "PUT /v1/agent/check/register",
+                     "{\"Name\":\"beat\",\"ServiceID\":\"billing-1\",\"TTL\":"
+                     "\"9s\"}",
+                     200);
+    (void)fake_settle(&f);
+    (void)fake_reply(&f, "PUT /v1/agent/check/fail/beat?note=no+beat%21", "",
+                     200);
+    page = fake_reply(&f, "GET /v1/health/service/billing", "", 200);
+    ck_assert_ptr_nonnull(strstr(page, "\"Output\":\"no beat!\""));
+    ck_assert_ptr_null(strstr(
+        fake_get(&f, "/muster/v1/dc1/inst/billing/edge/billing-1")->value,
+        "no beat"));
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(catalog_registrations_come_and_go)
+{
+    struct fake f;
+
+    stage(&f);
+    /* The same again writes nothing. */
+    (void)fake_reply(&f, "PUT /v1/catalog/register",
+                     "{\"Node\":\"printer\",\"Address\":\"10.0.0.99\",\"ID\":"
+                     "\"p-1\",\"Service\":{\"Service\":\"lpd\",\"Port\":515}}",
+                     200);
+    ck_assert_int_eq(f.revision, 4);
+    /* Another check of a service that is there already. */
+    (void)fake_reply(&f, "PUT /v1/catalog/register",
+                     "{\"node\":\"printer\",\"skipnodeupdate\":true,\"check\":"
+                     "{\"checkid\":\"ink\",\"serviceid\":\"lpd\",\"status\":"
+                     "\"passing\"}}",
+                     200);
+    ck_assert_ptr_nonnull(strstr(
+        fake_get(&f, "/muster/v1/dc1/inst/lpd/printer/lpd")->value, "\"ink\""));
+    ck_assert_ptr_nonnull(
+        strstr(fake_get(&f, "/muster/v1/dc1/inst/lpd/printer/lpd")->value,
+               "\"paper\""));
+    /* A renamed service moves. */
+    (void)fake_reply(&f, "PUT /v1/catalog/register",
+                     "{\"Node\":\"printer\",\"Service\":{\"ID\":\"lpd\","
+                     "\"Service\":\"ipp\"}}",
+                     200);
+    ck_assert_ptr_null(fake_get(&f, "/muster/v1/dc1/inst/lpd/printer/lpd"));
+    ck_assert_ptr_nonnull(fake_get(&f, "/muster/v1/dc1/inst/ipp/printer/lpd"));
+    (void)fake_reply(&f, "PUT /v1/catalog/deregister",
+                     "{\"Node\":\"printer\",\"CheckID\":\"ink\"}", 200);
+    ck_assert_ptr_null(strstr(
+        fake_get(&f, "/muster/v1/dc1/inst/ipp/printer/lpd")->value, "\"ink\""));
+    (void)fake_reply(&f, "PUT /v1/catalog/register",
+                     "{\"Node\":\"printer\",\"Check\":{\"CheckID\":\"up\","
+                     "\"Status\":\"critical\"}}",
+                     200);
+    same_json("down",
+              fake_reply(&f, "GET /v1/health/service/ipp?passing", "", 200),
+              "[]");
+    ck_assert_str_eq(fake_reply(&f, "PUT /v1/catalog/deregister",
+                                "{\"Node\":\"printer\"}", 200),
+                     "true");
+    ck_assert_ptr_null(catalog_node(f.catalog, "printer"));
+    ck_assert_str_eq(fake_reply(&f, "PUT /v1/catalog/deregister",
+                                "{\"Node\":\"printer\"}", 200),
+                     "true");
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(warnings_cannot_break_the_header)
+{
+    struct api_outcome o;
+    struct fake f;
+
+    fake_start(&f);
+    fake_ask(&f, "PUT /v1/agent/service/register",
+             "{\"Name\":\"web\",\"a\\r\\nX: y\":1}", &o);
+    ck_assert_int_eq(o.status, 200);
+    ck_assert_str_eq(header(&o, "X-Muster-Warning"),
+                     "service \"web\": a??X: y: unknown field, ignored");
+    api_outcome_release(&o);
+    fake_stop(&f);
+}
+END_TEST
+
+static const struct {
+    const char *line;
+    enum api_outcome_kind kind;
+} effects[] = {
+    {"GET /v1/metrics", API_METRICS},
+    {"GET /v1/agent/metrics?format=prometheus", API_METRICS},
+    {"PUT /v1/agent/reload", API_RELOAD},
+    {"POST /v1/agent/leave", API_LEAVE},
+    {"GET /v1/catalog/nodes?consistent", API_CONFIRM},
+};
+
+START_TEST(effect_is_asked_for)
+{
+    struct api_outcome o;
+    struct fake f;
+
+    stage(&f);
+    fake_ask(&f, effects[_i].line, "", &o);
+    ck_assert_int_eq(o.kind, effects[_i].kind);
+    api_outcome_release(&o);
+    fake_stop(&f);
+}
+END_TEST
+
+UNIT_MAIN("api", {
+    tcase_add_loop_test(tc, view_is_as_expected, 0, COUNT_OF(views));
+    tcase_add_loop_test(tc, error_has_status_and_words, 0, COUNT_OF(errors));
+    tcase_add_loop_test(tc, index_decides_whether_to_wait, 0,
+                        COUNT_OF(blocking));
+    tcase_add_test(tc, waiter_wakes_for_its_own_scope);
+    tcase_add_test(tc, wait_ends_with_the_same_answer);
+    tcase_add_test(tc, nothing_known_is_no_empty_list);
+    tcase_add_test(tc, content_hash_waits_for_another);
+    tcase_add_test(tc, status_code_is_the_health);
+    tcase_add_test(tc, own_output_is_shown_without_the_store);
+    tcase_add_test(tc, catalog_registrations_come_and_go);
+    tcase_add_test(tc, warnings_cannot_break_the_header);
+    tcase_add_loop_test(tc, effect_is_asked_for, 0, COUNT_OF(effects));
+})
