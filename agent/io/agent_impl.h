@@ -46,13 +46,13 @@ struct agent {
 
     enum agent_phase phase;
     enum agent_stop_mode stop_mode;
-    unsigned open; /* Parts that this phase waits for. */
-    struct arena view_arena;
+    unsigned open;           /* Parts that this phase waits for. */
+    struct arena view_arena; /* Of the last view's stats. */
     uint64_t reloads;
 };
 
 /* agent_view.c */
-void agent_view(void *ctx, struct api_view *out_view);
+void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view);
 void agent_metrics(void *ctx, struct buf *out);
 
 /* Something changed the local state: save, register, schedule. True: an answer

@@ -53,11 +53,10 @@ static struct pairs stats_of(struct agent *a, struct arena *arena)
     return (struct pairs){.items = s.items, .count = s.count};
 }
 
-void agent_view(void *ctx, struct api_view *out_view)
+void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view)
 {
     struct agent *a = ctx;
 
-    arena_reset(&a->view_arena);
     *out_view = (struct api_view){
         .local = a->local,
         .catalog = link_catalog(a->link),
@@ -69,8 +68,11 @@ void agent_view(void *ctx, struct api_view *out_view)
         .api_level = API_LEVEL,
         .leader = link_leader(a->link),
         .peers = link_peers(a->link),
-        .stats = stats_of(a, &a->view_arena),
     };
+    if (detail == FRONT_STATS) {
+        arena_reset(&a->view_arena);
+        out_view->stats = stats_of(a, &a->view_arena);
+    }
 }
 
 /* ---- /v1/metrics

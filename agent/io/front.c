@@ -140,7 +140,7 @@ static void on_txn(void *arg, enum sync_result result, int64_t revision)
         result = SYNC_FAILED;
     }
     api_outcome_release(&p->outcome);
-    f->hooks.view(f->hooks.ctx, &view);
+    f->hooks.view(f->hooks.ctx, FRONT_PLAIN, &view);
     api_txn_done(result, &view, &p->arena, &p->outcome);
     reply(p);
 }
@@ -230,7 +230,11 @@ static void ask(struct pending *p)
     }
     api_outcome_release(&p->outcome);
     arena_reset(&p->arena);
-    f->hooks.view(f->hooks.ctx, &view);
+    f->hooks.view(f->hooks.ctx,
+                  slice_eq(p->request.path, slice_str("/v1/agent/self"))
+                      ? FRONT_STATS
+                      : FRONT_PLAIN,
+                  &view);
     p->local = view.local;
     generation = local_generation(view.local);
     api_handle(&p->request, &view, &p->arena, &p->outcome);
@@ -406,7 +410,7 @@ enum status front_start(struct loop *loop, const struct front_config *config,
     f->handler = (struct http_handler){
         .ctx = f, .on_request = on_request, .on_gone = on_gone};
     LIST_INIT(&f->pendings);
-    parking_init(&f->parking, loop, hooks);
+    parking_init(&f->parking, loop, link);
     st = listeners_open(f, config, out_err);
     if (st) {
         front_stop(f, on_failed_start_closed, f);

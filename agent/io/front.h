@@ -18,10 +18,16 @@ struct link;
 struct loop;
 struct state;
 
+enum front_detail {
+    FRONT_PLAIN,
+    FRONT_STATS, /* view.stats too, for /v1/agent/self. */
+};
+
 struct front_hooks {
     void *ctx;
     /* What a request may see now. */
-    void (*view)(void *ctx, struct api_view *out_view);
+    void (*view)(void *ctx, enum front_detail detail,
+                 struct api_view *out_view);
     /* A request has changed the local state. True: something was saved that
      * the reply must wait for (state_sync). */
     bool (*changed)(void *ctx);

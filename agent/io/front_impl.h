@@ -42,7 +42,7 @@ LIST_HEAD(pending_list, pending);
  */
 struct parking {
     struct loop *loop;
-    struct front_hooks hooks;
+    const struct link *link;    /* For the catalogue. */
     struct park_group *groups;  /* uthash, by scope. */
     struct pending_list hashes; /* Waiting for the local state. */
     size_t count;
@@ -59,7 +59,7 @@ struct parking {
 };
 
 void parking_init(struct parking *g, struct loop *loop,
-                  struct front_hooks hooks);
+                  const struct link *link);
 void parking_enter(struct parking *g, struct pending *p);
 /* Fine for one that is not parked. */
 void parking_leave(struct parking *g, struct pending *p);

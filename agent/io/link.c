@@ -313,6 +313,11 @@ static enum status endpoints_init(struct link *l, struct err *err)
                                   .ca = l->config.cacert};
 
         st = tls_client_new(&files, &l->tls, err);
+        if (st) {
+            st = err_prefix(err, st,
+                            "store (--store-cacert, --store-cert, "
+                            "--store-key)");
+        }
     }
     /* Agents that start together should not all take the first. */
     if (!st) {

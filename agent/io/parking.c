@@ -3,6 +3,7 @@
 #include <uthash.h>
 
 #include "agent/io/front_impl.h"
+#include "agent/io/link.h"
 #include "base/core/check.h"
 
 #define PASS_EVERY_MS 50
@@ -17,14 +18,6 @@ struct park_group {
     struct pending_list members;
     char key[]; /* One letter for the kind, then the name. */
 };
-
-static const struct catalog *catalog_now(struct parking *g)
-{
-    struct api_view view;
-
-    g->hooks.view(g->hooks.ctx, &view);
-    return view.catalog;
-}
 
 /* ---- Groups
  * --------------------------------------------------------------------- */
@@ -48,7 +41,7 @@ static struct park_group *group_get(struct parking *g,
     }
     group->scope.kind = scope.kind;
     group->scope.name = scope.name ? group->key + 1 : NULL;
-    group->index = catalog_index(catalog_now(g), group->scope);
+    group->index = catalog_index(link_catalog(g->link), group->scope);
     LIST_INIT(&group->members);
     HASH_ADD_STR(g->groups, key, group);
     return group;
@@ -162,7 +155,7 @@ static void on_pass(struct loop_task *task)
     struct parking *g =
         (struct parking *)(void *)((char *)task -
                                    offsetof(struct parking, pass));
-    const struct catalog *catalog = catalog_now(g);
+    const struct catalog *catalog = link_catalog(g->link);
     struct pending_list ready = LIST_HEAD_INITIALIZER(ready);
     struct park_group *group;
     struct park_group *after;
@@ -268,10 +261,9 @@ void parking_answer_all(struct parking *g)
     ask_all(g, &ready);
 }
 
-void parking_init(struct parking *g, struct loop *loop,
-                  struct front_hooks hooks)
+void parking_init(struct parking *g, struct loop *loop, const struct link *link)
 {
-    *g = (struct parking){.loop = loop, .hooks = hooks, .open = 2};
+    *g = (struct parking){.loop = loop, .link = link, .open = 2};
     LIST_INIT(&g->hashes);
     g->pass.run = on_pass;
     CHECK(uv_timer_init(loop_uv(loop), &g->pause) == 0);
