@@ -22,15 +22,20 @@
 #include "store/raft/log.h"
 #include "store/raft/raft.h"
 
-/*              accepted                    entries compacted away
- *    PROBE  --------------->  REPLICATE  --------------------------> SNAPSHOT
- *      ^                          |                                     ^
- *      +-------- refused ---------+        (also from PROBE)            |
+/*                accepted
+ *    PROBE  ------------------>  REPLICATE
+ *     | ^ ^                          |
+ *     | | +-- refused, or compacted -+
+ *     | |
+ *     | +---- a heartbeat's answer ----+
+ *     v                                |
+ *     +-- refused where the log    SNAPSHOT
+ *         begins  ---------------->
  */
 enum raft_pace {
     RAFT_PROBE,     /* Finding where the logs agree: one message at a time. */
     RAFT_REPLICATE, /* They agree: messages follow each other. */
-    RAFT_SNAPSHOT,  /* What comes next is not kept any more. */
+    RAFT_SNAPSHOT,  /* What comes next for it is not kept any more. */
 };
 
 enum raft_answer {

@@ -20,7 +20,8 @@ bool raft_entries_fit(const struct raft_msg *m)
 }
 
 /* Refuse, and say where the logs may still agree, so that the leader need not
- * go back entry by entry but skips a whole term at a time. */
+ * go back entry by entry but skips a whole term at a time. What is committed
+ * agrees for certain, so it never need go back further. */
 static void raft_refuse(struct raft *r, const struct raft_msg *m)
 {
     uint64_t last = raft_log_last(&r->log);
@@ -30,6 +31,10 @@ static void raft_refuse(struct raft *r, const struct raft_msg *m)
     reply->reject = true;
     reply->pos.index = m->pos.index;
     reply->hint = raft_log_agree(&r->log, from, m->pos.term);
+    if (reply->hint.index < r->hard.commit) {
+        reply->hint.index = r->hard.commit;
+        reply->hint.term = raft_log_term(&r->log, r->hard.commit);
+    }
 }
 
 /* Entries that are here already are skipped; the first that differs takes all

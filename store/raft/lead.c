@@ -98,6 +98,14 @@ static size_t raft_portion(const struct raft *r, uint64_t next)
     return count;
 }
 
+static void raft_probe_from(struct raft_peer *p, uint64_t index)
+{
+    p->pace = RAFT_PROBE;
+    p->probe_sent = false;
+    p->flying_count = 0;
+    p->next = index + 1;
+}
+
 enum raft_if_empty {
     SEND_IF_EMPTY,
     SKIP_IF_EMPTY
@@ -107,16 +115,17 @@ enum raft_if_empty {
 static bool raft_send_append(struct raft *r, struct raft_peer *p,
                              enum raft_if_empty if_empty)
 {
-    struct raft_pos before = {.index = p->next - 1};
+    struct raft_pos before;
     struct raft_msg *m;
     size_t count;
 
     if (peer_must_wait(r, p)) {
         return false;
     }
+    before.index = p->next - 1;
     if (before.index < r->log.compacted.index) {
-        p->pace = RAFT_SNAPSHOT;
-        return false;
+        raft_probe_from(p, r->log.compacted.index);
+        before.index = r->log.compacted.index;
     }
     count = raft_portion(r, p->next);
     if (count == 0 && if_empty == SKIP_IF_EMPTY) {
@@ -164,34 +173,38 @@ bool raft_try_commit(struct raft *r)
     return true;
 }
 
-/* Where to look next. Our own log may rule out more than the hint does: the
- * entry that agrees cannot have a higher term than the follower's there. */
+/* Where the logs may still agree. Our own may rule out more than the hint does:
+ * the entry that agrees cannot have a higher term than the follower's there. */
+static uint64_t raft_next_guess(const struct raft *r, const struct raft_peer *p,
+                                const struct raft_msg *m)
+{
+    uint64_t guess = m->hint.index;
+
+    if (m->hint.term > 0) {
+        guess = raft_log_agree(&r->log, m->hint.index, m->hint.term).index;
+    }
+    if (guess >= m->pos.index) {
+        guess = m->pos.index - 1;
+    }
+    return guess > p->match ? guess : p->match;
+}
+
 static void raft_step_back(struct raft *r, struct raft_peer *p,
                            const struct raft_msg *m)
 {
-    uint64_t candidate = m->hint.index;
+    uint64_t kept = r->log.compacted.index;
 
-    if (m->pos.index <= p->match) {
+    if (m->pos.index <= p->match || p->pace == RAFT_SNAPSHOT) {
         return; /* Late: it has been accepted since. (0 always agrees.) */
     }
-    if (p->pace == RAFT_REPLICATE) {
-        p->pace = RAFT_PROBE;
-        p->flying_count = 0;
-        p->next = p->match + 1;
-    } else {
-        if (m->pos.index != p->next - 1) {
-            return; /* The answer to an older probe. */
-        }
-        if (m->hint.term > 0) {
-            candidate =
-                raft_log_agree(&r->log, m->hint.index, m->hint.term).index;
-        }
-        if (candidate >= m->pos.index) {
-            candidate = m->pos.index - 1;
-        }
-        p->next = (candidate > p->match ? candidate : p->match) + 1;
+    if (p->pace == RAFT_PROBE && m->pos.index != p->next - 1) {
+        return; /* The answer to an older probe. */
     }
-    p->probe_sent = false;
+    if (p->pace == RAFT_PROBE && m->pos.index == kept) {
+        p->pace = RAFT_SNAPSHOT; /* Not even the beginning of what is kept. */
+        return;
+    }
+    raft_probe_from(p, raft_next_guess(r, p, m));
     (void)raft_send_append(r, p, SEND_IF_EMPTY);
 }
 
@@ -246,6 +259,9 @@ void raft_on_heartbeat_reply(struct raft *r, const struct raft_msg *m)
     }
     p->active = true;
     p->probe_sent = false;
+    if (p->pace == RAFT_SNAPSHOT) {
+        raft_probe_from(p, r->log.compacted.index); /* It may have been late. */
+    }
     if (p->flying_count == r->config.inflight_max) {
         /* Its answers may be lost: let one message through. */
         flying_land(r, p, p->flying[p->flying_head]);

@@ -26,7 +26,7 @@
  * last raft_compact() to the newest.
  *
  * Not here yet: installing a snapshot on a member whose next entry has been
- * compacted away (it is left in RAFT_SNAPSHOT and gets heartbeats only), joint
+ * compacted away (it gets heartbeats, and is asked again after each), joint
  * configuration changes, leadership transfer.
  */
 #pragma once

@@ -28,6 +28,8 @@ struct member {
     struct node *node; /* NULL: down. */
     uint64_t ahead_ms; /* Of the group's clock. */
     uint64_t applied;
+    uint64_t durable; /* As much of that is on the state machine's disk. */
+    uint64_t told;    /* The node knows of so much. */
     bool disk_held;
     uint64_t disk_due_ms;
     enum raft_role role;
@@ -280,6 +282,8 @@ static struct node_config config_of(const struct group *g, uint64_t id,
     c.raft.rng_seed = g->config.seed * 16 + id;
     c.wal.first_bytes = 8 * 1024;
     c.wal.file_bytes = 32 * 1024;
+    c.snapshot_count = 10;
+    c.keep_count = 0;
     c.cluster_id = 1;
     c.members = members;
     c.members_count = g->config.members_count;
@@ -362,7 +366,9 @@ void group_start(struct group *g, uint64_t id)
     struct err err = {0};
 
     CHECK(m->node == NULL);
-    m->applied = 0;
+    c.applied = m->durable;
+    m->applied = m->durable;
+    m->told = m->durable;
     m->disk_held = false;
     if (node_new(&c, mem_disk_port(m->disk), &ports, &m->node, &err)) {
         (void)fprintf(stderr, "member %" PRIu64 ": %s\n", id, err.text);
@@ -390,6 +396,30 @@ void group_crash(struct group *g, uint64_t id, uint64_t keep)
     m->node = NULL;
     mem_disk_crash(m->disk, keep, keep % (mem_disk_dirty_names(m->disk) + 1));
     g->config.on_line = on_line;
+}
+
+void group_save(struct group *g)
+{
+    uint64_t common = UINT64_MAX;
+
+    for (uint64_t id = 1; id <= g->config.members_count; id++) {
+        struct member *m = member(g, id);
+
+        if (m->node != NULL) {
+            m->durable = m->applied;
+        }
+        common = m->durable < common ? m->durable : common;
+    }
+    for (uint64_t id = 1; id <= g->config.members_count; id++) {
+        struct member *m = member(g, id);
+
+        if (m->node != NULL && m->told < common) {
+            m->told = common;
+            (void)node_durable(m->node, common);
+            flush(m);
+        }
+    }
+    settle(g);
 }
 
 bool group_is_up(const struct group *g, uint64_t id)

@@ -39,6 +39,9 @@ void group_free(struct group *g);
 void group_start(struct group *g, uint64_t id);
 /* The power goes: of what was not synced, `keep` decides (mem_disk.h). */
 void group_crash(struct group *g, uint64_t id, uint64_t keep);
+/* State machines write what they have applied to their disks. What all have,
+ * the logs may forget. (Less would need snapshots between members.) */
+void group_save(struct group *g);
 bool group_is_up(const struct group *g, uint64_t id);
 
 /* Time goes on; whatever is due happens. */

@@ -168,6 +168,9 @@ static size_t run_chaos(size_t count, uint64_t seed)
         if (rng_below(&c.rng, 4) == 0) {
             chaos_disturb(&c);
         }
+        if (rng_below(&c.rng, 8) == 0) {
+            group_save(c.g);
+        }
     }
     answered = group_answered(c.g);
     chaos_calm(&c);
@@ -194,7 +197,28 @@ START_TEST(chaos)
 }
 END_TEST
 
+/* Seeds that once failed. */
+static const struct {
+    const char *story;
+    size_t count;
+    uint64_t seed;
+} kept[] = {
+    {"a hint below the commit; compacted on both sides", 3, 18303},
+    {"the same, with four", 4, 51504},
+    {"the same, with five", 5, 28505},
+    {"acknowledgements lost, then compacted: the next probe", 3, 303803},
+    {"the same, while probing", 4, 25904},
+    {"the same, after a late refusal", 5, 34205},
+};
+
+START_TEST(kept_seeds)
+{
+    (void)run_chaos(kept[_i].count, kept[_i].seed);
+}
+END_TEST
+
 UNIT_MAIN("group", {
+    tcase_add_loop_test(tc, kept_seeds, 0, COUNT_OF(kept));
     tcase_add_loop_test(tc, a_group_elects_and_commits, 1, 6);
     tcase_add_test(tc, a_minority_answers_nothing);
     tcase_add_loop_test(tc, chaos, 1, 6);

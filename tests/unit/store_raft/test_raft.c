@@ -453,8 +453,17 @@ START_TEST(nothing_is_before_the_beginning)
 }
 END_TEST
 
+/* A follower may have what is compacted, its answers lost: the beginning of
+ * what is kept is tried before giving up, and again after each heartbeat. */
 START_TEST(what_is_compacted_is_not_sent)
 {
+    struct raft_msg beat = {
+        .type = RAFT_MSG_HEARTBEAT_REPLY, .from = 3, .term = 1};
+    struct raft_msg refusal = {.type = RAFT_MSG_APPEND_REPLY,
+                               .from = 3,
+                               .term = 1,
+                               .pos.index = 1,
+                               .reject = true};
     struct bench b;
 
     lead(&b);
@@ -462,10 +471,23 @@ START_TEST(what_is_compacted_is_not_sent)
     ck_assert_uint_eq(raft_status(b.raft).first_index, 2);
     ck_assert_ptr_null(raft_entry_at(b.raft, 1));
     ck_assert_uint_eq(raft_term_at(b.raft, 1), 1);
-    ck_assert(receive(&b, (struct raft_msg){.type = RAFT_MSG_HEARTBEAT_REPLY,
-                                            .from = 3,
-                                            .term = 1}) == ST_OK);
-    ck_assert_uint_eq(b.work.appends_count, 0);
+    for (int i = 0; i < 2; i++) {
+        ck_assert(receive(&b, beat) == ST_OK);
+        ck_assert_uint_eq(b.work.appends_count, 1);
+        ck_assert_uint_eq(b.work.appends[0].pos.index, 1);
+        ck_assert_uint_eq(b.work.appends[0].pos.term, 1);
+        ck_assert(receive(&b, refusal) == ST_OK);
+        ck_assert_uint_eq(b.work.appends_count, 0);
+        ck_assert(propose(&b, 1, 9) == ST_OK);
+        for (size_t j = 0; j < b.work.appends_count; j++) {
+            ck_assert_uint_ne(b.work.appends[j].to, 3);
+        }
+    }
+    ck_assert(receive(&b, beat) == ST_OK);
+    refusal.reject = false;
+    ck_assert(receive(&b, refusal) == ST_OK);
+    ck_assert_uint_eq(b.work.appends_count, 1);
+    ck_assert_uint_eq(b.work.appends[0].entries_count, 2);
     bench_free(&b);
 }
 END_TEST
