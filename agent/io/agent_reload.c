@@ -38,6 +38,7 @@ void agent_dns_settings(const struct agent_config *c, struct arena *arena,
     s->domain = c->domain;
     s->alt_domain = c->alt_domain;
     s->datacenter = c->datacenter;
+    s->self_node = c->node;
     s->node_ttl_s = seconds_up(d->node_ttl_ms);
     s->service_ttls = ttls_of(arena, &d->service_ttl);
     s->service_ttls_count = d->service_ttl.count;

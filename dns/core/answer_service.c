@@ -170,8 +170,8 @@ static void select_by_underscores(struct dns_decider *d, struct selection *s)
     }
 }
 
-static const struct dns_service *find_service(struct dns_decider *d,
-                                              struct slice name)
+const struct dns_service *dns_find_service(const struct dns_decider *d,
+                                           struct slice name)
 {
     struct dns_name key = {0};
     const struct dns_entry *entry;
@@ -194,13 +194,13 @@ static bool selection_of(struct dns_decider *d, struct selection *s)
         first = 1;
     }
     if (d->place.underscored && !s->grpc_config) {
-        s->service = find_service(d, slice_skip(dns_label(d->q, 0), 1));
+        s->service = dns_find_service(d, slice_skip(dns_label(d->q, 0), 1));
         if (s->service != NULL) {
             select_by_underscores(d, s);
         }
         return s->service != NULL;
     }
-    s->service = find_service(d, dns_label(d->q, parts - 1));
+    s->service = dns_find_service(d, dns_label(d->q, parts - 1));
     if (s->service != NULL && parts - first > 1) {
         select_by_labels(d, s, first, parts - 1);
     }
@@ -512,76 +512,5 @@ void dns_decide_service(struct dns_decider *d)
     answer_by_type(d, &s, chosen);
     if (d->answer->answers.count == 0) {
         dns_decide_nodata(d);
-    }
-}
-
-/* The nodes that run the service named in self_service: distinct, with a name
- * and an address, healthy ones first. */
-static struct members name_servers(struct dns_decider *d)
-{
-    struct members chosen = {
-        arena_alloc(d->arena, NAME_SERVERS_MAX * sizeof(chosen.items[0])), 0};
-    struct slice self = d->config->self_service;
-    const struct dns_service *s = self.len == 0 ? NULL : find_service(d, self);
-    struct dns_distinct seen;
-    size_t total = s == NULL ? 0 : s->members_count;
-
-    dns_distinct_init(&seen, d->arena, 2 * total);
-    for (size_t i = 0; i < 2 * total && chosen.count < NAME_SERVERS_MAX; i++) {
-        bool second_pass = i >= total;
-        const struct dns_member *m = &s->members[second_pass ? i - total : i];
-        bool sick = m->health == DNS_CRITICAL;
-
-        if (sick == second_pass && m->node.len > 0 && m->address.len > 0 &&
-            dns_distinct_add(&seen, m->node, i) == i) {
-            chosen.items[chosen.count++] = m;
-        }
-    }
-    return chosen;
-}
-
-void dns_add_name_servers(struct dns_decider *d, struct dns_records *to)
-{
-    const struct dns_name *domain = &d->config->domains[d->place.domain];
-    struct slice owner = dns_name_slice(domain);
-    struct members servers = name_servers(d);
-    uint32_t ttl_s = d->config->settings.node_ttl_s;
-    struct dns_records *extras = &d->answer->extras;
-
-    for (size_t i = 0; i < servers.count; i++) {
-        struct slice name = dns_node_name(d, servers.items[i]->node);
-        struct dns_record *r;
-
-        if (name.len == 0) {
-            continue;
-        }
-        r = dns_record_add(d, to, owner, DNS_TYPE_NS, ttl_s);
-        r->data.name = name;
-        r->extras_first = (uint32_t)extras->count;
-        r->extras_count = 1;
-        dns_record_add_address(d, extras, name, &servers.items[i]->address,
-                               ttl_s);
-    }
-    if (servers.count == 0) { /* A zone has a name server; its SOA says ns. */
-        struct dns_name ns = {0};
-
-        CHECK(dns_name_add_label(&ns, slice_str("ns")));
-        CHECK(dns_name_add_wire(&ns, owner));
-        dns_record_add(d, to, owner, DNS_TYPE_NS, ttl_s)->data.name =
-            arena_copy(d->arena, dns_name_slice(&ns));
-    }
-}
-
-void dns_add_name_server_addresses(struct dns_decider *d)
-{
-    struct members servers = name_servers(d);
-
-    for (size_t i = 0; i < servers.count; i++) {
-        const struct dns_address *a = &servers.items[i]->address;
-
-        if (dns_wants(d, a->len == 4 ? DNS_TYPE_A : DNS_TYPE_AAAA)) {
-            dns_record_add_address(d, &d->answer->answers, d->q->name, a,
-                                   d->config->settings.node_ttl_s);
-        }
     }
 }

@@ -46,7 +46,8 @@ static char *place_text(char **at, const char *text)
 static size_t texts_size(const struct dns_settings *s)
 {
     size_t size = text_size(s->domain) + text_size(s->alt_domain) +
-                  text_size(s->datacenter) + text_size(s->self_service);
+                  text_size(s->datacenter) + text_size(s->self_service) +
+                  text_size(s->self_node);
 
     for (size_t i = 0; i < s->service_ttls_count; i++) {
         size += text_size(s->service_ttls[i].pattern);
@@ -69,6 +70,7 @@ static struct dns_config *copy_settings(const struct dns_settings *s)
     c->settings.alt_domain = place_text(&at, s->alt_domain);
     c->settings.datacenter = place_text(&at, s->datacenter);
     c->settings.self_service = place_text(&at, s->self_service);
+    c->settings.self_node = place_text(&at, s->self_node);
     c->settings.service_ttls = ttls;
     for (size_t i = 0; i < s->service_ttls_count; i++) {
         ttls[i].pattern = place_text(&at, s->service_ttls[i].pattern);

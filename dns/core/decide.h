@@ -2,7 +2,7 @@
  * decide.h - what the files that decide share. For this room only.
  *
  * answer.c dispatches and knows domains, nodes and negative answers;
- * answer_service.c knows services.
+ * answer_service.c knows services, answer_ns.c the zone's name servers.
  */
 #pragma once
 
@@ -47,6 +47,10 @@ void dns_decide_nodata(struct dns_decider *d);
 bool dns_wants(const struct dns_decider *d, uint16_t type);
 
 void dns_decide_service(struct dns_decider *d);
+
+/* NULL: there is none of this name (one label, lower case). */
+const struct dns_service *dns_find_service(const struct dns_decider *d,
+                                           struct slice name);
 
 /* NS records of the zone into `to`, their addresses into the extras. */
 void dns_add_name_servers(struct dns_decider *d, struct dns_records *to);

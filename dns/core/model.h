@@ -99,6 +99,7 @@ struct dns_settings {
     const char *alt_domain;   /* "consul."; NULL or "": none */
     const char *datacenter;   /* "dc1" */
     const char *self_service; /* Its nodes are the name servers: "consul" */
+    const char *self_node; /* The name server when there are none; or NULL. */
     uint32_t node_ttl_s;
     const struct dns_service_ttl *service_ttls;
     size_t service_ttls_count;

@@ -396,6 +396,8 @@ static void do_set(struct run *r, const char *key, char *value)
 
     if (strcmp(key, "alt_domain") == 0) {
         s->alt_domain = value;
+    } else if (strcmp(key, "self_node") == 0) {
+        s->self_node = value;
     } else if (strcmp(key, "node_ttl") == 0) {
         s->node_ttl_s = number;
     } else if (strcmp(key, "nodata_ttl") == 0) {
