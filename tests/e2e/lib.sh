@@ -23,9 +23,13 @@ SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/muster-e2e.XXXXXX")
 export ETCDCTL_API=3
 unset ETCDCTL_ENDPOINTS http_proxy https_proxy HTTP_PROXY HTTPS_PROXY || :
 
+# What ends the test may happen where output is dropped.
+exec 3>&1
+
 # Called on every way out. What was started ends before its folder goes.
 _cleanup() {
     local pid
+    exec >&3
     for pid in $PIDS; do
         kill -TERM "$pid" 2>/dev/null
     done
@@ -115,7 +119,7 @@ unlike() {
 # The test cannot go on.
 bail() {
     TESTS_FAILED=$((TESTS_FAILED + 1))
-    echo "Bail out! $*"
+    echo "Bail out! $*" >&3
     exit 1
 }
 
@@ -245,7 +249,8 @@ agent_start() {
     AGENT_DATA="$dir/data"
     AGENT_SOCKET="$dir/agent.sock"
     [ -f "$dir/ports" ] && . "$dir/ports"
-    lines=$(wc -l <"$SCRATCH/$name.out" 2>/dev/null || echo 0)
+    touch "$SCRATCH/$name.out"
+    lines=$(wc -l <"$SCRATCH/$name.out")
     spawn "$name" sh -c 'out=$1; shift; exec "$@" >>"$out"' sh \
         "$SCRATCH/$name.out" "$MUSTER" agent \
         --node "$name" --data-dir "$AGENT_DATA" --services "$AGENT_SERVICES" \

@@ -1,0 +1,63 @@
+# What the command line does without an agent: help, mistakes, validate.
+. "$(dirname "$0")/lib.sh"
+
+out=$("$MUSTER" help)
+is "$?" 0 "help"
+for command in agent store services nodes register deregister validate reload \
+    leave version; do
+    like "$out" "^  $command " "help lists $command"
+    page=$("$MUSTER" "$command" --help)
+    is "$?" 0 "$command --help"
+    like "$page" '^examples:' "$command --help has examples"
+done
+"$MUSTER" >/dev/null 2>&1
+is "$?" 2 "no command"
+out=$("$MUSTER" sotre 2>&1)
+is "$?: $out" '2: muster: unknown command "sotre"; did you mean "store"?' \
+    "a mistyped command"
+out=$("$MUSTER" store --data-dri x 2>&1)
+is "$?: $out" \
+    "2: muster store: unknown flag --data-dri; did you mean --data-dir?" \
+    "a mistyped flag"
+out=$("$MUSTER" agent --dsn 127.0.0.1:0 2>&1)
+is "$?" 2 "a mistyped flag of the agent"
+like "$out" "did you mean --dns" "has a suggestion"
+like "$("$MUSTER" version)" '^muster [0-9]+\.[0-9]+\.[0-9]+$' "version"
+out=$("$MUSTER" services --socket "$SCRATCH/none.sock" 2>&1)
+is "$?" 3 "no agent"
+
+# Symbolic links: called as etcd, the program is the store.
+ln -s "$MUSTER" "$SCRATCH/etcd"
+like "$("$SCRATCH/etcd" --help)" '^usage: muster store ' "called as etcd"
+
+cat >"$SCRATCH/good.json" <<'JSON'
+{"service": {"name": "web", "port": 80, "check": {"tcp": "127.0.0.1:80",
+ "interval": "10s"}}}
+JSON
+cat >"$SCRATCH/bad.json" <<'JSON'
+{
+  "service": {
+    "name": "web",
+    "prot": 80
+  }
+}
+JSON
+printf '{"service": ' >"$SCRATCH/broken.json"
+out=$("$MUSTER" validate "$SCRATCH/good.json")
+is "$?: $out" "0: $SCRATCH/good.json: valid: 1 service, 1 check" "a good file"
+out=$("$MUSTER" validate - <"$SCRATCH/good.json")
+is "$?" 0 "from standard input"
+out=$("$MUSTER" validate "$SCRATCH/good.json" "$SCRATCH/bad.json" 2>&1)
+is "$?" 1 "one bad file is enough"
+like "$out" "good.json: valid" "the good one is said to be good"
+like "$out" "bad\.json:4: .*prot" "file, line and field of the bad one"
+out=$("$MUSTER" validate "$SCRATCH/broken.json" 2>&1)
+is "$?" 1 "no JSON"
+like "$out" 'broken\.json:1' "file and line"
+out=$("$MUSTER" validate "$SCRATCH/missing.json" 2>&1)
+is "$?" 1 "a missing file"
+out=$("$MUSTER" validate "$SCRATCH" 2>&1)
+is "$?" 1 "a folder with bad files"
+is "$("$MUSTER" validate --json "$SCRATCH" | json '[f["Valid"] for f in d]')" \
+    "[false, false, true]" "validate --json"
+done_testing
