@@ -27,6 +27,11 @@
 
 #define BACKLOG      1024
 
+/* Probes after this time without a byte; and a client that acknowledges
+ * nothing, or does not read what it asked for, is given up after that. */
+#define TCP_QUIET_MS    15000
+#define TCP_PATIENCE_MS 60000
+
 enum conn_protocol {
     CONN_UNKNOWN,
     CONN_GRPC,
@@ -117,7 +122,8 @@ static struct conn *conn_of(struct stream *stream)
 
 static void conn_on_open(struct stream *stream)
 {
-    (void)stream; /* The first bytes tell what it is. */
+    /* What it is, the first bytes will tell. */
+    stream_watch_silence(stream, TCP_QUIET_MS, TCP_PATIENCE_MS);
 }
 
 /* The beginning of HTTP/2's preface, which no HTTP/1 request can have. */

@@ -6,8 +6,10 @@
  * is gRPC, anything else is HTTP/1. A server may serve one of the two or both;
  * who speaks the other is closed.
  *
- * Above LIMIT_CONNS connections, or when the process has no descriptors left,
- * no more are accepted until some have gone; they wait in the kernel's queue.
+ * Above LIMIT_CONNS connections no more are accepted until some have gone; they
+ * wait in the kernel's queue. When the process has no descriptors left, new
+ * ones are closed at once. A client that is not there any more, or does not
+ * read what it asked for, is given up after a minute.
  */
 #pragma once
 
