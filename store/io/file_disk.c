@@ -172,8 +172,10 @@ static bool write_all(int fd, struct slice bytes, uint64_t offset)
 }
 
 /* Zeros are written, not only reserved: a later write into reserved blocks
- * would change the file's metadata, and its sync would cost more for ever. */
-static bool write_zeros(int fd, uint64_t size)
+ * would change the file's metadata, and its sync would cost more for ever. They
+ * are synced piece by piece, so that a sync of the log that comes meanwhile
+ * does not wait behind all of them. */
+static bool write_zeros(const struct file_disk *d, int fd, uint64_t size)
 {
     uint8_t *zeros = calloc(1, ZEROS_BYTES);
     bool good = true;
@@ -184,6 +186,7 @@ static bool write_zeros(int fd, uint64_t size)
 
         good = write_all(
             fd, slice_of(zeros, left < ZEROS_BYTES ? left : ZEROS_BYTES), at);
+        good = good && (d->config.no_sync || fdatasync(fd) == 0);
     }
     free(zeros);
     return good;
@@ -195,19 +198,16 @@ static enum status make_zeroed(const struct file_disk *d, const char *name,
 {
     int fd = openat(d->folder, name,
                     O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    const char *what = "write";
+    enum status st;
 
     if (fd < 0) {
         return explain(d, "make", name, err);
     }
-    if (write_zeros(fd, size)) {
-        what = "sync";
-        if (d->config.no_sync || fsync(fd) == 0) {
-            *out_fd = fd;
-            return ST_OK;
-        }
+    if (write_zeros(d, fd, size) && (d->config.no_sync || fsync(fd) == 0)) {
+        *out_fd = fd;
+        return ST_OK;
     }
-    enum status st = explain(d, what, name, err);
+    st = explain(d, "fill", name, err);
 
     (void)close(fd); /* What it holds is of no use. */
     (void)unlinkat(d->folder, name, 0);

@@ -15,14 +15,16 @@ log_of() {
     printf '%s\n' "$SCRATCH/$1.etcd/member/wal"/*.wal | tail -1
 }
 
-# flip FILE TEXT: turn one bit of the first byte of TEXT in FILE.
+# flip FILE TEXT: turn one bit of each TEXT in FILE: LMDB leaves old pages behind,
+# and only one of them is in use.
 flip() {
     python3 - "$1" "$2" <<'PY'
 import sys
 data = bytearray(open(sys.argv[1], "rb").read())
-at = data.find(sys.argv[2].encode())
-assert at >= 0, "not in the file"
-data[at] ^= 1
+text = sys.argv[2].encode()
+assert text in data, "not in the file"
+while text in data:
+    data[data.find(text)] ^= 1
 open(sys.argv[1], "wb").write(data)
 PY
 }

@@ -146,7 +146,8 @@ START_TEST(scans_go_in_order_until_told_to_stop)
 }
 END_TEST
 
-/* Change the one place in the file where `text` stands. */
+/* Change the place in the file where `text` stands: there was one write, so
+ * there is one. */
 static void flip_in_file(const struct fixture *f, const char *text)
 {
     char path[128];
