@@ -1,199 +1,5 @@
-#include <errno.h>
-#include <stdlib.h>
-
+#include "echo.h"
 #include "suite.h"
-#include "world.h"
-
-#define MESSAGE_MAX (2 * 1024 * 1024)
-
-/* ---- the server's methods ---- */
-
-struct seen {
-    unsigned opened;
-    unsigned closed;
-    enum grpc_code last;
-    unsigned handled;
-    size_t queued_max;
-    size_t flood_left;
-};
-
-static struct seen seen;
-
-static void count_open(struct grpc_call *call)
-{
-    ck_assert_ptr_null(grpc_call_data(call));
-    grpc_call_set_data(call, &seen);
-    seen.opened++;
-}
-
-static void count_closed(struct grpc_call *call)
-{
-    ck_assert_ptr_eq(grpc_call_data(call), &seen);
-    ck_assert(grpc_call_over(call));
-    grpc_call_send(call, slice_str("too late, without effect"));
-    grpc_call_finish(call, GRPC_OK, NULL);
-    seen.closed++;
-}
-
-static void count_handled(const struct grpc_method *method, void *ctx,
-                          enum grpc_code code)
-{
-    ck_assert_ptr_nonnull(method);
-    ck_assert_ptr_eq(ctx, &seen);
-    seen.handled++;
-    seen.last = code;
-}
-
-static void echo(struct grpc_call *call, struct slice message)
-{
-    grpc_call_send(call, message);
-    grpc_call_finish(call, GRPC_OK, NULL);
-}
-
-static void echo_in_place(struct grpc_call *call, struct slice message)
-{
-    struct buf *out = grpc_call_begin_message(call);
-
-    ck_assert_int_eq(buf_add_str(out, "taken back"), ST_OK);
-    grpc_call_abandon_message(call);
-    out = grpc_call_begin_message(call);
-    ck_assert_int_eq(buf_add(out, message), ST_OK);
-    grpc_call_end_message(call);
-    grpc_call_finish(call, GRPC_OK, NULL);
-}
-
-static void echo_each(struct grpc_call *call, struct slice message)
-{
-    struct slice pieces[] = {slice_str("<"), message, slice_str(">")};
-
-    grpc_call_sendv(call, pieces, 3);
-}
-
-static void finish_ok(struct grpc_call *call)
-{
-    grpc_call_finish(call, GRPC_OK, "");
-}
-
-static void never(struct grpc_call *call, struct slice message)
-{
-    (void)message;
-    ck_assert_ptr_eq(grpc_call_ctx(call), &seen);
-    ck_assert_str_eq(grpc_call_method(call)->path, "/test.Echo/Never");
-    world_done(); /* So that a test can act when it has arrived. */
-}
-
-static void refuse(struct grpc_call *call, struct slice message)
-{
-    (void)message;
-    grpc_call_finish(call, GRPC_NOT_FOUND, "50% of \n nothing \xc3\xa4");
-}
-
-static void show_metadata(struct grpc_call *call, struct slice message)
-{
-    struct slice token = grpc_call_metadata(call, "token");
-
-    (void)message;
-    ck_assert_ptr_null(grpc_call_metadata(call, "absent").data);
-    ck_assert_int_eq(strncmp(grpc_call_peer(call), "127.0.0.1:", 10), 0);
-    grpc_call_send(call, token);
-    grpc_call_finish(call, GRPC_OK, NULL);
-}
-
-#define FLOOD_BYTES (8 * 1024 * 1024)
-#define FLOOD_PIECE (32 * 1024)
-
-static void flood_on(struct grpc_call *call)
-{
-    static const uint8_t piece[FLOOD_PIECE];
-
-    while (seen.flood_left > 0 &&
-           grpc_call_queued_bytes(call) < GRPC_HIGH_WATER) {
-        grpc_call_send(call, slice_of(piece, sizeof(piece)));
-        seen.flood_left -= FLOOD_PIECE;
-    }
-    if (grpc_call_queued_bytes(call) > seen.queued_max) {
-        seen.queued_max = grpc_call_queued_bytes(call);
-    }
-    if (seen.flood_left == 0) {
-        grpc_call_finish(call, GRPC_OK, NULL);
-    }
-}
-
-static void flood(struct grpc_call *call, struct slice message)
-{
-    (void)message;
-    seen.flood_left = FLOOD_BYTES;
-    flood_on(call);
-}
-
-static void big(struct grpc_call *call, struct slice message)
-{
-    uint8_t *bytes = malloc(20 << 20);
-
-    (void)message;
-    ck_assert_ptr_nonnull(bytes);
-    memset(bytes, 'b', 20 << 20);
-    grpc_call_send(call, slice_of(bytes, 20 << 20));
-    grpc_call_finish(call, GRPC_OK, NULL);
-    free(bytes);
-}
-
-#define METHOD(name, kind, ...)                                                \
-    {                                                                          \
-        .path = "/test.Echo/" name, .requests = (kind), .on_open = count_open, \
-        .on_closed = count_closed, __VA_ARGS__                                 \
-    }
-
-static const struct grpc_method methods[] = {
-    METHOD("Echo", GRPC_ONE_REQUEST, .on_message = echo),
-    METHOD("InPlace", GRPC_ONE_REQUEST, .on_message = echo_in_place),
-    METHOD("Each", GRPC_MANY_REQUESTS, .on_message = echo_each,
-           .on_half_closed = finish_ok),
-    METHOD("Never", GRPC_ONE_REQUEST, .on_message = never),
-    METHOD("Refuse", GRPC_ONE_REQUEST, .on_message = refuse),
-    METHOD("Metadata", GRPC_ONE_REQUEST, .on_message = show_metadata),
-    METHOD("Flood", GRPC_ONE_REQUEST, .on_message = flood,
-           .on_drained = flood_on),
-    METHOD("Big", GRPC_ONE_REQUEST, .on_message = big),
-};
-
-static const struct grpc_methods service = {
-    .ctx = &seen,
-    .methods = methods,
-    .count = sizeof(methods) / sizeof(methods[0]),
-    .message_bytes_max = MESSAGE_MAX,
-    .on_handled = count_handled,
-};
-
-static void begin(void)
-{
-    struct grpc_channel_config config = {0};
-    struct grpc_channel_hooks hooks = {0};
-
-    seen = (struct seen){0};
-    world_init();
-    world_serve(&service, NULL, NULL);
-    world_open(&config, hooks);
-}
-
-static void end(void)
-{
-    world_release();
-    ck_assert_uint_eq(seen.opened, seen.closed);
-}
-
-static struct outcome call(const char *path, struct slice request,
-                           uint64_t timeout_ms)
-{
-    struct outcome o;
-
-    outcome_init(&o);
-    (void)grpc_unary(world.channel, path, request, timeout_ms, on_outcome, &o);
-    while (!o.over) {
-        world_run();
-    }
-    return o;
-}
 
 /* ---- one request, one reply ---- */
 
@@ -398,6 +204,23 @@ START_TEST(metadata_arrives)
     ck_assert_int_eq(o.code, GRPC_OK);
     ck_assert(slice_eq(buf_slice(&o.reply), slice_str("secret")));
     buf_release(&o.reply);
+    end();
+}
+END_TEST
+
+START_TEST(the_server_minds_the_deadline_too)
+{
+    struct grpc_metadata timeout = {"grpc-timeout", "50000u"};
+    struct outcome o;
+    struct grpc_stream_hooks hooks = {.ctx = &o, .on_closed = on_stream_closed};
+
+    begin();
+    outcome_init(&o);
+    (void)grpc_stream_open(world.channel, "/test.Echo/Each", &timeout, 1,
+                           hooks);
+    world_run();
+    ck_assert_int_eq(o.code, GRPC_DEADLINE_EXCEEDED);
+    ck_assert_str_eq(o.text, "context deadline exceeded");
     end();
 }
 END_TEST
@@ -625,158 +448,7 @@ START_TEST(a_server_that_falls_silent_is_noticed)
 }
 END_TEST
 
-/* ---- bytes that no honest client sends ---- */
-
-#define PREFACE  "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-#define SETTINGS "\0\0\0\4\0\0\0\0\0"
-
-static const struct {
-    const char *name;
-    const char *bytes;
-    size_t len;
-} garbage[] = {
-#define ROW(name, bytes)               \
-    {                                  \
-        name, bytes, sizeof(bytes) - 1 \
-    }
-    ROW("HTTP/1 where only gRPC is spoken", "GET / HTTP/1.1\r\n\r\n"),
-    ROW("TLS where it is plain", "\x16\x03\x01\x02\x00\x01\x00\x01"),
-    ROW("a preface that goes wrong", "PRI * HTTP/9.9\r\n\r\nXX\r\n\r\n"),
-    ROW("a request for something else as the first frame",
-        PREFACE "\0\0\1\0\0\0\0\0\1x"),
-    ROW("a frame longer than allowed",
-        PREFACE SETTINGS "\xff\xff\xff\0\0\0\0\0\1"),
-    ROW("headers that are no HPACK",
-        PREFACE SETTINGS "\0\0\2\1\5\0\0\0\1\xff\xff\xff\xff\xff"),
-    ROW("data on a stream that is not open",
-        PREFACE SETTINGS "\0\0\1\0\1\0\0\0\5x"),
-    ROW("settings with a length that is wrong",
-        PREFACE SETTINGS "\0\0\1\4\0\0\0\0\0x"),
-#undef ROW
-};
-
-/* Read until the server closes. */
-static void on_readable(uv_poll_t *poll, int error, int events)
-{
-    int fd;
-    char bytes[4096];
-
-    (void)events;
-    ck_assert_int_eq(error, 0);
-    ck_assert_int_eq(uv_fileno((uv_handle_t *)poll, &fd), 0);
-    if (recv(fd, bytes, sizeof(bytes), 0) <= 0) {
-        ck_assert_int_eq(uv_poll_stop(poll), 0);
-        world_done();
-    }
-}
-
-START_TEST(garbage_closes_the_connection)
-{
-    uv_poll_t poll;
-    int fd;
-    struct outcome o;
-
-    begin();
-    fd = world_dial();
-    ck_assert_int_eq(send(fd, garbage[_i].bytes, garbage[_i].len, 0),
-                     (ssize_t)garbage[_i].len);
-    ck_assert_int_eq(uv_poll_init(loop_uv(world.loop), &poll, fd), 0);
-    ck_assert_int_eq(uv_poll_start(&poll, UV_READABLE, on_readable), 0);
-    world_run();
-    uv_close((uv_handle_t *)&poll, NULL);
-
-    o = call("/test.Echo/Echo", slice_str("x"), 0); /* Others do not notice. */
-    ck_assert_int_eq(o.code, GRPC_OK);
-    buf_release(&o.reply);
-    end();
-    (void)close(fd);
-}
-END_TEST
-
-/* What is repeated until the server has had enough. %: the stream's number,
- * three bytes. HEADERS: :method POST, :scheme http, :path, content-type. */
-static const struct {
-    const char *name;
-    const char *frames;
-    size_t len;
-} floods[] = {
-#define ROW(name, frames)                \
-    {                                    \
-        name, frames, sizeof(frames) - 1 \
-    }
-    ROW("pings whose answers nobody reads", "\0\0\x08\6\0\0\0\0\0"
-                                            "12345678"),
-    ROW("settings whose answers nobody reads", "\0\0\0\4\0\0\0\0\0"),
-    ROW("calls that are cancelled at once",
-        "\0\0\x27\1\4\0%"
-        "\x83\x86\x04\x10/test.Echo/Never\x0f\x10\x10"
-        "application/grpc"
-        "\0\0\4\3\0\0%\0\0\0\x08"),
-#undef ROW
-};
-
-/* The frames of a row, for stream `number`. */
-static size_t flood_frames(uint8_t *to, int row, unsigned number)
-{
-    size_t len = 0;
-
-    for (size_t i = 0; i < floods[row].len; i++) {
-        if (floods[row].frames[i] != '%') {
-            to[len++] = (uint8_t)floods[row].frames[i];
-            continue;
-        }
-        to[len++] = (uint8_t)(number >> 16);
-        to[len++] = (uint8_t)(number >> 8);
-        to[len++] = (uint8_t)number;
-    }
-    return len;
-}
-
-#define FLOOD_FRAMES_MAX 4000000
-
-START_TEST(floods_end_the_connection)
-{
-    static uint8_t bytes[64 * 128];
-    unsigned sent = 0;
-    int room = 4096; /* So that the server soon finds that nobody reads. */
-    int fd;
-
-    begin();
-    fd = world_dial();
-    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)),
-                     0);
-    ck_assert_int_eq(send(fd, PREFACE SETTINGS, 33, 0), 33);
-    while (server_connections(world.server) < 2) { /* The channel's, this. */
-        (void)uv_run(loop_uv(world.loop), UV_RUN_ONCE);
-    }
-    for (unsigned number = 1;; number += 2) {
-        size_t len = flood_frames(bytes, _i, number);
-        ssize_t count = send(fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-        if (count < 0 && errno != EAGAIN) {
-            break; /* The server has closed. */
-        }
-        if (count == (ssize_t)len) {
-            ck_assert_uint_lt(++sent, FLOOD_FRAMES_MAX);
-        } else {
-            ck_assert_int_lt(count, 0); /* Small frames go whole or not. */
-            number -= 2;
-        }
-        if (sent % 64 == 0 || count < 0) {
-            (void)uv_run(loop_uv(world.loop), UV_RUN_NOWAIT);
-        }
-        if (server_connections(world.server) < 2) {
-            break;
-        }
-    }
-    ck_assert_uint_gt(sent, 1000); /* Not because of a single one. */
-    (void)close(fd);
-    end();
-}
-END_TEST
-
 UNIT_MAIN("grpc", {
-    tcase_add_loop_test(tc, floods_end_the_connection, 0, COUNT_OF(floods));
     tcase_add_loop_test(tc, a_message_comes_back, 0, COUNT_OF(echoes));
     tcase_add_loop_test(tc, trouble_has_code_and_text, 0, COUNT_OF(refusals));
     tcase_add_test(tc, many_calls_at_once);
@@ -784,6 +456,7 @@ UNIT_MAIN("grpc", {
     tcase_add_test(tc, a_cancel_reaches_the_server);
     tcase_add_test(tc, a_stream_keeps_its_order);
     tcase_add_test(tc, metadata_arrives);
+    tcase_add_test(tc, the_server_minds_the_deadline_too);
     tcase_add_test(tc, a_missing_request_is_told);
     tcase_add_test(tc, a_sender_is_held_back_and_told_to_go_on);
     tcase_add_test(tc, a_big_reply_passes_all_windows);
@@ -794,6 +467,4 @@ UNIT_MAIN("grpc", {
     tcase_add_test(tc, a_stopping_server_finishes_calls);
     tcase_add_test(tc, a_silent_server_is_noticed);
     tcase_add_test(tc, a_server_that_falls_silent_is_noticed);
-    tcase_add_loop_test(tc, garbage_closes_the_connection, 0,
-                        COUNT_OF(garbage));
 })
