@@ -50,9 +50,8 @@
 #define LIMIT_RECORD_BYTES     (256 * 1024) /* A catalogue record. */
 
 /* DNS. */
-#define LIMIT_DNS_NAME      255
 #define LIMIT_DNS_UDP       1232 /* What we advertise; no fragments. */
 #define LIMIT_DNS_TCP       65535
-#define LIMIT_DNS_CNAMES    8
+#define LIMIT_DNS_CNAMES    3     /* Host names followed within our domains. */
 #define LIMIT_DNS_FORWARDS  1024  /* Under way, a worker; then SERVFAIL. */
 #define LIMIT_DNS_INSTANCES 16384 /* Of a service; no message holds more. */

@@ -401,7 +401,7 @@ static void follow_cnames(struct dns_decider *d)
     if (d->q->type == DNS_TYPE_CNAME) {
         return;
     }
-    for (int step = 0; step < CHAIN_MAX && cname != NULL; step++) {
+    for (int step = 0; step < LIMIT_DNS_CNAMES && cname != NULL; step++) {
         struct dns_question *q = arena_zalloc(d->arena, 1, sizeof(*q));
         struct dns_answer next;
         struct dns_decider sub = *d;
