@@ -22,15 +22,14 @@
 #include "store/raft/log.h"
 #include "store/raft/raft.h"
 
-/*                accepted
- *    PROBE  ------------------>  REPLICATE
- *     | ^ ^                          |
- *     | | +-- refused, or compacted -+
- *     | |
- *     | +---- a heartbeat's answer ----+
- *     v                                |
- *     +-- refused where the log    SNAPSHOT
- *         begins  ---------------->
+/*              accepted
+ *    PROBE ----------------> REPLICATE
+ *    ^ | ^                       |
+ *    | | +-- refused, or cut off +
+ *    | |
+ *    | +-- refused at the log's beginning --> SNAPSHOT
+ *    |                                            |
+ *    +------------ a heartbeat's answer ----------+
  */
 enum raft_pace {
     RAFT_PROBE,     /* Finding where the logs agree: one message at a time. */
