@@ -18,8 +18,7 @@
 #include "cli/exit.h"
 #include "store/io/member_thread.h"
 
-/* ---- Flags
- * ---------------------------------------------------------------------- */
+/* ---- Flags ------------------------------------------------------------- */
 
 #define FLAGS_MAX 128
 
@@ -156,8 +155,7 @@ static enum status config_make(const struct given *g, struct agent_config *c,
     return st ? st : agent_config_finish(c, err);
 }
 
-/* ---- One run
- * --------------------------------------------------------------------- */
+/* ---- One run ----------------------------------------------------------- */
 
 struct session {
     struct loop *loop;
@@ -223,8 +221,7 @@ static void signals_open(struct session *s)
     }
 }
 
-/* ---- The store inside
- * -------------------------------------------------------------- */
+/* ---- The store inside -------------------------------------------------- */
 
 /* On the agent's loop. */
 static void on_member_failed(struct loop_task *task)
@@ -274,8 +271,7 @@ static enum status member_open(struct session *s, struct err *err)
     return ST_OK;
 }
 
-/* ---- What people and scripts are told
- * ------------------------------------------------ */
+/* ---- What people and scripts are told ---------------------------------- */
 
 static const char *without_scheme(const char *url)
 {
@@ -337,8 +333,7 @@ static void say_hints(const struct session *s)
                   without_scheme(c->store_urls.items[0]));
 }
 
-/* ---- The command
- * ---------------------------------------------------------------------- */
+/* ---- The command ------------------------------------------------------- */
 
 static enum status session_start(struct session *s, struct err *err)
 {

@@ -122,8 +122,7 @@ void agent_reload(struct agent *agent)
     }
 }
 
-/* ---- Starting, part by part
- * -------------------------------------------------- */
+/* ---- Starting, part by part -------------------------------------------- */
 
 /* One agent a data folder. */
 static enum status data_open(struct agent *a, struct err *err)
@@ -358,8 +357,7 @@ struct agent_ports agent_ports(const struct agent *a)
     };
 }
 
-/* ---- Ending, phase by phase
- * --------------------------------------------------- */
+/* ---- Ending, phase by phase -------------------------------------------- */
 
 static void next_phase(struct agent *a);
 

@@ -8,8 +8,7 @@
 #define VERSION   "0.1.0"
 #define API_LEVEL "1.16.0"
 
-/* ---- /v1/agent/self, Stats
- * ------------------------------------------------------ */
+/* ---- /v1/agent/self, Stats --------------------------------------------- */
 
 #define STATS_MAX 16
 
@@ -75,8 +74,7 @@ void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view)
     }
 }
 
-/* ---- /v1/metrics
- * ------------------------------------------------------------------ */
+/* ---- /v1/metrics ------------------------------------------------------- */
 
 #define METRICS_MAX 64
 

@@ -34,8 +34,7 @@ void agent_config_release(struct agent_config *c)
     *c = (struct agent_config){0};
 }
 
-/* ---- Files
- * -------------------------------------------------------------------- */
+/* ---- Files ------------------------------------------------------------- */
 
 /* In a file a list may be written as one text: "store": "a,b". */
 static void split_texts(json_t *root)
@@ -189,8 +188,7 @@ enum status agent_config_load(struct agent_config *c, const char *path,
                                : load_file(c, path, out_err);
 }
 
-/* ---- Flags
- * --------------------------------------------------------------------- */
+/* ---- Flags ------------------------------------------------------------- */
 
 static const struct field *field_find(const char *name)
 {
@@ -282,8 +280,7 @@ enum status agent_config_flag(struct agent_config *c, const char *name,
     return st;
 }
 
-/* ---- The same again
- * --------------------------------------------------------------- */
+/* ---- The same again ---------------------------------------------------- */
 
 enum status agent_config_reread(const struct agent_config *c,
                                 struct agent_config *out, struct err *out_err)

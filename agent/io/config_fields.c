@@ -39,8 +39,7 @@ enum status config_listen_parse(const char *text, struct agent_listen *out)
     return ST_OK;
 }
 
-/* ---- Rules
- * ---------------------------------------------------------------------- */
+/* ---- Rules ------------------------------------------------------------- */
 
 static enum status rule_listen(struct field_reader *r, const struct json_at *at,
                                const void *value)
@@ -131,8 +130,7 @@ static enum status rule_ttls(struct field_reader *r, const struct json_at *at,
     return ST_OK;
 }
 
-/* ---- Tables
- * --------------------------------------------------------------------- */
+/* ---- Tables ------------------------------------------------------------ */
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 #define SECOND_MS    1000

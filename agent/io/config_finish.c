@@ -12,8 +12,7 @@
 #include "agent/io/config_fields.h"
 #include "base/core/check.h"
 
-/* ---- What depends on the host
- * --------------------------------------------------- */
+/* ---- What depends on the host ------------------------------------------ */
 
 static const char *host_label(struct arena *arena)
 {
@@ -49,8 +48,7 @@ static const char *route_address(struct arena *arena)
     return arena_strdup(arena, slice_str(text));
 }
 
-/* ---- Putting together
- * --------------------------------------------------------------- */
+/* ---- Putting together -------------------------------------------------- */
 
 /* The flag's or key's own text wins over Consul's ports and addresses. */
 static struct agent_listen listen_of(struct agent_config *c, const char *own,
@@ -146,8 +144,7 @@ static void keys_take(struct agent_config *c, const struct config_keys *k)
     c->log_level = (enum log_level)log_level_parse(k->log_level);
 }
 
-/* ---- --dev without root
- * --------------------------------------------------------------- */
+/* ---- --dev without root ------------------------------------------------ */
 
 /* Whether the folder, or the nearest one above it that exists, is ours to
  * write. */
@@ -201,8 +198,7 @@ static void dev_move(struct agent_config *c, const json_t *merged)
             : arena_printf(&c->arena, "%s/agent.sock", c->data_dir);
 }
 
-/* ---- The whole
- * -------------------------------------------------------------------------- */
+/* ---- The whole --------------------------------------------------------- */
 
 static void ignored_list(struct agent_config *c, json_t *merged)
 {

@@ -24,8 +24,7 @@ struct dnsfeed {
     void *closed_arg;
 };
 
-/* ---- From catalogue to model
- * ------------------------------------------------- */
+/* ---- From catalogue to model ------------------------------------------- */
 
 /* One service's instances, gathered in an arena. */
 struct gathering {
@@ -235,8 +234,7 @@ void dnsfeed_catalog(struct dnsfeed *f, const struct catalog *catalog,
     loop_defer(f->loop, LOOP_WORK, &f->commit);
 }
 
-/* ---- From the own services
- * ------------------------------------------------------ */
+/* ---- From the own services --------------------------------------------- */
 
 static bool same_service(const struct gathering *g, const char *name)
 {
@@ -316,8 +314,7 @@ void dnsfeed_local(struct dnsfeed *f, struct local *local)
     arena_release(&arena);
 }
 
-/* ---- Publishing
- * ------------------------------------------------------------------- */
+/* ---- Publishing -------------------------------------------------------- */
 
 static enum dns_state state_now(struct dnsfeed *f)
 {
@@ -365,8 +362,7 @@ enum status dnsfeed_set(struct dnsfeed *f, const struct dns_settings *settings,
     return st;
 }
 
-/* ---- Start, stop
- * --------------------------------------------------------------------- */
+/* ---- Start, stop ------------------------------------------------------- */
 
 enum status dnsfeed_start(struct loop *loop,
                           const struct dnsfeed_config *config,

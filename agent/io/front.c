@@ -32,8 +32,7 @@
 
 static void ask(struct pending *p);
 
-/* ---- Replies
- * -------------------------------------------------------------------- */
+/* ---- Replies ----------------------------------------------------------- */
 
 void pending_free(struct pending *p)
 {
@@ -94,8 +93,7 @@ static void reply_durably(struct pending *p, uint64_t generation_before)
     }
 }
 
-/* ---- Going to the store
- * ------------------------------------------------------------ */
+/* ---- Going to the store ------------------------------------------------ */
 
 static void on_confirmed(void *arg, enum status st)
 {
@@ -145,8 +143,7 @@ static void on_txn(void *arg, enum sync_result result, int64_t revision)
     reply(p);
 }
 
-/* ---- Asking
- * -------------------------------------------------------------------------- */
+/* ---- Asking ------------------------------------------------------------ */
 
 static void reply_metrics(struct pending *p)
 {
@@ -247,8 +244,7 @@ void pending_ask_again(struct pending *p)
     ask(p);
 }
 
-/* ---- Exchanges
- * ------------------------------------------------------------------------ */
+/* ---- Exchanges --------------------------------------------------------- */
 
 static uint64_t jitter(struct front *f)
 {
@@ -287,9 +283,7 @@ static void on_gone(struct http_exchange *x)
     }
 }
 
-/* ---- Changes
- * -----------------------------------------------------------------------------
- */
+/* ---- Changes ----------------------------------------------------------- */
 
 void front_catalog_changed(struct front *f)
 {
@@ -309,9 +303,7 @@ struct front_stats front_stats(const struct front *f)
     return stats;
 }
 
-/* ---- Start, stop
- * ---------------------------------------------------------------------------
- */
+/* ---- Start, stop ------------------------------------------------------- */
 
 uint16_t front_port(const struct front *f)
 {

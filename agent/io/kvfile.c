@@ -81,7 +81,7 @@ static void disk_key(uint8_t out[DISK_KEY_LEN], char table, struct slice key)
     memcpy(out + 1, digest, DISK_KEY_LEN - 1);
 }
 
-/* ---- Opening ------------------------------------------------------------ */
+/* ---- Opening ----------------------------------------------------------- */
 
 /* LMDB maps the file and would die of SIGBUS if pages that its root speaks of
  * were not there. */
@@ -161,7 +161,7 @@ enum status kvfile_open(uv_loop_t *loop, const char *path, size_t bytes_max,
     return ST_OK;
 }
 
-/* ---- Reading ------------------------------------------------------------ */
+/* ---- Reading ----------------------------------------------------------- */
 
 static enum status entry_read(MDB_val stored, struct slice *out_key,
                               struct slice *out_value)
@@ -221,7 +221,7 @@ enum status kvfile_each(struct kvfile *f, char table, kvfile_entry_fn *fn,
     return st;
 }
 
-/* ---- Collecting --------------------------------------------------------- */
+/* ---- Collecting -------------------------------------------------------- */
 
 static struct op *op_add(struct kvfile *f, enum op_kind kind, size_t len)
 {
@@ -273,7 +273,7 @@ size_t kvfile_pending(const struct kvfile *f)
     return f->pending_bytes;
 }
 
-/* ---- Writing ------------------------------------------------------------ */
+/* ---- Writing ----------------------------------------------------------- */
 
 static int table_clear(MDB_txn *txn, MDB_dbi dbi, uint8_t table)
 {

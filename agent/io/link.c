@@ -19,8 +19,7 @@
 
 static void connect_now(struct link *l);
 
-/* ---- State
- * --------------------------------------------------------------------- */
+/* ---- State ------------------------------------------------------------- */
 
 bool link_ready(const struct link *l)
 {
@@ -106,8 +105,7 @@ void link_adopt_catalog(struct link *l, struct catalog *next,
     link_farewell_catalog_changed(l);
 }
 
-/* ---- Losing an endpoint
- * ---------------------------------------------------------- */
+/* ---- Losing an endpoint ------------------------------------------------ */
 
 /* A failure is logged when it begins, not at each of the tries that follow. */
 static void failure_log(struct link *l, const char *why)
@@ -208,8 +206,7 @@ void link_call_failed(struct link *l, const char *what, enum grpc_code code,
     }
 }
 
-/* ---- Getting one
- * -------------------------------------------------------------------- */
+/* ---- Getting one ------------------------------------------------------- */
 
 static void on_ready(void *ctx)
 {
@@ -250,9 +247,7 @@ static void connect_now(struct link *l)
     l->channel = grpc_channel_open(l->loop, &config, hooks);
 }
 
-/* ---- Start
- * ------------------------------------------------------------------------------
- */
+/* ---- Start ------------------------------------------------------------- */
 
 void link_timer_init(struct link *l, uv_timer_t *timer)
 {
@@ -402,9 +397,7 @@ enum status link_start(struct loop *loop, const struct link_config *config,
     return ST_OK;
 }
 
-/* ---- Stop
- * --------------------------------------------------------------------------------
- */
+/* ---- Stop -------------------------------------------------------------- */
 
 void link_maybe_stopped(struct link *l)
 {

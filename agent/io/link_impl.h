@@ -60,6 +60,7 @@ struct link_events {
 struct link_watch {
     struct grpc_stream *list;       /* A page is being read. */
     struct grpc_stream *stream;     /* The watch. */
+    uint64_t asked_ms;              /* When the watch was opened. */
     bool created;                   /* The store has accepted the watch. */
     bool relist;                    /* Do not resume at the next chance. */
     struct link_events page_events; /* Of the full read so far. */
@@ -194,6 +195,7 @@ void link_adopt_catalog(struct link *l, struct catalog *next,
 void link_watch_init(struct link *l);
 void link_watch_begin(struct link *l);
 void link_watch_end(struct link *l);
+void link_watch_sweep(struct link *l, uint64_t now_ms);
 void link_watch_release(struct link *l);
 
 /* link_lease.c */

@@ -85,8 +85,7 @@ static void renewal_open(struct link *l)
     renew(l);
 }
 
-/* ---- The live key
- * -------------------------------------------------------------- */
+/* ---- The live key ------------------------------------------------------ */
 
 static void attached(struct link *l, int64_t create_revision)
 {
@@ -202,8 +201,7 @@ static void attach_first(struct link *l)
     attach_begin(l, 0);
 }
 
-/* ---- Granting
- * ------------------------------------------------------------------- */
+/* ---- Granting ---------------------------------------------------------- */
 
 static void on_granted(void *ctx, enum grpc_code code, const char *text,
                        struct slice reply)
@@ -244,8 +242,7 @@ static void grant_begin(struct link *l)
                                LINK_CALL_MS, on_granted, l);
 }
 
-/* ---- The clock
- * -------------------------------------------------------------------- */
+/* ---- The clock --------------------------------------------------------- */
 
 static void on_timer(uv_timer_t *timer)
 {

@@ -32,8 +32,7 @@ static void ask(struct link *l, const char *path, grpc_unary_fn *on_done)
                              LINK_STOP_MS, on_done, l);
 }
 
-/* ---- Leave
- * ------------------------------------------------------------------- */
+/* ---- Leave ------------------------------------------------------------- */
 
 static void on_revoked(void *ctx, enum grpc_code code, const char *text,
                        struct slice reply)
@@ -95,8 +94,7 @@ void link_farewell_catalog_changed(struct link *l)
     }
 }
 
-/* ---- Keep
- * --------------------------------------------------------------------- */
+/* ---- Keep -------------------------------------------------------------- */
 
 static void on_moved(void *ctx, enum grpc_code code, const char *text,
                      struct slice reply)

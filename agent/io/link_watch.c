@@ -128,8 +128,7 @@ static void apply_list(struct link *l)
     arena_release(&arena);
 }
 
-/* ---- Watching
- * ---------------------------------------------------------------- */
+/* ---- Watching ---------------------------------------------------------- */
 
 static void list_begin(struct link *l);
 static void watch_open(struct link *l);
@@ -231,14 +230,14 @@ static void watch_open(struct link *l)
         .ctx = l, .on_message = on_watch_message, .on_closed = on_watch_closed};
 
     CHECK(!l->watch.stream);
+    l->watch.asked_ms = loop_now_ms(l->loop);
     l->watch.stream =
         grpc_stream_open(l->channel, ETCD_WATCH, &has_leader, 1, hooks);
     etcd_watch(&l->request, l->range, catalog_revision(l->catalog) + 1);
     grpc_stream_send(l->watch.stream, buf_slice(&l->request));
 }
 
-/* ---- Listing
- * ------------------------------------------------------------------- */
+/* ---- Listing ----------------------------------------------------------- */
 
 static void page_ask(struct link *l, struct slice from);
 
@@ -315,8 +314,16 @@ static void list_begin(struct link *l)
     page_ask(l, l->range.begin);
 }
 
-/* ---- Of a channel
- * ------------------------------------------------------------------ */
+/* ---- Of a channel ------------------------------------------------------ */
+
+/* A member that answers PINGs but not us is of no use. */
+void link_watch_sweep(struct link *l, uint64_t now_ms)
+{
+    if (link_ready(l) && l->watch.stream && !l->watch.created &&
+        now_ms - l->watch.asked_ms >= LINK_CALL_MS) {
+        link_drop(l, "no answer to a watch");
+    }
+}
 
 void link_watch_init(struct link *l)
 {

@@ -39,8 +39,7 @@ static struct txn_outcome txn_outcome(enum grpc_code code, struct slice reply)
     return out;
 }
 
-/* ---- Own records
- * --------------------------------------------------------------- */
+/* ---- Own records ------------------------------------------------------- */
 
 static void on_written(void *ctx, enum grpc_code code, const char *text,
                        struct slice reply)
@@ -155,8 +154,7 @@ void link_txn(struct link *l, const struct sync_txn *txn, link_txn_fn *on_done,
     }
 }
 
-/* ---- Confirmations
- * ------------------------------------------------------------- */
+/* ---- Confirmations ----------------------------------------------------- */
 
 static void confirmation_end(struct link_confirmation *c, enum status st)
 {
@@ -252,8 +250,7 @@ void link_writer_catalog_changed(struct link *l)
     link_poke(l);
 }
 
-/* ---- Deadlines
- * ------------------------------------------------------------------- */
+/* ---- Deadlines --------------------------------------------------------- */
 
 #define SWEEP_MS 250
 
@@ -287,10 +284,10 @@ static void on_sweep(uv_timer_t *timer)
     struct link *l = timer->data;
 
     sweep(l, loop_now_ms(l->loop));
+    link_watch_sweep(l, loop_now_ms(l->loop));
 }
 
-/* ---- Of a channel
- * -------------------------------------------------------------------- */
+/* ---- Of a channel ------------------------------------------------------ */
 
 void link_writer_init(struct link *l)
 {

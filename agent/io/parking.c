@@ -19,8 +19,7 @@ struct park_group {
     char key[]; /* One letter for the kind, then the name. */
 };
 
-/* ---- Groups
- * --------------------------------------------------------------------- */
+/* ---- Groups ------------------------------------------------------------ */
 
 static struct park_group *group_get(struct parking *g,
                                     struct catalog_scope scope)
@@ -55,8 +54,7 @@ static void group_drop_if_empty(struct parking *g, struct park_group *group)
     }
 }
 
-/* ---- Deadlines
- * -------------------------------------------------------------------- */
+/* ---- Deadlines --------------------------------------------------------- */
 
 static void on_alarm(uv_timer_t *timer);
 
@@ -73,8 +71,7 @@ static void alarm_at(struct parking *g, uint64_t deadline_ms)
     CHECK(uv_timer_start(&g->alarm, on_alarm, at > now ? at - now : 0, 0) == 0);
 }
 
-/* ---- In and out
- * --------------------------------------------------------------------- */
+/* ---- In and out -------------------------------------------------------- */
 
 void parking_enter(struct parking *g, struct pending *p)
 {
@@ -105,9 +102,7 @@ void parking_leave(struct parking *g, struct pending *p)
     }
 }
 
-/* ---- Waking
- * ---------------------------------------------------------------------------
- */
+/* ---- Waking ------------------------------------------------------------ */
 
 static void move_to(struct parking *g, struct pending *p,
                     struct pending_list *ready)
@@ -205,9 +200,7 @@ void parking_local_changed(struct parking *g)
     }
 }
 
-/* ---- The alarm
- * ---------------------------------------------------------------------------
- */
+/* ---- The alarm --------------------------------------------------------- */
 
 static void collect_due(struct parking *g, struct pending_list *from,
                         uint64_t now, struct pending_list *ready)
@@ -243,9 +236,7 @@ static void on_alarm(uv_timer_t *timer)
     ask_all(g, &ready);
 }
 
-/* ---- Start, end
- * ----------------------------------------------------------------------------
- */
+/* ---- Start, end -------------------------------------------------------- */
 
 void parking_answer_all(struct parking *g)
 {

@@ -36,8 +36,7 @@ struct replica {
     void *closed_arg;
 };
 
-/* ---- Reading
- * ------------------------------------------------------------------ */
+/* ---- Reading ----------------------------------------------------------- */
 
 struct loading {
     struct arena arena;
@@ -154,8 +153,7 @@ static enum status content_load(struct kvfile *file, const char *datacenter,
     return st;
 }
 
-/* ---- Opening
- * ------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------- */
 
 static void on_damaged_closed(void *arg)
 {
@@ -228,8 +226,7 @@ void replica_take(struct replica *r, struct replica_content *out_content)
     r->content = (struct replica_content){0};
 }
 
-/* ---- Writing
- * ------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------- */
 
 static void put_u64(struct replica *r, char table, struct slice key,
                     uint64_t number)
@@ -314,8 +311,7 @@ void replica_update(struct replica *r, const struct link_update *update)
     }
 }
 
-/* ---- Closing
- * -------------------------------------------------------------------- */
+/* ---- Closing ----------------------------------------------------------- */
 
 static void on_file_closed(void *arg)
 {

@@ -52,7 +52,7 @@ struct services {
 static void scan_begin(struct services *s);
 static void watch_begin(struct services *s);
 
-/* ---- What we know of each file ------------------------------------------- */
+/* ---- What we know of each file ----------------------------------------- */
 
 static size_t known_place(const struct known *k, const char *path, bool *found)
 {
@@ -262,8 +262,7 @@ static void watch_begin(struct services *s)
     s->watching = uv_fs_event_start(&s->watch, on_event, s->dir, 0) == 0;
 }
 
-/* ---- Scanning
- * ----------------------------------------------------------------- */
+/* ---- Scanning ---------------------------------------------------------- */
 
 /* On a thread of the pool: `known` and `result` are this scan's alone. */
 static void on_scan(uv_work_t *work)
@@ -337,8 +336,7 @@ void services_reload(struct services *s)
     scan_begin(s);
 }
 
-/* ---- Start, stop
- * ---------------------------------------------------------------- */
+/* ---- Start, stop ------------------------------------------------------- */
 
 struct services *services_start(struct loop *loop, const char *dir,
                                 struct local *local,

@@ -17,8 +17,7 @@
 #include "base/io/loop.h"
 #include "suite.h"
 
-/* ---- The store
- * ---------------------------------------------------------------- */
+/* ---- The store --------------------------------------------------------- */
 
 struct etcd {
     pid_t pid;
@@ -99,8 +98,7 @@ static void etcd_release(struct etcd *e)
     (void)nftw(e->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* ---- Hosts
- * --------------------------------------------------------------------- */
+/* ---- Hosts ------------------------------------------------------------- */
 
 struct world;
 
@@ -207,8 +205,7 @@ static void host_start(struct host *h)
     host_start_as(h, h->name, &url, 1);
 }
 
-/* ---- Waiting
- * -------------------------------------------------------------------- */
+/* ---- Waiting ----------------------------------------------------------- */
 
 static void on_tick(uv_timer_t *timer)
 {
@@ -312,8 +309,7 @@ static void start_both(struct world *w)
     await(w, "both to see both", both_see_both);
 }
 
-/* ---- Tests
- * ----------------------------------------------------------------------- */
+/* ---- Tests ------------------------------------------------------------- */
 
 static bool a_is_in_sync(struct world *w)
 {

@@ -64,7 +64,7 @@ static void world_run(struct world *w, const struct probe_spec *spec)
     ck_assert_int_eq(uv_loop_close(&w->loop), 0);
 }
 
-/* ---- A server on loopback ----------------------------------------------- */
+/* ---- A server on loopback ---------------------------------------------- */
 
 struct client {
     uv_tcp_t socket;
@@ -160,7 +160,7 @@ static int closed_port(void)
     return ntohs(a.sin_port);
 }
 
-/* ---- TCP ---------------------------------------------------------------- */
+/* ---- TCP --------------------------------------------------------------- */
 
 START_TEST(tcp_open_port_passes)
 {
@@ -218,7 +218,7 @@ START_TEST(tcp_trouble_is_critical)
 }
 END_TEST
 
-/* ---- HTTP --------------------------------------------------------------- */
+/* ---- HTTP -------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -297,7 +297,7 @@ START_TEST(http_sends_what_was_asked_for)
 }
 END_TEST
 
-/* ---- Programs ----------------------------------------------------------- */
+/* ---- Programs ---------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -388,7 +388,7 @@ START_TEST(exec_timeout_kills_grandchildren)
 }
 END_TEST
 
-/* ---- Cancel ------------------------------------------------------------- */
+/* ---- Cancel ------------------------------------------------------------ */
 
 START_TEST(canceled_probes_stay_silent)
 {
