@@ -23,6 +23,10 @@
  * what had been synced, and wal_open() refuses with a message naming file and
  * offset.
  *
+ * Damage to the very last record looks like a torn write. That it was
+ * acknowledged is known to whoever applied it: the node refuses a log that ends
+ * before what its state machine has on disk.
+ *
  * Entries may come again with an index that was there before; the later one
  * replaces it and all behind it.
  *
