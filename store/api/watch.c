@@ -17,7 +17,7 @@
 #include "store/api/core.h"
 
 enum {
-    NOTICES_A_TURN = 4096
+    NOTICES_A_TURN = 4096 /* And rows of history read for them. */
 };
 
 /* One watcher of a stream. */
@@ -320,7 +320,8 @@ static bool has_room(const struct watch_stream *s)
            grpc_call_queued_bytes(s->call) <= GRPC_HIGH_WATER;
 }
 
-static void deliver(struct stream_watch *sw)
+/* Returns what it cost, see NOTICES_A_TURN. */
+static size_t deliver(struct stream_watch *sw)
 {
     struct watch_notice notice;
     size_t at = 0;
@@ -328,17 +329,17 @@ static void deliver(struct stream_watch *sw)
     watch_next(sw->watcher, &notice);
     switch (notice.type) {
     case WATCH_NOTHING:
-        return;
+        return 1 + notice.rows_read;
     case WATCH_EVENTS:
         sw->told = true;
         while (at < notice.events_count) {
             send_part(sw, &notice, &at);
         }
-        return;
+        return 1 + notice.rows_read;
     case WATCH_COMPACTED:
         send_compacted(sw->stream, sw->id, notice.compact_revision);
         watch_end(sw);
-        return;
+        return 1 + notice.rows_read;
     }
     UNREACHABLE();
 }
@@ -376,8 +377,9 @@ static void answer_progress(struct api *api)
 bool api_watch_pump(struct api *api)
 {
     struct watcher *w = NULL;
+    size_t cost = 0;
 
-    for (int i = 0; i < NOTICES_A_TURN; i++) {
+    while (cost < NOTICES_A_TURN) {
         struct stream_watch *sw;
 
         w = watch_ready(api->config.kv);
@@ -386,10 +388,11 @@ bool api_watch_pump(struct api *api)
         }
         sw = watch_owner(w);
         if (has_room(sw->stream)) {
-            deliver(sw);
+            cost += deliver(sw);
         } else {
             sw->stream->paused = true;
             watch_pause(w);
+            cost++;
         }
     }
     if (w == NULL && api->progress_wanted) {

@@ -5,7 +5,7 @@
 #include "base/core/check.h"
 
 enum {
-    LEAF_MAX = 62, /* Pointers; a leaf is 512 bytes. */
+    LEAF_MAX = 63, /* Pointers. Both kinds of node are of one size. */
     INNER_MAX = 32,
     DEPTH_MAX = 16,
 };
@@ -43,10 +43,7 @@ struct path {
 
 static struct index_node *node_new(bool is_leaf)
 {
-    size_t size = is_leaf ? offsetof(struct index_node, leaf) +
-                                sizeof(((struct index_node *)0)->leaf)
-                          : sizeof(struct index_node);
-    struct index_node *n = malloc(size);
+    struct index_node *n = malloc(sizeof(*n));
 
     CHECK(n != NULL);
     n->count = 0;

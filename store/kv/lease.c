@@ -6,6 +6,7 @@
 
 #include "base/core/check.h"
 #include "base/core/pb.h"
+#include "base/core/row.h"
 #include "base/core/wire.h"
 
 /* How long to wait for a proposed revoke before proposing it again. As etcd. */
@@ -80,11 +81,8 @@ static void heap_wake_at(struct lessor *l, struct lease *lease,
 
 static void heap_add(struct lessor *l, struct lease *lease)
 {
-    if (l->heap_count == l->heap_cap) {
-        l->heap_cap = l->heap_cap == 0 ? 64 : l->heap_cap * 2;
-        l->heap = realloc(l->heap, l->heap_cap * sizeof(struct lease *));
-        CHECK(l->heap != NULL);
-    }
+    l->heap =
+        row_room(l->heap, &l->heap_cap, l->heap_count, sizeof(struct lease *));
     l->heap[l->heap_count++] = lease;
     heap_up(l, l->heap_count - 1);
 }

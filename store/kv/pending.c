@@ -3,19 +3,8 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
+#include "base/core/row.h"
 #include "base/core/wire.h"
-
-/* Room for one more element of an array that grows by doubling. */
-static void *grown(void *array, size_t count, size_t *cap, size_t size)
-{
-    if (count < *cap) {
-        return array;
-    }
-    *cap = *cap == 0 ? 64 : *cap * 2;
-    array = realloc(array, *cap * size);
-    CHECK(array != NULL);
-    return array;
-}
 
 static void notes_free(struct pending_note *notes, size_t count)
 {
@@ -43,12 +32,12 @@ void pending_add(struct pending *p, struct record *r)
     bool same = p->starts_count > 0 &&
                 p->first_main + (int64_t)p->starts_count - 1 == r->rev.main;
 
-    p->records = grown(p->records, p->records_count, &p->records_cap,
-                       sizeof(*p->records));
+    p->records = row_room(p->records, &p->records_cap, p->records_count,
+                          sizeof(*p->records));
     if (!same) {
         CHECK(r->rev.sub == 0);
-        p->starts = grown(p->starts, p->starts_count, &p->starts_cap,
-                          sizeof(*p->starts));
+        p->starts = row_room(p->starts, &p->starts_cap, p->starts_count,
+                             sizeof(*p->starts));
         if (p->starts_count == 0) {
             p->first_main = r->rev.main;
         }
@@ -93,7 +82,7 @@ static void note_add(struct pending *p, struct pending_note note,
                      struct slice key, struct slice value)
 {
     p->notes =
-        grown(p->notes, p->notes_count, &p->notes_cap, sizeof(*p->notes));
+        row_room(p->notes, &p->notes_cap, p->notes_count, sizeof(*p->notes));
     note.key_len = (uint32_t)key.len;
     note.value_len = (uint32_t)value.len;
     note.order = p->notes_order++;
@@ -166,8 +155,8 @@ static bool note_same_row(const struct pending_note *a,
 
 static void write_add(struct pending *p, struct table_write write)
 {
-    p->writes = grown(p->writes, p->batch.writes_count, &p->writes_cap,
-                      sizeof(*p->writes));
+    p->writes = row_room(p->writes, &p->writes_cap, p->batch.writes_count,
+                         sizeof(*p->writes));
     p->writes[p->batch.writes_count++] = write;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/core/check.h"
 #include "base/core/pb.h"
+#include "base/core/row.h"
 #include "store/kv/mvcc.h"
 #include "store/kv/state.h"
 
@@ -189,11 +190,7 @@ static int64_t range_remember(struct range_scan *s, const struct index_key *k,
     } else {
         row.number = (int64_t)row.place;
     }
-    if (s->rows_count == s->rows_cap) {
-        s->rows_cap = s->rows_cap == 0 ? 64 : s->rows_cap * 2;
-        s->rows = realloc(s->rows, s->rows_cap * sizeof(*s->rows));
-        CHECK(s->rows != NULL);
-    }
+    s->rows = row_room(s->rows, &s->rows_cap, s->rows_count, sizeof(*s->rows));
     s->rows[s->rows_count++] = row;
     return COST_READ;
 }

@@ -4,6 +4,7 @@
 
 #include "base/core/check.h"
 #include "base/core/pb.h"
+#include "base/core/row.h"
 #include "store/kv/mvcc.h"
 #include "store/kv/range.h"
 #include "store/kv/state.h"
@@ -162,11 +163,7 @@ static void way_collect(struct way *way, const struct txn_request *txn)
             way_collect(way, op->txn);
             continue;
         }
-        if (way->count == way->cap) {
-            way->cap = way->cap == 0 ? 16 : way->cap * 2;
-            way->ops = realloc(way->ops, way->cap * sizeof(op));
-            CHECK(way->ops != NULL);
-        }
+        way->ops = row_room(way->ops, &way->cap, way->count, sizeof(*way->ops));
         way->ops[way->count++] = op;
         way->deletes += op->type == OP_DELETE_RANGE;
     }

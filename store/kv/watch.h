@@ -78,6 +78,7 @@ struct watch_notice {
     int64_t revision; /* For the header; never ahead of what is still to come
                          for this watcher. */
     int64_t compact_revision;
+    size_t rows_read; /* Of history, for this; each about a microsecond. */
 
     /* Each one a whole field 11 of WatchResponse: tag, length, Event. All
      * events of the revisions concerned, in order. Borrowed until the next

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
-#include "base/core/pb.h"
+#include "base/core/row.h"
 #include "store/kv/mvcc.h"
 #include "store/kv/state.h"
 #include "store/kv/watch_queue.h"
@@ -12,17 +12,6 @@ enum {
     SLICE_ROWS = 1000,
     SLICE_BYTES = 256 * 1024
 };
-
-static void *room_for(void *array, size_t count, size_t *cap, size_t size)
-{
-    if (count <= *cap) {
-        return array;
-    }
-    *cap = count * 2;
-    array = realloc(array, *cap * size);
-    CHECK(array != NULL);
-    return array;
-}
 
 /* All events of the first queued revision. */
 static void next_queued(struct watcher *w, struct watch_notice *n)
@@ -34,11 +23,11 @@ static void next_queued(struct watcher *w, struct watch_notice *n)
         struct record *r = *queue_at(w, 0);
         struct slice event = w->prev_kv ? r->with_prev : record_event(r);
 
-        hub->lent = room_for(hub->lent, hub->lent_count + 1, &hub->lent_cap,
+        hub->lent = row_room(hub->lent, &hub->lent_cap, hub->lent_count,
                              sizeof(*hub->lent));
         hub->lent[hub->lent_count++] = r; /* With the queue's reference. */
-        hub->slices = room_for(hub->slices, n->events_count + 1,
-                               &hub->slices_cap, sizeof(*hub->slices));
+        hub->slices = row_room(hub->slices, &hub->slices_cap, n->events_count,
+                               sizeof(*hub->slices));
         hub->slices[n->events_count++] = event;
         n->events_bytes += event.len;
         w->bytes -= record_event(r).len;
@@ -101,7 +90,7 @@ static void history_emit(struct history *h, struct kv_rev rev, bool tombstone,
         event_append(out, rev, tombstone, row, slice_of(NULL, 0));
     }
     h->lens =
-        room_for(h->lens, h->lens_count + 1, &h->lens_cap, sizeof(*h->lens));
+        row_room(h->lens, &h->lens_cap, h->lens_count, sizeof(*h->lens));
     h->lens[h->lens_count++] = out->len - before;
 }
 
@@ -204,9 +193,9 @@ static void history_hand_out(const struct history *h, struct watch_notice *n)
     struct watch_hub *hub = &h->watcher->kv->hub;
     const uint8_t *at = hub->history.data;
 
-    hub->slices = room_for(hub->slices, h->lens_count, &hub->slices_cap,
-                           sizeof(*hub->slices));
     for (size_t i = 0; i < h->lens_count; i++) {
+        hub->slices =
+            row_room(hub->slices, &hub->slices_cap, i, sizeof(*hub->slices));
         hub->slices[i] = slice_of(at, h->lens[i]);
         at += h->lens[i];
     }
@@ -233,6 +222,7 @@ static void next_from_history(struct watcher *w, struct watch_notice *n)
     } else {
         history_scan(&h);
     }
+    n->rows_read = h.rows;
     arena_reset(&kv->scratch);
     if (h.damaged) {
         kv->failure = kv->failure ? kv->failure : ST_CORRUPT;
