@@ -5,7 +5,7 @@
 #include <string.h>
 #include <uv.h>
 
-static bool port_ok(const char *port)
+static bool port_parse(const char *port, uint16_t *out_port)
 {
     unsigned value = 0;
 
@@ -18,6 +18,7 @@ static bool port_ok(const char *port)
         }
         value = value * 10 + (unsigned)(*port - '0');
     }
+    *out_port = (uint16_t)value;
     return value <= UINT16_MAX;
 }
 
@@ -51,7 +52,7 @@ enum status address_parse(const char *text, struct address *out_address,
         }
         return st;
     }
-    if (colon == NULL || !port_ok(colon + 1)) {
+    if (colon == NULL || !port_parse(colon + 1, &a.port_number)) {
         return err_set(err, ST_INVALID,
                        "\"%s\" is not an address: host:port with a port of 0 "
                        "to 65535, or unix:/path, is wanted",

@@ -17,6 +17,7 @@ struct address {
     bool is_unix;
     char host[254]; /* Without brackets; empty: all or the local host. */
     char port[6];   /* Decimal, at most 65535. */
+    uint16_t port_number;
     char path[108]; /* Of a Unix socket. */
 };
 

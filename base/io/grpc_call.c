@@ -33,7 +33,7 @@ struct grpc_side *grpc_side_new(const struct grpc_methods *methods)
     }
     side->methods = methods;
     side->table_mask = slots - 1;
-    side->table = calloc(slots, sizeof(*side->table));
+    side->table = calloc(slots, sizeof(struct grpc_method *));
     CHECK(side->table != NULL);
     TAILQ_INIT(&side->spare);
     for (size_t i = 0; i < methods->count; i++) {

@@ -12,7 +12,7 @@
 #define CONNECT_TIMEOUT_MS   5000
 #define KEEPALIVE_MS         2000
 #define KEEPALIVE_TIMEOUT_MS 3000
-#define MESSAGE_BYTES_MAX    (64 * 1024 * 1024)
+#define MESSAGE_BYTES_MAX    ((size_t)64 * 1024 * 1024)
 
 /* After GOAWAY, for calls that wait for their reply. */
 #define GOING_MS 2000
@@ -480,7 +480,6 @@ static void channel_resolve(struct grpc_channel *ch)
 static void channel_begin(struct grpc_channel *ch)
 {
     struct err err;
-    int port;
 
     if (address_parse(ch->config.target, &ch->address, &err)) {
         channel_fail(ch, "connect to", err.text);
@@ -491,12 +490,11 @@ static void channel_begin(struct grpc_channel *ch)
             ch->address.host[0] != '\0' ? ch->address.host : "localhost";
     }
     ch->authority = ch->address.is_unix ? "localhost" : ch->config.target;
-    port = atoi(ch->address.port);
     if (ch->address.is_unix) {
         channel_connect(ch, NULL, ch->address.path);
-    } else if (uv_ip4_addr(ch->address.host, port,
+    } else if (uv_ip4_addr(ch->address.host, ch->address.port_number,
                            (struct sockaddr_in *)&ch->literal) == 0 ||
-               uv_ip6_addr(ch->address.host, port,
+               uv_ip6_addr(ch->address.host, ch->address.port_number,
                            (struct sockaddr_in6 *)&ch->literal) == 0) {
         channel_connect(ch, (struct sockaddr *)&ch->literal, NULL);
     } else {

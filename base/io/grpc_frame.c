@@ -199,7 +199,7 @@ void grpc_text_decode(struct slice text, char *out, size_t cap)
                           hex_value(text.data[i + 2]));
             i += 2;
         }
-        out[len++] = c == '\0' ? ' ' : (char)c;
+        out[len++] = (char)(c == '\0' ? ' ' : c);
     }
     out[len] = '\0';
 }

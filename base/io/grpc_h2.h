@@ -9,7 +9,7 @@
 #include "base/io/stream.h"
 
 /* Bytes that wait for the socket before HTTP/2 must hold back. */
-#define H2_OUT_HIGH (256 * 1024)
+#define H2_OUT_HIGH ((size_t)256 * 1024)
 
 /* A header; name and value are copied when it is submitted. */
 nghttp2_nv h2_nv(const char *name, const char *value);

@@ -61,8 +61,8 @@ struct grpc_method {
 /* Bytes a call may sensibly queue; a sender of streams should stop above the
  * high mark and wait for on_drained. Not enforced for a call: what a reply may
  * weigh is the method's decision. */
-#define GRPC_HIGH_WATER (256 * 1024)
-#define GRPC_LOW_WATER  (64 * 1024)
+#define GRPC_HIGH_WATER ((size_t)256 * 1024)
+#define GRPC_LOW_WATER  ((size_t)64 * 1024)
 
 /* Borrowed by the server until it has stopped. */
 struct grpc_methods {

@@ -18,8 +18,8 @@
 #define RESETS_BURST         2000
 #define RESETS_RATE          200
 
-#define KEEPALIVE_MS         (2 * 3600 * 1000)
-#define KEEPALIVE_TIMEOUT_MS (20 * 1000)
+#define KEEPALIVE_MS         7200000
+#define KEEPALIVE_TIMEOUT_MS 20000
 
 #define NV(name_text, value_text)                                             \
     {                                                                         \

@@ -14,7 +14,7 @@ struct task_list {
 
 /* Buffers kept for the next writer; more are freed, and so are big ones. */
 #define SPARES_MAX      8
-#define SPARE_BYTES_MAX (256 * 1024)
+#define SPARE_BYTES_MAX ((size_t)256 * 1024)
 
 struct loop {
     uv_loop_t uv;

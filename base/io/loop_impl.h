@@ -9,8 +9,8 @@
 #include "base/core/bytes.h"
 #include "base/io/loop.h"
 
-#define LOOP_READ_BYTES  (64 * 1024)
-#define LOOP_PLAIN_BYTES (16 * 1024) /* A TLS record's content. */
+#define LOOP_READ_BYTES  ((size_t)64 * 1024)
+#define LOOP_PLAIN_BYTES ((size_t)16 * 1024) /* A TLS record's content. */
 
 /* Where sockets are read into; what it holds is dead after the read callback.
  * The other one is for what was decrypted from it. */

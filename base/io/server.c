@@ -343,7 +343,9 @@ static void server_read_port(struct server *s)
     CHECK(uv_tcp_getsockname(&s->listener.tcp, (struct sockaddr *)&bound,
                              &len) == 0);
     address_print((struct sockaddr *)&bound, s->address, sizeof(s->address));
-    s->port = (uint16_t)atoi(strrchr(s->address, ':') + 1);
+    s->port = bound.ss_family == AF_INET6
+                  ? ntohs(((struct sockaddr_in6 *)&bound)->sin6_port)
+                  : ntohs(((struct sockaddr_in *)&bound)->sin_port);
 }
 
 static enum status resolve(const struct address *a, struct addrinfo **out_list,
@@ -428,7 +430,7 @@ static enum status unix_clear_way(const char *path, struct err *err)
     }
     if (unlink(path)) {
         return err_set(err, ST_DENIED, "cannot replace the stale socket %s: %s",
-                       path, strerror(errno));
+                       path, uv_strerror(uv_translate_sys_error(errno)));
     }
     return ST_OK;
 }
@@ -442,12 +444,12 @@ static enum status unix_set_access(const struct server_config *config,
 
     if (chmod(path, mode)) {
         return err_set(err, ST_DENIED, "cannot set the mode of %s: %s", path,
-                       strerror(errno));
+                       uv_strerror(uv_translate_sys_error(errno)));
     }
     if ((config->socket_uid != (uid_t)-1 || config->socket_gid != (gid_t)-1) &&
         chown(path, config->socket_uid, config->socket_gid)) {
         return err_set(err, ST_DENIED, "cannot set the owner of %s: %s", path,
-                       strerror(errno));
+                       uv_strerror(uv_translate_sys_error(errno)));
     }
     return ST_OK;
 }
