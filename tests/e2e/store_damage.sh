@@ -111,7 +111,7 @@ _await_exit "$FULL" 150 || bail "the member with a full disk goes on"
 wait "$FULL"
 is "$?" 1 "a full disk stops the member"
 like "$(cat "$SCRATCH/full.log")" \
-    "the member stops: cannot (write|commit) .*(File too large|No space)" \
+    "the member stops: cannot (write|fill|commit) .*(File too large|No space)" \
     "saying why"
 store_start full
 is "$(ctl get --prefix big/ --keys-only | grep -c .)" "$written" \
