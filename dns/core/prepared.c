@@ -39,8 +39,9 @@ void dns_unprepare_entry(struct dns_entry *entry)
 static bool can_be_ready(const struct dns_question *q,
                          const struct dns_answer *a)
 {
-    if (a->answers.count > READY_RECORDS_MAX || a->authority.count > 0 ||
-        a->extras.count > READY_RECORDS_MAX) {
+    if (a->verdict != DNS_ANSWERED || a->rcode != DNS_NOERROR ||
+        a->answers.count == 0 || a->answers.count > READY_RECORDS_MAX ||
+        a->authority.count > 0 || a->extras.count > READY_RECORDS_MAX) {
         return false;
     }
     for (size_t i = 0; i < a->answers.count; i++) {
@@ -109,6 +110,15 @@ static struct dns_prepared *make_ready(const struct dns_answer *a,
     return p;
 }
 
+/* Nothing but the SOA that belongs to it. A chain that ends in nothing is not:
+ * it depends on names other than the entry's. */
+static bool is_negative(const struct dns_answer *a)
+{
+    return a->verdict == DNS_ANSWERED &&
+           (a->rcode == DNS_NOERROR || a->rcode == DNS_NXDOMAIN) &&
+           a->answers.count == 0 && a->extras.count == 0;
+}
+
 static struct dns_prepared *prepare(const struct dns_zone *zone,
                                     struct slice name, uint16_t type)
 {
@@ -119,13 +129,8 @@ static struct dns_prepared *prepare(const struct dns_zone *zone,
 
     dns_question_make(&q, name, type);
     dns_decide(zone, &q, &arena, &answer);
-    if (answer.verdict != DNS_ANSWERED ||
-        (answer.rcode != DNS_NOERROR && answer.rcode != DNS_NXDOMAIN)) {
-        p = &undecided;
-    } else if (answer.rcode == DNS_NXDOMAIN) {
-        p = &nxdomain;
-    } else if (answer.answers.count == 0) {
-        p = answer.extras.count == 0 ? &nodata : &undecided;
+    if (is_negative(&answer)) {
+        p = answer.rcode == DNS_NOERROR ? &nodata : &nxdomain;
     } else {
         p = can_be_ready(&q, &answer) ? make_ready(&answer, &arena)
                                       : &undecided;

@@ -70,6 +70,8 @@ static struct dns_zone *const *zones(void)
     put_service(m, "sick", 2, DNS_CRITICAL);
     put_service(m, "consul", 4, DNS_PASSING);
     dns_model_put_service(m, "alias", &alias, 1);
+    alias.address = "nowhere.service.consul";
+    dns_model_put_service(m, "dangling", &alias, 1);
     dns_model_put_node(m, &node);
     dns_model_put_node(m, &deep);
     for (int state = 0; state < 4; state++) {

@@ -19,7 +19,7 @@ struct service {
     unsigned count; /* 0: not there. */
     struct {
         unsigned node;
-        unsigned address; /* 0: the node's. */
+        unsigned address; /* 0: the node's; 4: a name, which may be there. */
         unsigned tag;     /* TAGS: none. */
         enum dns_health health;
     } instances[4];
@@ -69,7 +69,9 @@ static void put_service(struct dns_model *m, const struct world *w,
         all[i].id = "i";
         all[i].node = nodes[i];
         all[i].node_address = "10.2.0.1";
-        all[i].address = s->instances[i].address == 0 ? "" : addresses[i];
+        all[i].address = s->instances[i].address == 0   ? ""
+                         : s->instances[i].address == 4 ? "x.n0.node.consul"
+                                                        : addresses[i];
         all[i].port = (uint16_t)(8000 + i);
         all[i].health = s->instances[i].health;
         if (s->instances[i].tag < TAGS) {
