@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/core/check.h"
+#include "base/core/suggest.h"
 #include "cli/exit.h"
-#include "cli/suggest.h"
 
 #define DURATION_MS_MAX (1LL << 53)
 #define HELP_BYTES      ((size_t)64 * 1024)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/suggest.h"
 #include "cli/cmd_agent.h"
 #include "cli/cmd_control.h"
 #include "cli/cmd_nodes.h"
@@ -16,7 +17,6 @@
 #include "cli/cmd_validate.h"
 #include "cli/cmd_version.h"
 #include "cli/exit.h"
-#include "cli/suggest.h"
 
 struct command {
     const char *name;

@@ -82,8 +82,7 @@ static const struct route {
 
 #define ROUTES_COUNT (sizeof(routes) / sizeof(routes[0]))
 
-/* ---- Replies
- * ----------------------------------------------------------------- */
+/* ---- Replies ------------------------------------------------------ */
 
 static void outcome_init(struct api_outcome *o)
 {
@@ -161,8 +160,7 @@ void api_json_end(struct api_call *call)
              REPLY_BYTES_MAX / (1024 * 1024));
 }
 
-/* ---- Blocking
- * ------------------------------------------------------------------ */
+/* ---- Blocking ----------------------------------------------------- */
 
 static bool read_index(struct api_call *call, uint64_t *out_index)
 {
@@ -296,8 +294,7 @@ bool api_should_wake(const struct api_outcome *waiting,
            catalog_index(catalog, waiting->scope) > waiting->index;
 }
 
-/* ---- Routes
- * ----------------------------------------------------------------------- */
+/* ---- Routes ------------------------------------------------------- */
 
 static bool method_is(const struct api_request *r, const char *method)
 {

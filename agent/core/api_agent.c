@@ -7,8 +7,7 @@
 #include "base/core/check.h"
 #include "base/core/hash.h"
 
-/* ---- Who -------------------------------------------------------------------
- */
+/* ---- Who ---------------------------------------------------------- */
 
 static void write_config(struct api_call *call)
 {
@@ -157,8 +156,7 @@ void api_agent_metrics(struct api_call *call)
     call->outcome->kind = API_METRICS;
 }
 
-/* ---- Services and checks
- * ----------------------------------------------------- */
+/* ---- Services and checks ------------------------------------------ */
 
 static bool write_service(void *ctx, const struct local_service *s)
 {
@@ -245,8 +243,7 @@ void api_agent_service(struct api_call *call)
     api_json_end(call);
 }
 
-/* ---- Health for load balancers: the status code says it
- * ------------------------- */
+/* ---- Health for load balancers: the status code says it ----------- */
 
 static int health_code(enum health_sum sum)
 {

@@ -120,8 +120,7 @@ void api_check_deregister(struct api_call *call)
     api_done(call);
 }
 
-/* ---- Maintenance
- * ------------------------------------------------------------- */
+/* ---- Maintenance -------------------------------------------------- */
 
 /* False: the reply is made. *out_reason is NULL to end maintenance. */
 static bool read_maintenance(struct api_call *call, const char **out_reason)
@@ -173,8 +172,7 @@ void api_service_maintenance(struct api_call *call)
     api_done(call);
 }
 
-/* ---- TTL checks
- * ----------------------------------------------------------------- */
+/* ---- TTL checks --------------------------------------------------- */
 
 /* Clients that send heart-beats register again when they find either of the
  * two phrases, depending on the version of Consul they were written for. */
@@ -253,8 +251,7 @@ void api_check_update(struct api_call *call)
     ttl_update(call, status, update.output);
 }
 
-/* ---- The agent as a whole
- * ---------------------------------------------------------- */
+/* ---- The agent as a whole ----------------------------------------- */
 
 void api_reload(struct api_call *call)
 {

@@ -6,8 +6,7 @@
 #include "agent/core/api_model.h"
 #include "base/core/check.h"
 
-/* ---- The catalogue
- * ------------------------------------------------------------ */
+/* ---- The catalogue ------------------------------------------------ */
 
 /* Must work without the store. */
 void api_catalog_datacenters(struct api_call *call)
@@ -211,8 +210,7 @@ void api_catalog_nodes(struct api_call *call)
     api_json_end(call);
 }
 
-/* ---- One node
- * --------------------------------------------------------------------- */
+/* ---- One node ----------------------------------------------------- */
 
 static bool write_keyed_service(void *ctx, const struct catalog_instance *i)
 {
@@ -295,8 +293,7 @@ void api_catalog_node_services(struct api_call *call)
     api_json_end(call);
 }
 
-/* ---- Health
- * ----------------------------------------------------------------------- */
+/* ---- Health ------------------------------------------------------- */
 
 struct health_query {
     struct api_call *call;
@@ -407,8 +404,7 @@ void api_health_node(struct api_call *call)
     api_json_end(call);
 }
 
-/* ---- Checks by status
- * ---------------------------------------------------------------- */
+/* ---- Checks by status --------------------------------------------- */
 
 struct state_query {
     struct api_call *call;
@@ -495,8 +491,7 @@ void api_health_state(struct api_call *call)
     api_json_end(call);
 }
 
-/* ---- The store
- * ------------------------------------------------------------------------- */
+/* ---- The store ---------------------------------------------------- */
 
 void api_status_leader(struct api_call *call)
 {

@@ -87,8 +87,7 @@ void api_write_node(struct api_call *call, const struct catalog_node *n)
     jsonw_object_end(w);
 }
 
-/* ---- Services
- * ------------------------------------------------------------------ */
+/* ---- Services ----------------------------------------------------- */
 
 static void write_mesh(struct jsonw *w)
 {
@@ -179,8 +178,7 @@ void api_write_local_service(struct api_call *call,
     jsonw_key_text(w, "Datacenter", local_host(call->view->local)->datacenter);
 }
 
-/* ---- Checks
- * --------------------------------------------------------------------- */
+/* ---- Checks ------------------------------------------------------- */
 
 /* Output is not in the store; what this agent runs itself it knows better. */
 static const char *output_of(const struct api_call *call,

@@ -21,7 +21,7 @@ struct api_call {
 
 typedef void (*api_handler)(struct api_call *call);
 
-/* ---- Parameters (api_params.c) ---------------------------------------- */
+/* ---- Parameters (api_params.c) ------------------------------------ */
 
 /* Percent codes (and, in queries, '+') taken out. NULL: malformed. */
 const char *api_decode(struct arena *a, struct slice text, bool plus_is_blank);
@@ -39,7 +39,7 @@ bool api_node_matches(const struct api_call *call,
 /* Whether an instance has all tags of the tag parameters. */
 bool api_tags_match(const struct api_call *call, struct texts tags);
 
-/* ---- Replies (api.c) ---------------------------------------------------- */
+/* ---- Replies (api.c) ---------------------------------------------- */
 
 void api_header(struct api_call *call, const char *name, const char *value);
 void api_text(struct api_call *call, int status, const char *format, ...)
@@ -55,7 +55,7 @@ void api_json_end(struct api_call *call);
  * headers set; false if the outcome is made (wait, confirm, or an error). */
 bool api_ready(struct api_call *call, struct catalog_scope scope);
 
-/* ---- JSON of things (api_json.c) ----------------------------------------- */
+/* ---- JSON of things (api_json.c) ---------------------------------- */
 
 void api_write_node(struct api_call *call, const struct catalog_node *n);
 void api_write_service(struct api_call *call, const struct catalog_instance *i);
@@ -87,8 +87,7 @@ void api_write_ports(struct jsonw *w, const struct named_port *ports,
 const struct catalog_node *api_node_of(const struct api_call *call,
                                        const struct catalog_instance *i);
 
-/* ---- Handlers -------------------------------------------------------------
- */
+/* ---- Handlers ----------------------------------------------------- */
 
 /* api_agent.c */
 void api_agent_self(struct api_call *call);

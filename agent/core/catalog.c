@@ -7,8 +7,7 @@
 #include "base/core/check.h"
 #include "base/core/hash.h"
 
-/* ---- Life ------------------------------------------------------------------
- */
+/* ---- Life --------------------------------------------------------- */
 
 static void catalog_free(struct shared *s)
 {
@@ -79,8 +78,7 @@ const char *catalog_datacenter(const struct catalog *c)
     return c->datacenter;
 }
 
-/* ---- Look-ups ---------------------------------------------------------------
- */
+/* ---- Look-ups ----------------------------------------------------- */
 
 struct slice catalog_lower(const char *name, char out[NODE_NAME_MAX + 1])
 {
@@ -211,8 +209,7 @@ uint64_t catalog_index(const struct catalog *c, struct catalog_scope scope)
     return index == 0 ? 1 : index;
 }
 
-/* ---- Visits
- * ------------------------------------------------------------------ */
+/* ---- Visits ------------------------------------------------------- */
 
 /* Adapters from pmap_fn to the typed visitors; one struct for all, because
  * exactly one of the pointers is used. */
@@ -319,8 +316,7 @@ void catalog_each_node_check(const struct catalog *c, const char *node,
     }
 }
 
-/* ---- Health
- * ------------------------------------------------------------------- */
+/* ---- Health ------------------------------------------------------- */
 
 bool catalog_node_serf(const struct catalog_node *n,
                        struct catalog_check *out_check)

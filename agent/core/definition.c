@@ -65,8 +65,7 @@ static const struct fields file_fields = {
     .size = sizeof(struct file_part),
 };
 
-/* ---- Collecting -----------------------------------------------------------
- */
+/* ---- Collecting --------------------------------------------------- */
 
 static void add_service(struct definitions *d, const struct service_def *s)
 {
@@ -202,8 +201,7 @@ static enum status read_body(struct definitions *d, struct field_reader *r,
     return st ? st : add_check(d, r, &root, check);
 }
 
-/* ---- Ids that come twice ---------------------------------------------------
- */
+/* ---- Ids that come twice ------------------------------------------ */
 
 static int compare_texts(const void *a, const void *b)
 {
@@ -357,8 +355,7 @@ const char *definitions_warning(const struct definitions *d, size_t index)
     return d->warnings[index];
 }
 
-/* ---- Writing ----------------------------------------------------------------
- */
+/* ---- Writing ------------------------------------------------------ */
 
 enum status service_def_write(const struct service_def *s, struct buf *out)
 {

@@ -36,7 +36,7 @@ static void check_init(void *object)
     c->method = "GET";
 }
 
-/* ---- Rules of single fields -------------------------------------------- */
+/* ---- Rules of single fields --------------------------------------- */
 
 static enum status rule_unsupported(struct field_reader *r,
                                     const struct json_at *at, const void *value)
@@ -227,7 +227,7 @@ static const struct field check_items[] = {
     {.key = "flap_max", .kind = FIELD_ANY, .rule = rule_unsupported},
 };
 
-/* ---- Rules of the whole -------------------------------------------------- */
+/* ---- Rules of the whole ------------------------------------------- */
 
 static enum status choose_type(struct field_reader *r, const struct json_at *at,
                                struct check_def *c)

@@ -24,7 +24,7 @@ static void weights_init(void *object)
     *(struct weights *)object = (struct weights){.passing = 1, .warning = 1};
 }
 
-/* ---- Rules of single fields -------------------------------------------- */
+/* ---- Rules of single fields --------------------------------------- */
 
 static bool is_label(const char *text, size_t len)
 {
@@ -208,8 +208,7 @@ static enum status port_finish(struct field_reader *r, const struct json_at *at,
     return ST_OK;
 }
 
-/* ---- Tables -----------------------------------------------------------------
- */
+/* ---- Tables ------------------------------------------------------- */
 
 static const struct field named_port_items[] = {
     {.key = "name",
@@ -365,8 +364,7 @@ static const struct field service_items[] = {
     {.key = "drain", .kind = FIELD_DURATION, .offset = DRAFT(def.drain_ms)},
 };
 
-/* ---- Rules of the whole
- * ------------------------------------------------------ */
+/* ---- Rules of the whole ------------------------------------------- */
 
 static void drop_double_tags(struct service_def *s)
 {

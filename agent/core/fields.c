@@ -6,6 +6,7 @@
 #include "agent/core/definition.h"
 #include "agent/core/duration.h"
 #include "base/core/check.h"
+#include "base/core/suggest.h"
 
 static int key_char(const char **at)
 {
@@ -35,7 +36,7 @@ bool field_key_equal(const char *a, const char *b)
     }
 }
 
-/* ---- Words for what is wrong ------------------------------------------ */
+/* ---- Words for what is wrong -------------------------------------- */
 
 /* 'service "web": check "up": ' and then 'ports[2].name: ' from the root
  * down. Recursion is as deep as the path, which the tables bound. */
@@ -135,7 +136,7 @@ static enum status wrong_type(struct field_reader *r, const struct json_at *at,
     return field_error(r, at, "must be %s, not %s", wanted, type_name(json));
 }
 
-/* ---- Values ------------------------------------------------------------ */
+/* ---- Values ------------------------------------------------------- */
 
 static enum status read_text(struct field_reader *r, const struct json_at *at,
                              int64_t max, const json_t *json,
@@ -340,7 +341,7 @@ static enum status read_headers(struct field_reader *r,
     return ST_OK;
 }
 
-/* ---- Objects and lists of them ----------------------------------------- */
+/* ---- Objects and lists of them ------------------------------------ */
 
 static enum status read_elements(struct field_reader *r,
                                  const struct json_at *at,
@@ -463,7 +464,7 @@ static enum status read_value(struct field_reader *r, const struct json_at *at,
     UNREACHABLE();
 }
 
-/* ---- Keys --------------------------------------------------------------- */
+/* ---- Keys --------------------------------------------------------- */
 
 static const struct field *find_field(const struct fields *fields,
                                       const char *key)
@@ -476,72 +477,29 @@ static const struct field *find_field(const struct fields *fields,
     return NULL;
 }
 
-/* How many letters must be added, left out, changed or swapped with their
- * neighbour (optimal string alignment), for keys short enough to compare. */
-static size_t distance(const char *a, const char *b)
-{
-    enum {
-        LONGEST = 40
-    };
-    size_t rows[3][LONGEST + 1];
-    size_t a_len = strlen(a);
-    size_t b_len = strlen(b);
-
-    if (a_len > LONGEST || b_len > LONGEST) {
-        return LONGEST;
-    }
-    for (size_t j = 0; j <= b_len; j++) {
-        rows[0][j] = j;
-    }
-    for (size_t i = 1; i <= a_len; i++) {
-        size_t *row = rows[i % 3];
-        size_t *above = rows[(i + 2) % 3];
-
-        row[0] = i;
-        for (size_t j = 1; j <= b_len; j++) {
-            size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
-
-            best = above[j] + 1 < best ? above[j] + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
-                a[i - 2] == b[j - 1] && rows[(i + 1) % 3][j - 2] + 1 < best) {
-                best = rows[(i + 1) % 3][j - 2] + 1;
-            }
-            row[j] = best;
-        }
-    }
-    return rows[a_len % 3][b_len];
-}
-
 static enum status unknown_key(struct field_reader *r, const struct json_at *at,
                                const struct fields *fields, const char *key)
 {
-    const char *nearest = NULL;
-    size_t least = 3;
+    struct suggestion nearest = {0};
 
     if (r->unknown == FIELD_UNKNOWN_IGNORED) {
         return ST_OK;
     }
     for (size_t i = 0; i < fields->count; i++) {
-        size_t far = distance(key, fields->items[i].key);
-
-        if (far < least) {
-            least = far;
-            nearest = fields->items[i].key;
-        }
+        suggest_consider(&nearest, key, fields->items[i].key);
     }
-    if (r->unknown == FIELD_UNKNOWN_NOTED && nearest != NULL) {
+    if (r->unknown == FIELD_UNKNOWN_NOTED && nearest.word != NULL) {
         field_warn(r, at, "unknown field, ignored; did you mean \"%s\"?",
-                   nearest);
+                   nearest.word);
         return ST_OK;
     }
     if (r->unknown == FIELD_UNKNOWN_NOTED) {
         field_warn(r, at, "unknown field, ignored");
         return ST_OK;
     }
-    if (nearest != NULL) {
+    if (nearest.word != NULL) {
         return field_error(r, at, "unknown field; did you mean \"%s\"?",
-                           nearest);
+                           nearest.word);
     }
     return field_error(r, at,
                        "unknown field; remove it or see muster help "

@@ -5,8 +5,7 @@
 #include "agent/core/local_model.h"
 #include "base/core/check.h"
 
-/* ---- Life ------------------------------------------------------------------
- */
+/* ---- Life --------------------------------------------------------- */
 
 static const char *keep(struct local *l, const char *text)
 {
@@ -86,8 +85,7 @@ struct chk *local_chk(const struct local *l, const char *id)
     return (struct chk *)pmap_get(&l->checks, slice_str(id));
 }
 
-/* ---- Services
- * ---------------------------------------------------------------- */
+/* ---- Services ----------------------------------------------------- */
 
 static void svc_free(struct shared *shared)
 {
@@ -115,7 +113,7 @@ static char *copy_file(const char *file)
     return copy;
 }
 
-static bool same_file(const char *a, const char *b)
+bool local_same_file(const char *a, const char *b)
 {
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
@@ -254,9 +252,9 @@ static void set_key(struct local *l, struct svc *s)
     arena_release(&a);
 }
 
-static void put_service(struct local *l, const struct service_def *def,
-                        struct definitions *defs, const char *file,
-                        enum local_checks_mode mode, struct local_time now)
+void local_put_service(struct local *l, const struct service_def *def,
+                       struct definitions *defs, const char *file,
+                       enum local_checks_mode mode, struct local_time now)
 {
     struct svc *s = local_svc(l, def->id);
     bool fresh = s == NULL;
@@ -302,48 +300,12 @@ void local_remove_service(struct local *l, struct svc *s)
     shared_unref(&s->shared);
 }
 
-/* ---- Files
- * -------------------------------------------------------------------- */
+/* ---- What may be registered -------------------------------------- */
 
-static void file_free(struct shared *shared)
-{
-    struct file_entry *f = (struct file_entry *)shared;
-
-    definitions_unref(f->defs);
-    free(f->fault);
-    free(f);
-}
-
-static struct file_entry *file_entry(struct local *l, const char *path)
-{
-    struct file_entry *f =
-        (struct file_entry *)pmap_get(&l->files, slice_str(path));
-    size_t len = strlen(path);
-
-    if (f == NULL) {
-        f = calloc(1, sizeof(*f) + len + 1);
-        CHECK(f != NULL);
-        memcpy(f->path, path, len + 1);
-        shared_init(&f->shared, file_free);
-        pmap_put(&l->files, slice_str(path), &f->shared);
-    }
-    return f;
-}
-
-static bool defines_service(const struct definitions *d, const char *id)
+bool local_defines(const struct definitions *d, const char *id)
 {
     for (size_t i = 0; d != NULL && i < definitions_services_count(d); i++) {
         if (strcmp(definitions_service(d, i)->id, id) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool defines_check(const struct definitions *d, const char *id)
-{
-    for (size_t i = 0; d != NULL && i < definitions_checks_count(d); i++) {
-        if (strcmp(definitions_check(d, i)->id, id) == 0) {
             return true;
         }
     }
@@ -364,7 +326,7 @@ static enum status accept_check(const struct local *l, const char *file,
                        file == NULL ? "enable_script_checks"
                                     : "enable_local_script_checks");
     }
-    if (old != NULL && old->file != NULL && !same_file(old->file, file)) {
+    if (old != NULL && old->file != NULL && !local_same_file(old->file, file)) {
         return err_set(err, ST_EXISTS,
                        "check \"%s\" is already defined in %s; choose another "
                        "id",
@@ -389,16 +351,16 @@ static size_t staying_checks(const struct svc *s, const struct service_def *def,
     return staying;
 }
 
-static enum status accept_service(const struct local *l, const char *file,
-                                  const struct service_def *def,
-                                  enum local_checks_mode mode, struct err *err)
+enum status local_accept_service(const struct local *l, const char *file,
+                                 const struct service_def *def,
+                                 enum local_checks_mode mode, struct err *err)
 {
     const struct svc *old = local_svc(l, def->id);
     bool exec_allowed =
         file == NULL ? l->host.exec_from_api : l->host.exec_from_files;
     size_t staying = 0;
 
-    if (old != NULL && old->file != NULL && !same_file(old->file, file)) {
+    if (old != NULL && old->file != NULL && !local_same_file(old->file, file)) {
         return err_set(err, ST_EXISTS,
                        "service \"%s\" is already defined in %s; choose "
                        "another id",
@@ -427,15 +389,15 @@ static enum status accept_service(const struct local *l, const char *file,
     return ST_OK;
 }
 
-static enum status accept_bound_check(const struct local *l, const char *file,
-                                      const struct check_def *c,
-                                      const struct definitions *defs,
-                                      bool exec_allowed, struct err *err)
+enum status local_accept_check(const struct local *l, const char *file,
+                               const struct check_def *c,
+                               const struct definitions *defs,
+                               bool exec_allowed, struct err *err)
 {
     const struct svc *s = local_svc(l, c->service_id);
 
     if (*c->service_id != '\0' && s == NULL &&
-        !defines_service(defs, c->service_id)) {
+        !local_defines(defs, c->service_id)) {
         return err_set(err, ST_NOT_FOUND,
                        "check \"%s\": service_id \"%s\" is not registered here",
                        c->id, c->service_id);
@@ -450,126 +412,7 @@ static enum status accept_bound_check(const struct local *l, const char *file,
     return accept_check(l, file, c, exec_allowed, err);
 }
 
-static enum status accept_file(const struct local *l, const char *file,
-                               const struct definitions *defs, struct err *err)
-{
-    bool exec = l->host.exec_from_files;
-    enum status st = ST_OK;
-
-    for (size_t i = 0; i < definitions_services_count(defs) && !st; i++) {
-        st = accept_service(l, file, definitions_service(defs, i),
-                            LOCAL_KEEP_CHECKS, err);
-    }
-    for (size_t i = 0; i < definitions_checks_count(defs) && !st; i++) {
-        st = accept_bound_check(l, file, definitions_check(defs, i), defs, exec,
-                                err);
-    }
-    return st ? err_prefix(err, st, "%s", file) : ST_OK;
-}
-
-/* Whatever `old` defined and `next` does not. `next` may be NULL. */
-static void drop_undefined(struct local *l, const char *file,
-                           const struct definitions *old,
-                           const struct definitions *next)
-{
-    for (size_t i = 0; i < definitions_checks_count(old); i++) {
-        const char *id = definitions_check(old, i)->id;
-        struct chk *c = local_chk(l, id);
-
-        if (c != NULL && same_file(c->file, file) && !defines_check(next, id)) {
-            local_remove_check(l, c);
-        }
-    }
-    for (size_t i = 0; i < definitions_services_count(old); i++) {
-        const char *id = definitions_service(old, i)->id;
-        struct svc *s = local_svc(l, id);
-
-        if (s != NULL && same_file(s->file, file) &&
-            !defines_service(next, id)) {
-            local_remove_service(l, s);
-        }
-    }
-}
-
-enum status local_load_file(struct local *l, const char *file,
-                            struct definitions *defs, struct local_time now,
-                            struct err *err)
-{
-    enum status st = accept_file(l, file, defs, err);
-    struct file_entry *f;
-
-    if (st) {
-        return st;
-    }
-    f = file_entry(l, file);
-    if (f->defs != NULL) {
-        drop_undefined(l, file, f->defs, defs);
-    }
-    for (size_t i = 0; i < definitions_services_count(defs); i++) {
-        put_service(l, definitions_service(defs, i), defs, file,
-                    LOCAL_KEEP_CHECKS, now);
-    }
-    for (size_t i = 0; i < definitions_checks_count(defs); i++) {
-        local_put_check(l, definitions_check(defs, i), defs, file, false, now);
-    }
-    (void)definitions_ref(defs);
-    definitions_unref(f->defs);
-    f->defs = defs;
-    free(f->fault);
-    f->fault = NULL;
-    return ST_OK;
-}
-
-void local_forget_file(struct local *l, const char *file, struct local_time now)
-{
-    struct file_entry *f =
-        (struct file_entry *)pmap_get(&l->files, slice_str(file));
-
-    (void)now;
-    if (f == NULL) {
-        return;
-    }
-    if (f->defs != NULL) {
-        drop_undefined(l, file, f->defs, NULL);
-    }
-    (void)pmap_remove(&l->files, slice_str(file));
-}
-
-void local_file_fault(struct local *l, const char *file, const char *text)
-{
-    struct file_entry *f = file_entry(l, file);
-
-    free(f->fault);
-    f->fault = strdup(text);
-    CHECK(f->fault != NULL);
-}
-
-struct fault_visit {
-    local_fault_fn fn;
-    void *ctx;
-};
-
-static bool visit_fault(void *ctx, struct slice key, struct shared *value)
-{
-    const struct fault_visit *v = ctx;
-    const struct file_entry *f = (struct file_entry *)value;
-
-    (void)key;
-    if (f->fault != NULL) {
-        v->fn(v->ctx, f->path, f->fault);
-    }
-    return true;
-}
-
-void local_each_fault(const struct local *l, local_fault_fn fn, void *ctx)
-{
-    struct fault_visit v = {.fn = fn, .ctx = ctx};
-
-    pmap_each(&l->files, (struct slice){0}, visit_fault, &v);
-}
-
-/* ---- The API
- * -------------------------------------------------------------------- */
+/* ---- The API ------------------------------------------------------ */
 
 enum status local_register_service(struct local *l, struct definitions *defs,
                                    enum local_checks_mode mode,
@@ -577,7 +420,7 @@ enum status local_register_service(struct local *l, struct definitions *defs,
 {
     const struct service_def *def = definitions_service(defs, 0);
     struct buf size;
-    enum status st = accept_service(l, NULL, def, mode, err);
+    enum status st = local_accept_service(l, NULL, def, mode, err);
 
     if (st) {
         return st;
@@ -589,7 +432,7 @@ enum status local_register_service(struct local *l, struct definitions *defs,
         return err_set(err, st, "service \"%s\" is too large, at most %d bytes",
                        def->id, LIMIT_RECORD_BYTES / 2);
     }
-    put_service(l, def, defs, NULL, mode, now);
+    local_put_service(l, def, defs, NULL, mode, now);
     return ST_OK;
 }
 
@@ -598,7 +441,7 @@ enum status local_register_check(struct local *l, struct definitions *defs,
 {
     const struct check_def *def = definitions_check(defs, 0);
     enum status st =
-        accept_bound_check(l, NULL, def, NULL, l->host.exec_from_api, err);
+        local_accept_check(l, NULL, def, NULL, l->host.exec_from_api, err);
 
     if (st == ST_OK) {
         local_put_check(l, def, defs, NULL, false, now);
@@ -647,8 +490,7 @@ enum status local_deregister_check(struct local *l, const char *id,
     return ST_OK;
 }
 
-/* ---- Maintenance
- * ----------------------------------------------------------------- */
+/* ---- Maintenance -------------------------------------------------- */
 
 static void maintain(struct local *l, const char *check_id,
                      const char *service_id, const char *name,

@@ -39,7 +39,7 @@ struct local *local_new(const struct local_host *host, struct hash_key key);
 void local_free(struct local *l); /* NULL is fine. */
 const struct local_host *local_host(const struct local *l);
 
-/* ---- Definitions ---------------------------------------------------- */
+/* ---- Definitions -------------------------------------------------- */
 
 /* A file's content, parsed. Replaces what this file had registered before;
  * services that are no longer in it are deregistered. Takes a reference.
@@ -87,7 +87,7 @@ enum status local_maint_node(struct local *l, const char *reason,
 enum status local_maint_service(struct local *l, const char *id,
                                 const char *reason, struct local_time now);
 
-/* ---- Checks ---------------------------------------------------------- */
+/* ---- Checks ------------------------------------------------------- */
 
 /* From the application. ST_NOT_FOUND: no such check; ST_INVALID: not a TTL
  * check. */
@@ -121,7 +121,7 @@ void local_tick(struct local *l, struct local_time now);
 /* When local_due() or local_tick() has something to do; UINT64_MAX: never. */
 uint64_t local_wake_ms(const struct local *l);
 
-/* ---- Views ----------------------------------------------------------- */
+/* ---- Views -------------------------------------------------------- */
 
 struct local_check {
     const struct check_def *def;
@@ -151,7 +151,7 @@ typedef bool (*local_check_fn)(void *ctx, const struct local_check *c);
 void local_each_service(const struct local *l, local_service_fn fn, void *ctx);
 void local_each_check(const struct local *l, local_check_fn fn, void *ctx);
 
-/* ---- Records for the store ------------------------------------------- */
+/* ---- Records for the store ---------------------------------------- */
 
 /* Grows with each change that alters local_each_record()'s result. */
 uint64_t local_generation(const struct local *l);
@@ -173,7 +173,7 @@ void local_each_record(struct local *l, local_record_fn fn, void *ctx);
 enum status local_record_retag(const struct local *l, const char *id,
                                struct texts tags, struct buf *out);
 
-/* ---- What is kept over a restart ------------------------------------- */
+/* ---- What is kept over a restart ---------------------------------- */
 
 /* Registrations of the API, maintenance and check statuses, as items for a
  * small key-value table on disk. Registrations and maintenance must be durable

@@ -11,8 +11,7 @@
  * fresh one from an old one without a write for every result. */
 #define SAVE_MS_MIN 30000
 
-/* ---- Timers
- * ------------------------------------------------------------------ */
+/* ---- Timers ------------------------------------------------------- */
 
 static void put_be64(uint8_t out[8], uint64_t value)
 {
@@ -97,8 +96,7 @@ uint64_t local_wake_ms(const struct local *l)
     return at_ms;
 }
 
-/* ---- Life
- * ----------------------------------------------------------------------- */
+/* ---- Life --------------------------------------------------------- */
 
 static void chk_free(struct shared *shared)
 {
@@ -333,8 +331,7 @@ void local_make_check(struct local *l, const char *id, const char *service_id,
     local_touch(l, c);
 }
 
-/* ---- Updates and results
- * ------------------------------------------------------------ */
+/* ---- Updates and results ------------------------------------------ */
 
 enum status local_ttl_update(struct local *l, const char *check_id,
                              enum check_status status, struct slice output,
@@ -435,9 +432,7 @@ bool local_result(struct local *l, uint64_t run, enum check_status status,
     return changed;
 }
 
-/* ---- Time
- * ---------------------------------------------------------------------------
- */
+/* ---- Time --------------------------------------------------------- */
 
 static void expire_ttl(struct local *l, struct chk *c, uint64_t now_ms)
 {

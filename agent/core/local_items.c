@@ -65,8 +65,7 @@ static const struct field maint_items[] = {
 static const struct fields maint_fields = {
     .items = maint_items, .count = 1, .size = sizeof(struct stored_maint)};
 
-/* ---- Writing
- * ----------------------------------------------------------------- */
+/* ---- Writing ------------------------------------------------------ */
 
 static void plain_free(struct shared *s)
 {
@@ -212,8 +211,7 @@ bool local_item_next(struct local *l, struct local_time now, struct arena *a,
     return true;
 }
 
-/* ---- Reading back
- * ---------------------------------------------------------------- */
+/* ---- Reading back ------------------------------------------------- */
 
 static void stash_free(struct shared *shared)
 {

@@ -116,6 +116,21 @@ void local_mark(struct local *l, const char *kind, const char *id,
 void local_put_check(struct local *l, const struct check_def *def,
                      struct definitions *defs, const char *file,
                      bool in_service, struct local_time now);
+/* Whether a definition may come in. `file` NULL: from the API; `defs` (NULL is
+ * fine) may define the service of a check. */
+enum status local_accept_service(const struct local *l, const char *file,
+                                 const struct service_def *def,
+                                 enum local_checks_mode mode, struct err *err);
+enum status local_accept_check(const struct local *l, const char *file,
+                               const struct check_def *c,
+                               const struct definitions *defs,
+                               bool exec_allowed, struct err *err);
+bool local_defines(const struct definitions *d, const char *service_id);
+bool local_same_file(const char *a, const char *b); /* NULL: the API. */
+
+void local_put_service(struct local *l, const struct service_def *def,
+                       struct definitions *defs, const char *file,
+                       enum local_checks_mode mode, struct local_time now);
 void local_remove_check(struct local *l, struct chk *c);
 void local_remove_service(struct local *l, struct svc *s);
 

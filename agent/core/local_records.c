@@ -5,8 +5,7 @@
 #include "agent/core/local_model.h"
 #include "base/core/check.h"
 
-/* ---- Views
- * -------------------------------------------------------------------- */
+/* ---- Views -------------------------------------------------------- */
 
 static bool sum_check(void *ctx, struct slice key, struct shared *value)
 {
@@ -126,8 +125,7 @@ void local_each_check(const struct local *l, local_check_fn fn, void *ctx)
     pmap_each(&l->checks, (struct slice){0}, visit_check, &v);
 }
 
-/* ---- Records
- * -------------------------------------------------------------------- */
+/* ---- Records ------------------------------------------------------ */
 
 uint64_t local_generation(const struct local *l)
 {

@@ -16,8 +16,7 @@ static const char *const type_words[] = {
         NULL,
 };
 
-/* ---- Tables -----------------------------------------------------------------
- */
+/* ---- Tables ------------------------------------------------------- */
 
 #define AT(type, member) offsetof(struct type, member)
 
@@ -242,8 +241,7 @@ static const struct fields node_check_fields = {
     .size = sizeof(struct node_check_record),
 };
 
-/* ---- Writing ----------------------------------------------------------------
- */
+/* ---- Writing ------------------------------------------------------ */
 
 static enum status record_write(const struct fields *fields, const void *record,
                                 struct buf *out)
@@ -277,8 +275,7 @@ enum status node_check_record_write(const struct node_check_record *r,
     return record_write(&node_check_fields, r, out);
 }
 
-/* ---- Reading ----------------------------------------------------------------
- */
+/* ---- Reading ------------------------------------------------------ */
 
 static enum status record_read(struct arena *a, const struct fields *fields,
                                struct slice value, void *record,

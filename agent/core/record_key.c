@@ -115,8 +115,7 @@ struct slice record_key_write(struct arena *a, const char *dc,
     return take(a, &b);
 }
 
-/* ---- Reading ---------------------------------------------------------------
- */
+/* ---- Reading ------------------------------------------------------ */
 
 static int hex_value(uint8_t c)
 {

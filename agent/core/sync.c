@@ -82,8 +82,7 @@ struct sync_stats sync_stats(const struct sync *s)
     return s->stats;
 }
 
-/* ---- What the store holds of this node -------------------------------------
- */
+/* ---- What the store holds of this node ---------------------------- */
 
 struct held {
     struct slice key;
@@ -182,8 +181,7 @@ static const struct held *held_find(const struct held_list *list,
                                       sizeof(*list->items), compare_held);
 }
 
-/* ---- Comparing
- * ------------------------------------------------------------------ */
+/* ---- Comparing ---------------------------------------------------- */
 
 struct comparison {
     struct sync *sync;
@@ -311,8 +309,7 @@ static void compare(struct comparison *c, const struct catalog *catalog)
     }
 }
 
-/* ---- Pace
- * -------------------------------------------------------------------------- */
+/* ---- Pace --------------------------------------------------------- */
 
 static void refill_tokens(struct sync *s, uint64_t now_ms)
 {

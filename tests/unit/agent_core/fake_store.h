@@ -9,7 +9,9 @@
 #include "agent/core/local.h"
 #include "agent/core/sync.h"
 
-enum { FAKE_ROWS = 512 };
+enum {
+    FAKE_ROWS = 512
+};
 
 struct fake_row {
     bool exists;

@@ -6,8 +6,7 @@
 #include "fake_store.h"
 #include "suite.h"
 
-/* ---- Golden answers
- * ----------------------------------------------------------- */
+/* ---- Golden answers ----------------------------------------------- */
 
 /* Equal as JSON; the texts are printed if not. */
 static void same_json(const char *line, const char *got, const char *wanted)
@@ -172,8 +171,7 @@ START_TEST(view_is_as_expected)
 }
 END_TEST
 
-/* ---- Errors
- * --------------------------------------------------------------------- */
+/* ---- Errors ------------------------------------------------------- */
 
 static const struct {
     const char *line;
@@ -253,8 +251,7 @@ START_TEST(error_has_status_and_words)
 }
 END_TEST
 
-/* ---- Blocking
- * ---------------------------------------------------------------------- */
+/* ---- Blocking ----------------------------------------------------- */
 
 static const char *header(const struct api_outcome *o, const char *name)
 {
@@ -440,8 +437,7 @@ START_TEST(content_hash_waits_for_another)
 }
 END_TEST
 
-/* ---- Writes
- * ------------------------------------------------------------------------- */
+/* ---- Writes ------------------------------------------------------- */
 
 START_TEST(status_code_is_the_health)
 {

@@ -7,8 +7,7 @@
 #include "base/core/rng.h"
 #include "suite.h"
 
-/* ---- A store in memory that says what happened ------------------------------
- */
+/* ---- A store in memory that says what happened -------------------- */
 
 enum {
     NODES = 4,
@@ -180,8 +179,7 @@ static struct catalog_event random_event(struct model *m, struct rng *rng)
     }
 }
 
-/* ---- Comparing
- * ------------------------------------------------------------------ */
+/* ---- Comparing ---------------------------------------------------- */
 
 static enum health_sum health_of(const struct model *m, unsigned s, unsigned n,
                                  unsigned i)
@@ -292,8 +290,7 @@ static void compare_indexes(const struct model *m, const struct catalog *c)
         m->services_index > 0 ? m->services_index : 1);
 }
 
-/* ---- Random stories
- * ---------------------------------------------------------------- */
+/* ---- Random stories ----------------------------------------------- */
 
 /* The catalogue follows the store event by event; an old snapshot kept from
  * some steps ago still says what it said. */
@@ -450,8 +447,7 @@ START_TEST(marks_survive_a_restart)
 }
 END_TEST
 
-/* ---- Single rules
- * ---------------------------------------------------------------------- */
+/* ---- Single rules ------------------------------------------------- */
 
 static struct catalog *with(struct catalog *old, const char *key,
                             const char *value, int64_t revision)

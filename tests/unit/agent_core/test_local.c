@@ -46,8 +46,7 @@ static enum check_status status_of(struct fake *f, const char *id)
         ck_assert_str_eq(c_.output, (text));               \
     } while (0)
 
-/* ---- Files ------------------------------------------------------------------
- */
+/* ---- Files -------------------------------------------------------- */
 
 START_TEST(file_is_replaced_as_a_whole)
 {
@@ -159,8 +158,7 @@ START_TEST(file_wins_over_the_api)
 }
 END_TEST
 
-/* ---- Checks that run here
- * ------------------------------------------------------- */
+/* ---- Checks that run here ----------------------------------------- */
 
 #define TCP_CHECK                                                     \
     "{\"Name\":\"web\",\"Check\":{\"CheckID\":\"c\",\"TCP\":\"a:1\"," \
@@ -360,8 +358,7 @@ START_TEST(checks_of_one_service_are_bounded)
 }
 END_TEST
 
-/* ---- Restart
- * ------------------------------------------------------------------------ */
+/* ---- Restart ------------------------------------------------------ */
 
 /* Everything kept goes to a second agent, `away_ms` later. */
 static void restart(struct fake *from, struct fake *to, int64_t away_ms,

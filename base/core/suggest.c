@@ -1,4 +1,4 @@
-#include "cli/suggest.h"
+#include "base/core/suggest.h"
 
 #include <string.h>
 

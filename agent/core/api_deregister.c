@@ -1,0 +1,104 @@
+/*
+ * /v1/catalog/deregister: a service, a check, or all of a host.
+ */
+#include "agent/core/api_plan.h"
+#include "base/core/check.h"
+
+static bool delete_instance(void *ctx, const struct catalog_instance *i)
+{
+    plan_op(ctx, SYNC_DELETE, i->key, (struct slice){0}, i->mod_revision);
+    return true;
+}
+
+static bool delete_check(void *ctx, const struct catalog_node_check *k)
+{
+    plan_op(ctx, SYNC_DELETE, k->key, (struct slice){0}, k->mod_revision);
+    return true;
+}
+
+struct find_owner {
+    const char *check_id;
+    const struct catalog_instance *found;
+};
+
+static bool match_owner(void *ctx, const struct catalog_instance *i)
+{
+    struct find_owner *f = ctx;
+
+    for (size_t k = 0; k < i->record.checks_count; k++) {
+        if (strcmp(i->record.checks[k].id, f->check_id) == 0) {
+            f->found = i;
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A check of the node goes; one of an instance is left out of its record. */
+static void plan_delete_check(struct plan *p)
+{
+    const struct catalog_node_check *k = plan_find_check(p, p->reg.check_id);
+    struct find_owner f = {.check_id = p->reg.check_id};
+    struct instance_record record;
+    struct check_record *left;
+    size_t count = 0;
+
+    if (k != NULL) {
+        (void)delete_check(p, k);
+        return;
+    }
+    catalog_each_node_instance(p->call->view->catalog, p->reg.node, match_owner,
+                               &f);
+    if (f.found == NULL) {
+        return;
+    }
+    record = f.found->record;
+    left = arena_zalloc(p->call->arena, record.checks_count, sizeof(*left));
+    for (size_t i = 0; i < record.checks_count; i++) {
+        if (strcmp(record.checks[i].id, p->reg.check_id) != 0) {
+            left[count++] = record.checks[i];
+        }
+    }
+    record.checks = left;
+    record.checks_count = count;
+
+    struct buf value;
+
+    buf_init(&value, LIMIT_RECORD_BYTES);
+    CHECK(instance_record_write(&record, &value) == ST_OK);
+    plan_put(p, f.found->key, ST_OK, &value, f.found->mod_revision);
+}
+
+void api_catalog_deregister(struct api_call *call)
+{
+    struct plan p = {0};
+    const struct catalog_instance *i;
+    const struct catalog_node *n;
+
+    if (!plan_read(&p, call)) {
+        return;
+    }
+    n = catalog_node(call->view->catalog, p.reg.node);
+    /* What a dead agent left behind may be removed by anybody. */
+    if (n != NULL && n->live && !plan_accept_node(&p, n)) {
+        return;
+    }
+    if (*p.reg.service_id != '\0') {
+        i = plan_find_instance(&p, p.reg.service_id);
+        if (i != NULL) {
+            (void)delete_instance(&p, i);
+        }
+    } else if (*p.reg.check_id != '\0') {
+        plan_delete_check(&p);
+    } else if (n != NULL) {
+        catalog_each_node_instance(call->view->catalog, p.reg.node,
+                                   delete_instance, &p);
+        catalog_each_node_check(call->view->catalog, p.reg.node, delete_check,
+                                &p);
+        if (n->known) {
+            plan_op(&p, SYNC_DELETE, n->key, (struct slice){0},
+                    n->mod_revision);
+        }
+    }
+    plan_send(&p);
+}

@@ -1,0 +1,72 @@
+/*
+ * catalog_change.h - a snapshot under construction (private to catalog*.c).
+ *
+ * Its maps share their nodes with the old snapshot; change_node() and
+ * change_service() are the only ways to get at a box that may be changed.
+ * `index` is what the scopes get that are touched.
+ */
+#pragma once
+
+#include "agent/core/catalog_model.h"
+
+/* Growing list of names, made unique at the end. */
+struct names {
+    const char **items;
+    size_t count;
+    size_t cap;
+};
+
+struct change {
+    struct catalog *c;
+    struct arena *arena;
+    struct arena scratch;
+    uint64_t index; /* What touched scopes get. */
+    struct names services;
+    struct names nodes;      /* For readers: record changed, new or gone. */
+    struct names node_marks; /* Their index changed. */
+    struct names forgotten;  /* Tombstones that are no more. */
+    struct catalog_problem *problems;
+    size_t problems_count;
+    size_t problems_cap;
+};
+
+/* Remember a name. */
+void change_name(struct change *x, struct names *n, const char *name);
+/* All of them, sorted, each once, in the arena. */
+struct texts change_take(struct change *x, struct names *n);
+void change_problem(struct change *x, struct slice key, const char *text);
+
+/* Memory for a record's strings. */
+struct held *change_held(size_t expected);
+void change_drop(struct held *h); /* NULL is fine. */
+void change_plain_free(struct shared *s);
+/* About what a record's strings and lists take in memory. */
+size_t change_expected(const struct catalog_event *e);
+/* "first\0second", for the maps of instances. */
+struct slice change_key(struct change *x, const char *first,
+                        const char *second);
+
+/* The box of this (lower-case) name, made if absent, free to be changed. */
+struct node_box *change_node(struct change *x, const char *name);
+struct catalog_service *change_service(struct change *x, const char *name);
+
+/* Tombstones of names that are gone; `kind` is 's' or 'n'. */
+void change_bury(struct change *x, char kind, const char *name);
+/* A visit of tombstones that tells the replica to drop their indexes. */
+bool change_forget(void *ctx, struct slice key, struct shared *value);
+void change_unbury(struct change *x, char kind, const char *name);
+
+/* Scopes that give another answer from now on. */
+void change_touch_service(struct change *x, const char *name);
+void change_touch_node(struct change *x, const char *name, struct node_box *n);
+/* Something that every instance on the node depends on. */
+void change_touch_wholly(struct change *x, const char *name,
+                         struct node_box *n);
+/* A node of which nothing is left goes away. */
+void change_settle(struct change *x, const char *name, struct node_box *n);
+
+/* Take one event of the store. */
+void change_apply(struct change *x, const struct catalog_event *e);
+
+/* Say what is different; releases everything but the new catalogue. */
+void change_finish(struct change *x, struct catalog_changes *out);
