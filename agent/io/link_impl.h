@@ -195,7 +195,8 @@ void link_adopt_catalog(struct link *l, struct catalog *next,
 void link_watch_init(struct link *l);
 void link_watch_begin(struct link *l);
 void link_watch_end(struct link *l);
-void link_watch_sweep(struct link *l, uint64_t now_ms);
+/* True: it still waits for the store to accept the watch. */
+bool link_watch_sweep(struct link *l, uint64_t now_ms);
 void link_watch_release(struct link *l);
 
 /* link_lease.c */
@@ -208,6 +209,8 @@ void link_writer_init(struct link *l);
 void link_writer_begin(struct link *l);
 void link_writer_end(struct link *l);
 void link_writer_catalog_changed(struct link *l);
+/* Something has a deadline: look at it until nothing has. */
+void link_sweep_soon(struct link *l);
 /* Answer all that wait: nothing will come any more. */
 void link_writer_fail_all(struct link *l);
 

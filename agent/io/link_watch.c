@@ -231,6 +231,7 @@ static void watch_open(struct link *l)
 
     CHECK(!l->watch.stream);
     l->watch.asked_ms = loop_now_ms(l->loop);
+    link_sweep_soon(l);
     l->watch.stream =
         grpc_stream_open(l->channel, ETCD_WATCH, &has_leader, 1, hooks);
     etcd_watch(&l->request, l->range, catalog_revision(l->catalog) + 1);
@@ -317,12 +318,15 @@ static void list_begin(struct link *l)
 /* ---- Of a channel ------------------------------------------------------ */
 
 /* A member that answers PINGs but not us is of no use. */
-void link_watch_sweep(struct link *l, uint64_t now_ms)
+bool link_watch_sweep(struct link *l, uint64_t now_ms)
 {
-    if (link_ready(l) && l->watch.stream && !l->watch.created &&
-        now_ms - l->watch.asked_ms >= LINK_CALL_MS) {
+    bool waits = link_ready(l) && l->watch.stream && !l->watch.created;
+
+    if (waits && now_ms - l->watch.asked_ms >= LINK_CALL_MS) {
         link_drop(l, "no answer to a watch");
+        return false;
     }
+    return waits;
 }
 
 void link_watch_init(struct link *l)

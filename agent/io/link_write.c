@@ -149,6 +149,7 @@ void link_txn(struct link *l, const struct sync_txn *txn, link_txn_fn *on_done,
     buf_init(&q->message, ETCD_REQUEST_MAX);
     etcd_txn(&q->message, txn);
     STAILQ_INSERT_TAIL(&l->writer.requests, q, next);
+    link_sweep_soon(l);
     if (link_ready(l)) {
         request_send(q);
     }
@@ -230,6 +231,7 @@ void link_confirm(struct link *l, uint64_t timeout_ms, link_confirm_fn *on_done,
     c->arg = arg;
     c->deadline_ms = loop_now_ms(l->loop) + timeout_ms;
     STAILQ_INSERT_TAIL(&l->writer.confirmations, c, next);
+    link_sweep_soon(l);
     if (link_ready(l)) {
         confirmation_ask(c);
     }
@@ -279,12 +281,25 @@ static void sweep(struct link *l, uint64_t now)
     }
 }
 
+/* Runs only while something has a deadline: an idle agent sleeps. */
 static void on_sweep(uv_timer_t *timer)
 {
     struct link *l = timer->data;
 
     sweep(l, loop_now_ms(l->loop));
-    link_watch_sweep(l, loop_now_ms(l->loop));
+    if (!link_watch_sweep(l, loop_now_ms(l->loop)) &&
+        STAILQ_EMPTY(&l->writer.requests) &&
+        STAILQ_EMPTY(&l->writer.confirmations)) {
+        (void)uv_timer_stop(timer);
+    }
+}
+
+void link_sweep_soon(struct link *l)
+{
+    if (!l->farewell_done && !uv_is_active((uv_handle_t *)&l->writer.sweep)) {
+        CHECK(uv_timer_start(&l->writer.sweep, on_sweep, SWEEP_MS, SWEEP_MS) ==
+              0);
+    }
 }
 
 /* ---- Of a channel ------------------------------------------------------ */
@@ -296,7 +311,6 @@ void link_writer_init(struct link *l)
     l->writer.next.run = on_next;
     link_timer_init(l, &l->writer.wake);
     link_timer_init(l, &l->writer.sweep);
-    CHECK(uv_timer_start(&l->writer.sweep, on_sweep, SWEEP_MS, SWEEP_MS) == 0);
 }
 
 void link_writer_begin(struct link *l)
