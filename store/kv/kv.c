@@ -63,8 +63,15 @@ void kv_reply_init(struct kv_reply *r)
     buf_init(&r->body, SIZE_MAX);
 }
 
+/* One huge answer must not hold its memory for ever. */
+#define BODY_KEPT_MAX (1024 * 1024)
+
 void kv_reply_reset(struct kv_reply *r)
 {
+    if (r->body.cap > BODY_KEPT_MAX) {
+        buf_release(&r->body);
+        buf_init(&r->body, SIZE_MAX);
+    }
     buf_clear(&r->body);
     r->error = KV_OK;
     r->revision = 0;

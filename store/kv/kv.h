@@ -104,7 +104,7 @@ struct kv_reply {
 };
 
 void kv_reply_init(struct kv_reply *r);
-void kv_reply_reset(struct kv_reply *r); /* Keeps the memory. */
+void kv_reply_reset(struct kv_reply *r); /* Keeps the memory, if not much. */
 void kv_reply_release(struct kv_reply *r);
 
 /* The checks before the log, in etcd's order (shape, sizes of transactions,
