@@ -23,7 +23,8 @@ enum route_kind {
 
 enum route_method {
     ROUTE_GET,
-    ROUTE_PUT
+    ROUTE_PUT,
+    ROUTE_ANY /* A change that older clients ask for with GET. */
 };
 
 static const struct route {
@@ -37,17 +38,17 @@ static const struct route {
     {"/v1/agent/services", ROUTE_EXACT, ROUTE_GET, api_agent_services},
     {"/v1/agent/service/register", ROUTE_EXACT, ROUTE_PUT,
      api_service_register},
-    {"/v1/agent/service/deregister/", ROUTE_ONE, ROUTE_PUT,
+    {"/v1/agent/service/deregister/", ROUTE_ONE, ROUTE_ANY,
      api_service_deregister},
     {"/v1/agent/service/maintenance/", ROUTE_ONE, ROUTE_PUT,
      api_service_maintenance},
     {"/v1/agent/service/", ROUTE_ONE, ROUTE_GET, api_agent_service},
     {"/v1/agent/checks", ROUTE_EXACT, ROUTE_GET, api_agent_checks},
     {"/v1/agent/check/register", ROUTE_EXACT, ROUTE_PUT, api_check_register},
-    {"/v1/agent/check/deregister/", ROUTE_ONE, ROUTE_PUT, api_check_deregister},
-    {"/v1/agent/check/pass/", ROUTE_ONE, ROUTE_PUT, api_check_pass},
-    {"/v1/agent/check/warn/", ROUTE_ONE, ROUTE_PUT, api_check_warn},
-    {"/v1/agent/check/fail/", ROUTE_ONE, ROUTE_PUT, api_check_fail},
+    {"/v1/agent/check/deregister/", ROUTE_ONE, ROUTE_ANY, api_check_deregister},
+    {"/v1/agent/check/pass/", ROUTE_ONE, ROUTE_ANY, api_check_pass},
+    {"/v1/agent/check/warn/", ROUTE_ONE, ROUTE_ANY, api_check_warn},
+    {"/v1/agent/check/fail/", ROUTE_ONE, ROUTE_ANY, api_check_fail},
     {"/v1/agent/check/update/", ROUTE_ONE, ROUTE_PUT, api_check_update},
     {"/v1/agent/maintenance", ROUTE_EXACT, ROUTE_PUT, api_node_maintenance},
     {"/v1/agent/health/service/name/", ROUTE_ONE, ROUTE_GET,
@@ -55,7 +56,7 @@ static const struct route {
     {"/v1/agent/health/service/id/", ROUTE_ONE, ROUTE_GET, api_agent_health_id},
     {"/v1/agent/reload", ROUTE_EXACT, ROUTE_PUT, api_reload},
     {"/v1/agent/leave", ROUTE_EXACT, ROUTE_PUT, api_leave},
-    {"/v1/agent/join/", ROUTE_ONE, ROUTE_PUT, api_join},
+    {"/v1/agent/join/", ROUTE_ONE, ROUTE_ANY, api_join},
     {"/v1/agent/metrics", ROUTE_EXACT, ROUTE_GET, api_agent_metrics},
     {"/v1/agent/version", ROUTE_EXACT, ROUTE_GET, api_agent_version},
     {"/v1/catalog/datacenters", ROUTE_EXACT, ROUTE_GET,
@@ -303,10 +304,18 @@ static bool method_is(const struct api_request *r, const char *method)
 
 static bool method_fits(const struct api_request *r, const struct route *route)
 {
-    if (route->method == ROUTE_GET) {
-        return method_is(r, "GET") || method_is(r, "HEAD");
+    bool reads = method_is(r, "GET") || method_is(r, "HEAD");
+    bool writes = method_is(r, "PUT") || method_is(r, "POST");
+
+    switch (route->method) {
+    case ROUTE_GET:
+        return reads;
+    case ROUTE_PUT:
+        return writes;
+    case ROUTE_ANY:
+        return writes || method_is(r, "GET");
     }
-    return method_is(r, "PUT") || method_is(r, "POST");
+    UNREACHABLE();
 }
 
 static const struct route *find_route(const struct api_request *r,
@@ -355,11 +364,25 @@ static bool accept_target(struct api_call *call)
 
 static void refuse_method(struct api_call *call, const struct route *route)
 {
-    api_header(call, "Allow",
-               route->method == ROUTE_GET ? "GET, HEAD" : "PUT, POST");
+    static const char *const allowed[] = {[ROUTE_GET] = "GET, HEAD",
+                                          [ROUTE_PUT] = "PUT, POST",
+                                          [ROUTE_ANY] = "PUT, POST, GET"};
+
+    api_header(call, "Allow", allowed[route->method]);
     api_text(call, 405, "method %.*s not allowed",
              (int)call->request->method.len,
              (const char *)call->request->method.data);
+}
+
+/* Any page in a browser of this host can send requests to loopback. It cannot
+ * read the answers, but it must not be able to change anything either. */
+static bool accept_origin(struct api_call *call, const struct route *route)
+{
+    if (route->method != ROUTE_GET && call->request->from_other_site) {
+        api_text(call, 403, "Web pages of other sites may not change anything");
+        return false;
+    }
+    return true;
 }
 
 void api_handle(const struct api_request *request, const struct api_view *view,
@@ -389,7 +412,8 @@ void api_handle(const struct api_request *request, const struct api_view *view,
         api_text(&call, 400, "Invalid percent code in the path");
         return;
     }
-    if (api_params_read(&call) && accept_target(&call)) {
+    if (accept_origin(&call, route) && api_params_read(&call) &&
+        accept_target(&call)) {
         route->handle(&call);
     }
 }

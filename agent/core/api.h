@@ -21,10 +21,11 @@ struct api_request {
     struct slice path;  /* As sent, percent codes and all, without query. */
     struct slice query; /* Behind the "?", or empty. */
     struct slice body;
-    uint64_t arrived_ms; /* Deadlines count from here, so that asking again
-                            about a waiting request changes nothing. */
-    uint64_t jitter;     /* Any random number, drawn once a request. */
-    bool confirmed;      /* API_CONFIRM was carried out for it. */
+    uint64_t arrived_ms;  /* Deadlines count from here, so that asking again
+                             about a waiting request changes nothing. */
+    uint64_t jitter;      /* Any random number, drawn once a request. */
+    bool from_other_site; /* A browser says so (Sec-Fetch-Site). */
+    bool confirmed;       /* API_CONFIRM was carried out for it. */
 };
 
 /* What the shell knows. Strings borrowed during the call. */

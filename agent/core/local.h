@@ -176,12 +176,13 @@ enum status local_record_retag(const struct local *l, const char *id,
 /* ---- What is kept over a restart ---------------------------------- */
 
 /* Registrations of the API, maintenance and check statuses, as items for a
- * small key-value table on disk. Registrations and maintenance must be durable
- * before the API call is answered; statuses may follow lazily. */
+ * small key-value table on disk. Registrations, maintenance and new statuses
+ * must be durable before the API call is answered; that a status still holds,
+ * and its output, may follow lazily. */
 struct local_item {
     struct slice key;
     struct slice value; /* Empty: delete the key. */
-    bool urgent;        /* Not just a status. */
+    bool urgent;        /* Not just the news that a status still holds. */
 };
 
 /* The next item that differs from what was handed out before; strings from the

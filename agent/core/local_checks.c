@@ -140,10 +140,11 @@ static void note_critical(struct chk *c, uint64_t now_ms)
     }
 }
 
-static void save_lazily(struct local *l, struct chk *c, uint64_t now_ms)
+static void save_status(struct local *l, struct chk *c, uint64_t now_ms,
+                        enum item_hurry hurry)
 {
     c->saved_ms = now_ms;
-    local_mark(l, "status/", c->def->id, ITEM_LAZY);
+    local_mark(l, "status/", c->def->id, hurry);
 }
 
 /* After a new status: bring everything that follows from it up to date. */
@@ -151,7 +152,9 @@ static void status_changed(struct local *l, struct chk *c, uint64_t now_ms)
 {
     note_critical(c, now_ms);
     local_touch(l, c);
-    save_lazily(l, c, now_ms);
+    /* At once: a crash after the store has it and before our disk has it would
+     * show the old status again after the restart. */
+    save_status(l, c, now_ms, ITEM_URGENT);
 }
 
 void local_set_status(struct local *l, struct chk *c, enum check_status status,
@@ -348,7 +351,7 @@ enum status local_ttl_update(struct local *l, const char *check_id,
     local_set_output(c, output);
     c->expires_ms = now.now_ms + c->def->ttl_ms;
     local_set_status(l, c, status, now.now_ms);
-    save_lazily(l, c, now.now_ms);
+    save_status(l, c, now.now_ms, ITEM_LAZY);
     local_schedule(l, c);
     return ST_OK;
 }
@@ -426,7 +429,7 @@ bool local_result(struct local *l, uint64_t run, enum check_status status,
     }
     save_ms = c->def->interval_ms > save_ms ? c->def->interval_ms : save_ms;
     if (c->saved_ms == 0 || now.now_ms - c->saved_ms >= save_ms) {
-        save_lazily(l, c, now.now_ms);
+        save_status(l, c, now.now_ms, ITEM_LAZY);
     }
     local_schedule(l, c);
     return changed;

@@ -137,9 +137,10 @@ struct agent_config {
     struct agent_dns_config dns_config;
 
     /* Behaviour. */
-    bool enable_script_checks; /* Exec checks registered by the API. */
-    bool leave_on_terminate;   /* SIGTERM means leave. Default false. */
-    uint64_t restart_grace_ms; /* Lease left behind by a stop: 60 s. */
+    bool enable_script_checks;       /* Exec checks registered by the API. */
+    bool enable_local_script_checks; /* Exec checks of files. Default true. */
+    bool leave_on_terminate;         /* SIGTERM means leave. Default false. */
+    uint64_t restart_grace_ms;       /* Lease left behind by a stop: 60 s. */
     enum log_level log_level;
 };
 

@@ -318,6 +318,8 @@ static const struct field items[] = {
      .sub = &socket_fields},
     {KEY("dns_config", dns_config), .kind = FIELD_OBJECT, .sub = &dns_fields},
     {KEY("enable_script_checks", enable_script_checks), .kind = FIELD_BOOL},
+    {KEY("enable_local_script_checks", enable_local_script_checks),
+     .kind = FIELD_BOOL},
     {KEY("leave_on_terminate", leave_on_terminate), .kind = FIELD_BOOL},
     {KEY("lease_ttl", lease_ttl_ms), .kind = FIELD_DURATION,
      .min = 5 * SECOND_MS},
@@ -325,7 +327,7 @@ static const struct field items[] = {
      .min = 5 * SECOND_MS},
 /* Consul's keys for its servers, gossip, ACLs and logs: understood, so
  * that its files can be used as they are, and without effect. */
-#define IGNORED_FROM 32
+#define IGNORED_FROM 33
     {.key = "acl", .kind = FIELD_ANY},
     {.key = "auto_reload_config", .kind = FIELD_ANY},
     {.key = "bind_addr", .kind = FIELD_ANY},
@@ -337,7 +339,6 @@ static const struct field items[] = {
     {.key = "disable_update_check", .kind = FIELD_ANY},
     {.key = "discard_check_output", .kind = FIELD_ANY},
     {.key = "enable_debug", .kind = FIELD_ANY},
-    {.key = "enable_local_script_checks", .kind = FIELD_ANY},
     {.key = "enable_syslog", .kind = FIELD_ANY},
     {.key = "encrypt", .kind = FIELD_ANY},
     {.key = "limits", .kind = FIELD_ANY},
@@ -372,6 +373,8 @@ static void keys_init(void *object)
     k->alt_domain = "consul";
     k->log_level = "info";
     k->unix_sockets.mode = "0660";
+    /* Who may write the files may run programs anyway. */
+    k->enable_local_script_checks = true;
     k->lease_ttl_ms = (uint64_t)15 * SECOND_MS;
     k->restart_grace_ms = (uint64_t)60 * SECOND_MS;
 }

@@ -36,6 +36,7 @@ struct config_keys {
     struct agent_socket_config unix_sockets;
     struct agent_dns_config dns_config;
     bool enable_script_checks;
+    bool enable_local_script_checks;
     bool leave_on_terminate;
     uint64_t lease_ttl_ms;
     uint64_t restart_grace_ms;

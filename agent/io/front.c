@@ -251,6 +251,16 @@ static uint64_t jitter(struct front *f)
     return rng_next(&f->rng);
 }
 
+/* Fetch Metadata (W3C): browsers say where a request comes from, and pages
+ * cannot change what they say. Other clients do not send it. */
+static bool from_other_site(const struct http_exchange *x)
+{
+    struct slice site = http_header_get(x, "Sec-Fetch-Site");
+
+    return site.len > 0 && !slice_eq(site, slice_str("same-origin")) &&
+           !slice_eq(site, slice_str("none"));
+}
+
 static void on_request(struct http_exchange *x)
 {
     struct front *f = http_ctx(x);
@@ -264,7 +274,8 @@ static void on_request(struct http_exchange *x)
                                       .query = http_query(x),
                                       .body = http_body(x),
                                       .arrived_ms = loop_now_ms(f->loop),
-                                      .jitter = jitter(f)};
+                                      .jitter = jitter(f),
+                                      .from_other_site = from_other_site(x)};
     p->reads_only = slice_eq(p->request.method, slice_str("GET")) ||
                     slice_eq(p->request.method, slice_str("HEAD"));
     http_set_data(x, p);

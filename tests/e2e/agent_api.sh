@@ -118,6 +118,10 @@ metrics=$(api /v1/metrics)
 like "$metrics" '^# TYPE [a-z_]+ (counter|gauge|histogram)' "metrics"
 unlike "$metrics" '^[^# ]+$' "each with a value"
 is "$(code PUT /v1/agent/reload)" 200 "reload"
+is "$(code GET /v1/agent/service/deregister/api-1 \
+    -H 'Sec-Fetch-Site: cross-site')" 403 "a foreign web page changes nothing"
+is "$(code GET /v1/agent/services -H 'Sec-Fetch-Site: cross-site')" 200 \
+    "though it may ask"
 is "$(code PUT /v1/agent/service/deregister/api-1)" 200 "deregister"
 is "$(code PUT /v1/agent/service/deregister/api-1)" 404 "once only"
 like "$(body)" 'Unknown service ID "api-1"' "in the known words"

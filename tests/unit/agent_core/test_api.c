@@ -181,8 +181,10 @@ static const struct {
 } errors[] = {
     {"GET /v1/nonsense", "", 404,
      "Invalid URL path: not a recognized HTTP API endpoint"},
-    {"GET /v1/agent/check/pass/x", "", 405, "method GET not allowed"},
-    {"GET /v1/agent/service/deregister/x", "", 405, "method GET not allowed"},
+    {"GET /v1/catalog/register", "", 405, "method GET not allowed"},
+    {"GET /v1/agent/service/register", "", 405, "method GET not allowed"},
+    /* As python3-consul asks. */
+    {"GET /v1/agent/service/deregister/x", "", 404, "Unknown service ID \"x\""},
     {"DELETE /v1/catalog/nodes", "", 405, "method DELETE not allowed"},
     {"GET /v1/catalog/nodes?index=abc", "", 400, "Invalid index"},
     {"GET /v1/catalog/nodes?index=99999999999999999999999", "", 400,

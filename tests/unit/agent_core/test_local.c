@@ -495,7 +495,7 @@ START_TEST(damaged_items_are_named)
 }
 END_TEST
 
-START_TEST(registration_is_urgent_and_status_is_not)
+START_TEST(registration_is_urgent)
 {
     struct arena a = {0};
     struct local_item item;
@@ -512,6 +512,31 @@ START_TEST(registration_is_urgent_and_status_is_not)
     ck_assert(local_item_next(f.local, f.now, &a, &item));
     ck_assert(slice_eq(item.key, slice_str("service/web")));
     ck_assert_uint_eq(item.value.len, 0);
+    arena_release(&a);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(new_status_is_urgent_and_an_old_one_is_not)
+{
+    struct arena a = {0};
+    struct local_item item;
+    struct fake f;
+
+    fake_start(&f);
+    put(&f, "PUT /v1/agent/service/register",
+        "{\"Name\":\"web\",\"Port\":1,\"Check\":{\"TTL\":\"60s\"}}");
+    while (local_item_next(f.local, f.now, &a, &item)) {
+    }
+    put(&f, "PUT /v1/agent/check/pass/service:web", "");
+    ck_assert(local_item_next(f.local, f.now, &a, &item));
+    ck_assert(slice_eq(item.key, slice_str("status/service:web")));
+    ck_assert(item.urgent);
+    ck_assert(!local_item_next(f.local, f.now, &a, &item));
+    put(&f, "PUT /v1/agent/check/pass/service:web", "");
+    ck_assert(local_item_next(f.local, f.now, &a, &item));
+    ck_assert(slice_eq(item.key, slice_str("status/service:web")));
+    ck_assert(!item.urgent);
     arena_release(&a);
     fake_stop(&f);
 }
@@ -534,5 +559,6 @@ UNIT_MAIN("local", {
     tcase_add_test(tc, restart_brings_everything_back);
     tcase_add_test(tc, old_statuses_are_not_believed);
     tcase_add_test(tc, damaged_items_are_named);
-    tcase_add_test(tc, registration_is_urgent_and_status_is_not);
+    tcase_add_test(tc, registration_is_urgent);
+    tcase_add_test(tc, new_status_is_urgent_and_an_old_one_is_not);
 })
