@@ -59,6 +59,8 @@ static const struct route {
     {"/v1/agent/join/", ROUTE_ONE, ROUTE_ANY, api_join},
     {"/v1/agent/metrics", ROUTE_EXACT, ROUTE_GET, api_agent_metrics},
     {"/v1/agent/version", ROUTE_EXACT, ROUTE_GET, api_agent_version},
+    {"/v1/agent/ready", ROUTE_EXACT, ROUTE_GET, api_agent_ready},
+    {"/v1/agent/live", ROUTE_EXACT, ROUTE_GET, api_agent_live},
     {"/v1/catalog/datacenters", ROUTE_EXACT, ROUTE_GET,
      api_catalog_datacenters},
     {"/v1/catalog/services", ROUTE_EXACT, ROUTE_GET, api_catalog_services},

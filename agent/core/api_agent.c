@@ -138,6 +138,22 @@ void api_agent_members(struct api_call *call)
     api_json_end(call);
 }
 
+/* For init systems and load balancers: 200 once there is a catalogue, however
+ * old, to answer from. */
+void api_agent_ready(struct api_call *call)
+{
+    if (catalog_revision(call->view->catalog) == 0) {
+        api_text(call, 503, "The catalogue has never been read");
+    } else {
+        api_text(call, 200, "ready");
+    }
+}
+
+void api_agent_live(struct api_call *call)
+{
+    api_text(call, 200, "live");
+}
+
 void api_agent_version(struct api_call *call)
 {
     struct jsonw *w = api_json(call, 200);

@@ -99,6 +99,8 @@ void api_agent_health_name(struct api_call *call);
 void api_agent_health_id(struct api_call *call);
 void api_agent_metrics(struct api_call *call);
 void api_agent_version(struct api_call *call);
+void api_agent_ready(struct api_call *call);
+void api_agent_live(struct api_call *call);
 
 /* api_agent_write.c */
 void api_service_register(struct api_call *call);

@@ -185,6 +185,7 @@ static const struct {
     {"GET /v1/agent/service/register", "", 405, "method GET not allowed"},
     /* As python3-consul asks. */
     {"GET /v1/agent/service/deregister/x", "", 404, "Unknown service ID \"x\""},
+    {"PUT /v1/agent/ready", "", 405, "method PUT not allowed"},
     {"DELETE /v1/catalog/nodes", "", 405, "method DELETE not allowed"},
     {"GET /v1/catalog/nodes?index=abc", "", 400, "Invalid index"},
     {"GET /v1/catalog/nodes?index=99999999999999999999999", "", 400,
