@@ -64,6 +64,7 @@ struct server {
     unsigned open_handles;
     TAILQ_HEAD(, conn) conns;
     unsigned conns_count;
+    unsigned conns_max;
     bool accept_paused; /* One connection waits in libuv, more in the kernel. */
     bool stopping;
     uint64_t complained_ms;
@@ -253,7 +254,7 @@ static void conn_on_closed(struct stream *stream)
             server_close_timer(s);
         }
         server_maybe_gone(s);
-    } else if (s->accept_paused && s->conns_count < LIMIT_CONNS) {
+    } else if (s->accept_paused && s->conns_count < s->conns_max) {
         s->accept_paused = false;
         server_accept(s);
     }
@@ -305,7 +306,7 @@ static void on_connection(uv_stream_t *listener, int error)
     }
     if (error) {
         server_complain(s, uv_strerror(error));
-    } else if (s->conns_count >= LIMIT_CONNS) {
+    } else if (s->conns_count >= s->conns_max) {
         s->accept_paused = true; /* libuv waits until we accept. */
         server_complain(s, "new connections wait, the limit is reached");
     } else {
@@ -496,6 +497,7 @@ static struct server *server_new(struct loop *loop,
     s->loop = loop;
     s->tls = config->tls;
     s->http = config->http;
+    s->conns_max = config->conns_max != 0 ? config->conns_max : LIMIT_CONNS;
     s->open_handles = 2;
     TAILQ_INIT(&s->conns);
     if (config->grpc != NULL) {

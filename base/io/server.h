@@ -6,7 +6,7 @@
  * is gRPC, anything else is HTTP/1. A server may serve one of the two or both;
  * who speaks the other is closed.
  *
- * Above LIMIT_CONNS connections no more are accepted until some have gone; they
+ * Above conns_max connections no more are accepted until some have gone; they
  * wait in the kernel's queue. When the process has no descriptors left, new
  * ones are closed at once. A client that is not there any more, or does not
  * read what it asked for, is given up after a minute.
@@ -35,6 +35,7 @@ struct server_config {
     unsigned socket_mode;            /* Of a Unix socket; 0: 0660 */
     uid_t socket_uid;                /* -1: as it is */
     gid_t socket_gid;                /* -1: as it is */
+    unsigned conns_max;              /* 0: LIMIT_CONNS */
 };
 
 /* All fields as their comments call the default: NULL, 0, -1. */

@@ -61,6 +61,27 @@ static void stream_arm_timer(struct stream *s, uint64_t at_ms)
                          at_ms > now_ms ? at_ms - now_ms : 0, 0) == 0);
 }
 
+static void stream_linger(struct stream *s, uint64_t ms)
+{
+    s->deadline_ms = loop_now_ms(s->loop) + ms;
+    if (s->deadline_ms < s->timer_ms) {
+        stream_arm_timer(s, s->deadline_ms);
+    }
+}
+
+/* A finishing stream: give it up unless the other side has read on. */
+static void stream_linger_over(struct stream *s)
+{
+    size_t left = stream_out_bytes(s);
+
+    if (s->shutdown_begun || left >= s->left_before) {
+        stream_close(s, NULL);
+        return;
+    }
+    s->left_before = left;
+    stream_linger(s, STREAM_UNREAD_MS);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct stream *s = timer->data;
@@ -75,7 +96,7 @@ static void on_timer(uv_timer_t *timer)
     }
     s->deadline_ms = UINT64_MAX;
     if (s->state == STREAM_FINISHING) {
-        stream_close(s, NULL);
+        stream_linger_over(s);
     } else if (s->state != STREAM_CLOSING) {
         s->hooks->on_deadline(s);
     }
@@ -104,7 +125,8 @@ struct buf *stream_out(struct stream *s)
 
 size_t stream_out_bytes(const struct stream *s)
 {
-    return s->out.len + s->cipher.len + s->writing.len - s->writing_at;
+    return s->out.len + s->cipher.len +
+           uv_stream_get_write_queue_size(&s->uv.stream);
 }
 
 void stream_flush_later(struct stream *s)
@@ -145,6 +167,7 @@ static void stream_shut_down(struct stream *s)
         return;
     }
     s->shutdown_begun = true;
+    stream_linger(s, STREAM_LINGER_MS);
     s->shutdown.data = s;
     if (uv_shutdown(&s->shutdown, &s->uv.stream, on_shutdown)) {
         stream_close(s, NULL);
@@ -165,7 +188,6 @@ static void on_written(uv_write_t *request, int error)
     struct stream *s = request->data;
 
     loop_return(s->loop, &s->writing);
-    s->writing_at = 0;
     if (error) {
         stream_close(s, uv_strerror(error));
         return;
@@ -184,7 +206,6 @@ static void stream_write_rest(struct stream *s, struct buf *from, size_t done)
         return;
     }
     s->writing = *from;
-    s->writing_at = done;
     *from = (struct buf){.limit = from->limit};
     rest = uv_buf_init((char *)s->writing.data + done,
                        (unsigned)(s->writing.len - done));
@@ -492,8 +513,9 @@ void stream_finish(struct stream *s)
     if (!stream_usable(s)) {
         return;
     }
-    stream_set_deadline(s, loop_now_ms(s->loop) + STREAM_LINGER_MS);
     s->state = STREAM_FINISHING;
+    s->left_before = stream_out_bytes(s);
+    stream_linger(s, STREAM_UNREAD_MS);
     if (s->read_paused) {
         stream_resume(s);
     }

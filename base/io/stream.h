@@ -64,7 +64,7 @@ struct stream {
     struct buf out;     /* To be written; plain text. */
     struct buf cipher;  /* To be written; what TLS made of it. */
     struct buf writing; /* The kernel would not take it at once. */
-    size_t writing_at;
+    size_t left_before; /* Bytes, when we last looked: finishing. */
     union {
         uv_write_t write;
         uv_connect_t connect;
@@ -120,8 +120,10 @@ void stream_watch_silence(struct stream *s, uint64_t quiet_ms,
 /* What ALPN agreed on; empty without TLS. */
 struct slice stream_alpn(const struct stream *s);
 
-/* Write the rest, say goodbye, wait for the other side's end for at most
+/* Write the rest, as long as the other side reads on (some of it in
+ * STREAM_UNREAD_MS), say goodbye, wait for the other side's end for at most
  * STREAM_LINGER_MS, close. Only on_closed comes from now on. */
+#define STREAM_UNREAD_MS 30000
 #define STREAM_LINGER_MS 3000
 void stream_finish(struct stream *s);
 

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -295,6 +296,97 @@ START_TEST(the_first_bytes_decide)
 }
 END_TEST
 
+/* ---- the limit ---- */
+
+static bool answered(int fd)
+{
+    char text[16] = "";
+
+    return recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT) > 0 &&
+           strncmp(text, "HTTP/1.1 200", 12) == 0;
+}
+
+START_TEST(connections_above_the_limit_wait)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct server_config config;
+    struct err err;
+    int fds[6];
+    unsigned open = 0;
+
+    world_init();
+    server_config_init(&config);
+    config.address = "127.0.0.1:0";
+    config.http = &http;
+    config.conns_max = 2;
+    ck_assert_int_eq(server_start(world.loop, &config, &world.server, &err),
+                     ST_OK);
+    for (int i = 0; i < 6; i++) {
+        fds[i] = world_dial();
+        ck_assert_int_eq(send(fds[i], request, sizeof(request) - 1, 0),
+                         sizeof(request) - 1);
+    }
+    while (open < 6) { /* One after the other is answered and leaves. */
+        ck_assert_uint_le(server_connections(world.server), 2);
+        (void)uv_run(loop_uv(world.loop), UV_RUN_NOWAIT);
+        if (answered(fds[open])) {
+            (void)close(fds[open++]);
+        }
+    }
+    world_release();
+}
+END_TEST
+
+/* ---- slow readers ---- */
+
+#define LONG_REPLY (8 << 20)
+
+static void reply_long(struct http_exchange *x)
+{
+    uint8_t *bytes = calloc(1, LONG_REPLY);
+
+    ck_assert_ptr_nonnull(bytes);
+    http_reply_type(x, 200, "text/plain", slice_of(bytes, LONG_REPLY));
+    free(bytes);
+}
+
+static void on_waited(uv_timer_t *timer)
+{
+    (void)timer;
+    world_done();
+}
+
+/* A reply whose reader takes longer than the goodbye after it may last. */
+START_TEST(a_long_reply_is_not_cut)
+{
+    static const char request[] = "GET / HTTP/1.0\r\n\r\n";
+    static const struct http_handler long_http = {.on_request = reply_long};
+    static char bytes[1 << 16];
+    uv_timer_t timer;
+    size_t got = 0;
+    ssize_t count;
+    int fd;
+
+    world_init();
+    world_serve(NULL, &long_http, NULL);
+    fd = world_dial();
+    ck_assert_int_eq(send(fd, request, sizeof(request) - 1, 0),
+                     sizeof(request) - 1);
+    ck_assert_int_eq(uv_timer_init(loop_uv(world.loop), &timer), 0);
+    ck_assert_int_eq(uv_timer_start(&timer, on_waited, 3500, 0), 0);
+    world_run(); /* Nothing is read meanwhile. */
+    uv_close((uv_handle_t *)&timer, NULL);
+    while ((count = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) != 0) {
+        ck_assert(count > 0 || errno == EAGAIN);
+        got += count > 0 ? (size_t)count : 0;
+        (void)uv_run(loop_uv(world.loop), UV_RUN_NOWAIT);
+    }
+    ck_assert_uint_gt(got, LONG_REPLY);
+    (void)close(fd);
+    world_release();
+}
+END_TEST
+
 /* ---- stopping ---- */
 
 START_TEST(a_stop_closes_idle_connections)
@@ -329,5 +421,7 @@ UNIT_MAIN("server", {
     tcase_add_test(tc, a_live_socket_and_other_files_are_not);
     tcase_add_test(tc, grpc_runs_over_a_unix_socket);
     tcase_add_loop_test(tc, the_first_bytes_decide, 0, COUNT_OF(spoken));
+    tcase_add_test(tc, connections_above_the_limit_wait);
+    tcase_add_test(tc, a_long_reply_is_not_cut);
     tcase_add_test(tc, a_stop_closes_idle_connections);
 })
