@@ -231,12 +231,13 @@ static void call_take_data(struct grpc_call *call, struct slice bytes)
         }
         call_message(call, message);
     }
-    if (call->over) {
-        grpc_reader_release(&call->reader);
-    }
     if (!call_count_partial(call)) {
         grpc_call_finish(call, GRPC_RESOURCE_EXHAUSTED,
                          "too many bytes in unfinished requests");
+    }
+    if (call->over) { /* What it holds is of no use any more. */
+        grpc_reader_release(&call->reader);
+        (void)call_count_partial(call);
     }
 }
 

@@ -112,8 +112,9 @@ void grpc_call_sendv(struct grpc_call *call, const struct slice *pieces,
                      size_t count);
 
 /* Write a message in place, without a copy: append to the returned buffer (what
- * it holds already must stay as it is), then end. Nothing else may be sent on
- * the call in between. grpc_call_abandon_message() takes back what was written.
+ * it holds already must stay as it is), then end, before the loop goes on.
+ * Nothing else may be sent on the call in between. grpc_call_abandon_message()
+ * takes back what was written.
  *
  *     struct buf *out = grpc_call_begin_message(call);
  *     pb_int(out, 1, revision);
