@@ -7,7 +7,9 @@
 
 enum {
     PORTS_MAX = 64,
-    WEIGHT_MAX = 65535
+    WEIGHT_MAX = 65535,
+    /* Ids of its checks are made of it, and of those 512 bytes are stored. */
+    SERVICE_ID_MAX = 256,
 };
 
 static void draft_init(void *object)
@@ -290,7 +292,7 @@ static const struct field service_items[] = {
     {.key = "id",
      .kind = FIELD_TEXT,
      .offset = DRAFT(def.id),
-     .max = 512,
+     .max = SERVICE_ID_MAX,
      .rule = rule_id},
     {.key = "tags",
      .kind = FIELD_TEXTS,

@@ -65,6 +65,7 @@ void local_free(struct local *l)
     pmap_release(&l->files);
     pmap_release(&l->dirty);
     pmap_release(&l->restored);
+    pmap_release(&l->outdated);
     buf_release(&l->node_record);
     arena_release(&l->arena);
     free(l);
@@ -258,6 +259,7 @@ void local_put_service(struct local *l, const struct service_def *def,
 {
     struct svc *s = local_svc(l, def->id);
     bool fresh = s == NULL;
+    bool stored = fresh ? false : s->file == NULL;
     struct definitions *old_defs = fresh ? NULL : s->defs;
 
     if (fresh) {
@@ -282,7 +284,9 @@ void local_put_service(struct local *l, const struct service_def *def,
     }
     definitions_unref(old_defs);
     local_touch_service(l, s);
-    local_mark(l, "service/", def->id, ITEM_URGENT);
+    if (file == NULL || stored) {
+        local_mark(l, "service/", def->id, ITEM_URGENT);
+    }
     if (fresh) {
         recall_maint(l, def->id, now);
     }

@@ -193,7 +193,9 @@ bool local_item_next(struct local *l, struct local_time now, struct arena *a,
 /* Give back one stored item after a start: all of them before the first
  * local_load_file(), in any order; then local_restored(). Statuses wait inside
  * for the check they belong to.
- * ST_CORRUPT: err says why; the item is skipped. */
+ * A status too old to be of use is dropped, and deleted by the next
+ * local_item_next().
+ * ST_CORRUPT: err says why; the item is skipped and stays on disk. */
 enum status local_restore(struct local *l, const struct local_item *item,
                           struct local_time now, struct err *err);
 void local_restored(struct local *l, struct local_time now);

@@ -72,6 +72,16 @@ static void plain_free(struct shared *s)
     free(s);
 }
 
+static struct shared *mark_new(enum item_hurry hurry)
+{
+    struct mark *m = malloc(sizeof(*m));
+
+    CHECK(m != NULL);
+    shared_init(&m->shared, plain_free);
+    m->urgent = hurry == ITEM_URGENT;
+    return &m->shared;
+}
+
 void local_mark(struct local *l, const char *kind, const char *id,
                 enum item_hurry hurry)
 {
@@ -85,11 +95,7 @@ void local_mark(struct local *l, const char *kind, const char *id,
         m->urgent = m->urgent || hurry == ITEM_URGENT;
         return;
     }
-    m = malloc(sizeof(*m));
-    CHECK(m != NULL);
-    shared_init(&m->shared, plain_free);
-    m->urgent = hurry == ITEM_URGENT;
-    pmap_put(&l->dirty, slice_of(key, (size_t)len), &m->shared);
+    pmap_put(&l->dirty, slice_of(key, (size_t)len), mark_new(hurry));
 }
 
 void local_check_hash(const struct local *l, const struct check_def *def,
@@ -288,7 +294,9 @@ enum status local_restore(struct local *l, const struct local_item *item,
     if (st == ST_OK && s->output != NULL &&
         (s->saved_ms > now.wall_ms ||
          now.wall_ms - s->saved_ms > STASH_MS_MAX)) {
-        st = err_set(err, ST_CORRUPT, "the status is too old to be of use");
+        shared_unref(&s->shared);
+        pmap_put(&l->outdated, item->key, mark_new(ITEM_LAZY));
+        return ST_OK;
     }
     if (st) {
         shared_unref(&s->shared);
@@ -393,9 +401,9 @@ static void restore_kind(struct local *l, const char *kind,
             return;
         }
         s = unstash(l, kind, n.id);
-        if (give_back(l, s->defs, now, &err)) {
-            local_mark(l, kind, n.id, ITEM_URGENT); /* Drops the item. */
-        }
+        /* What the configuration forbids today it may allow tomorrow: the
+         * item stays on disk. */
+        (void)give_back(l, s->defs, now, &err);
         shared_unref(&s->shared);
         arena_release(&a);
     }
@@ -417,4 +425,6 @@ void local_restored(struct local *l, struct local_time now)
     restore_kind(l, "service/", restore_service, now);
     restore_kind(l, "check/", local_register_check, now);
     pmap_release(&l->dirty); /* What was just read need not be written. */
+    l->dirty = l->outdated;
+    l->outdated = (struct pmap){0};
 }

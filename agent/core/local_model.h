@@ -89,6 +89,7 @@ struct local {
     struct pmap runs;     /* big-endian number -> chk */
     struct pmap dirty;    /* item key -> mark */
     struct pmap restored; /* item key -> stash */
+    struct pmap outdated; /* item key -> mark: read back, to be dropped */
     uint64_t generation;
     uint64_t last_run;
     struct slice node_key;

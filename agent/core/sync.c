@@ -356,7 +356,7 @@ static bool is_time(struct sync *s, const struct local *local,
                     uint64_t *out_wake_ms)
 {
     *out_wake_ms = UINT64_MAX;
-    if (!s->attached || s->in_flight) {
+    if (!s->attached || s->in_flight || catalog_revision(catalog) == 0) {
         return false;
     }
     if (now_ms < s->retry_at_ms) {

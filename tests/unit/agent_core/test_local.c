@@ -495,6 +495,66 @@ START_TEST(damaged_items_are_named)
 }
 END_TEST
 
+START_TEST(outdated_status_is_dropped)
+{
+    struct local_item old = {
+        .key = slice_str("status/x"),
+        .value = slice_str("{\"status\":\"passing\",\"saved_ms\":1}")};
+    struct arena a = {0};
+    struct local_item item;
+    struct fake f;
+    struct err err;
+
+    fake_start(&f);
+    ck_assert_int_eq(local_restore(f.local, &old, f.now, &err), ST_OK);
+    local_restored(f.local, f.now);
+    ck_assert(local_item_next(f.local, f.now, &a, &item));
+    ck_assert(slice_eq(item.key, old.key));
+    ck_assert_uint_eq(item.value.len, 0);
+    ck_assert(!local_item_next(f.local, f.now, &a, &item));
+    arena_release(&a);
+    fake_stop(&f);
+}
+END_TEST
+
+/* The longest id there may be, with everything that is made of it. */
+START_TEST(long_ids_fit_everywhere)
+{
+    char id[258];
+    char body[400];
+    char line[400];
+    struct fake f;
+
+    memset(id, 'i', 257);
+    id[257] = '\0';
+    fake_start(&f);
+    (void)snprintf(body, sizeof(body),
+                   "{\"Name\":\"web\",\"ID\":\"%s\",\"Checks\":[{\"TTL\":"
+                   "\"5s\"},{\"TTL\":\"5s\"}]}",
+                   id);
+    (void)fake_reply(&f, "PUT /v1/agent/service/register", body, 400);
+    id[256] = '\0';
+    (void)snprintf(body, sizeof(body),
+                   "{\"Name\":\"web\",\"ID\":\"%s\",\"Drain\":\"1s\","
+                   "\"Checks\":[{\"TTL\":\"5s\"},{\"TTL\":\"5s\"}]}",
+                   id);
+    put(&f, "PUT /v1/agent/service/register", body);
+    (void)snprintf(line, sizeof(line),
+                   "PUT /v1/agent/service/maintenance/%s?enable=1", id);
+    put(&f, line, "");
+    (void)snprintf(line, sizeof(line), "PUT /v1/agent/service/deregister/%s",
+                   id);
+    put(&f, line, "");
+    (void)fake_settle(&f);
+    ck_assert_uint_eq(catalog_instances_count(f.catalog), 1);
+    f.now.now_ms += 5000;
+    local_tick(f.local, f.now);
+    (void)fake_settle(&f);
+    ck_assert_uint_eq(catalog_instances_count(f.catalog), 0);
+    fake_stop(&f);
+}
+END_TEST
+
 START_TEST(registration_is_urgent)
 {
     struct arena a = {0};
@@ -559,6 +619,8 @@ UNIT_MAIN("local", {
     tcase_add_test(tc, restart_brings_everything_back);
     tcase_add_test(tc, old_statuses_are_not_believed);
     tcase_add_test(tc, damaged_items_are_named);
+    tcase_add_test(tc, outdated_status_is_dropped);
+    tcase_add_test(tc, long_ids_fit_everywhere);
     tcase_add_test(tc, registration_is_urgent);
     tcase_add_test(tc, new_status_is_urgent_and_an_old_one_is_not);
 })
