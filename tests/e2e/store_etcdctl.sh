@@ -156,6 +156,9 @@ is "$(curl -sS "$URL/version")" \
 is "$(curl -sS -o /dev/null -w '%{http_code}' "$URL/nothing")" 404 "404"
 like "$(curl -sS "$URL/metrics")" "^etcd_server_has_leader 1$" "/metrics"
 
+end "$STORE_PID"
+is "$CODE" 0 "it ends in order"
+
 # --- TLS ---
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
     -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
