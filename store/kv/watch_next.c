@@ -89,8 +89,7 @@ static void history_emit(struct history *h, struct kv_rev rev, bool tombstone,
     } else {
         event_append(out, rev, tombstone, row, slice_of(NULL, 0));
     }
-    h->lens =
-        row_room(h->lens, &h->lens_cap, h->lens_count, sizeof(*h->lens));
+    h->lens = row_room(h->lens, &h->lens_cap, h->lens_count, sizeof(*h->lens));
     h->lens[h->lens_count++] = out->len - before;
 }
 

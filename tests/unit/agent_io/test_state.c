@@ -140,7 +140,11 @@ START_TEST(registration_is_durable_when_we_say_so)
     ck_assert_int_eq(local_ttl_update(w.local, "service:web", CHECK_PASSING,
                                       slice_str("fine"), now),
                      ST_OK);
-    ck_assert(!state_save(w.state, w.local, now)); /* A status can wait. */
+    ck_assert(state_save(w.state, w.local, now)); /* A new status, too. */
+    ck_assert_int_eq(local_ttl_update(w.local, "service:web", CHECK_PASSING,
+                                      slice_str("fine"), now),
+                     ST_OK);
+    ck_assert(!state_save(w.state, w.local, now)); /* It still holds: later. */
     end(&w);
     begin(&w);
     ck_assert(local_service_get(w.local, "web", &service));
