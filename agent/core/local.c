@@ -66,6 +66,7 @@ void local_free(struct local *l)
     pmap_release(&l->dirty);
     pmap_release(&l->restored);
     pmap_release(&l->outdated);
+    pmap_release(&l->waiting);
     buf_release(&l->node_record);
     arena_release(&l->arena);
     free(l);
@@ -289,6 +290,7 @@ void local_put_service(struct local *l, const struct service_def *def,
     }
     if (fresh) {
         recall_maint(l, def->id, now);
+        local_recall_checks(l, def->id, now);
     }
 }
 

@@ -403,9 +403,47 @@ static void restore_kind(struct local *l, const char *kind,
         s = unstash(l, kind, n.id);
         /* What the configuration forbids today it may allow tomorrow: the
          * item stays on disk. */
-        (void)give_back(l, s->defs, now, &err);
+        if (give_back(l, s->defs, now, &err) == ST_NOT_FOUND) {
+            pmap_put(&l->waiting, slice_str(n.id), shared_ref(&s->shared));
+        }
         shared_unref(&s->shared);
         arena_release(&a);
+    }
+}
+
+struct find_waiting {
+    const char *service_id;
+    struct stash *found;
+};
+
+static bool find_waiting(void *ctx, struct slice key, struct shared *value)
+{
+    struct find_waiting *f = ctx;
+    struct stash *s = (struct stash *)value;
+
+    (void)key;
+    if (strcmp(definitions_check(s->defs, 0)->service_id, f->service_id) == 0) {
+        f->found = s;
+    }
+    return f->found == NULL;
+}
+
+void local_recall_checks(struct local *l, const char *service_id,
+                         struct local_time now)
+{
+    for (;;) {
+        struct find_waiting f = {.service_id = service_id};
+        struct err err;
+
+        pmap_each(&l->waiting, (struct slice){0}, find_waiting, &f);
+        if (f.found == NULL) {
+            return;
+        }
+        (void)shared_ref(&f.found->shared);
+        (void)pmap_remove(&l->waiting,
+                          slice_str(definitions_check(f.found->defs, 0)->id));
+        (void)local_register_check(l, f.found->defs, now, &err);
+        shared_unref(&f.found->shared);
     }
 }
 

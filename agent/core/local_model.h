@@ -89,6 +89,7 @@ struct local {
     struct pmap runs;     /* big-endian number -> chk */
     struct pmap dirty;    /* item key -> mark */
     struct pmap restored; /* item key -> stash */
+    struct pmap waiting;  /* check id -> stash: its service is not here yet */
     struct pmap outdated; /* item key -> mark: read back, to be dropped */
     uint64_t generation;
     uint64_t last_run;
@@ -152,6 +153,9 @@ struct slice local_timer_key(uint8_t out[16 + 512], uint64_t at_ms, char kind,
 /* The status a check had before a restart; false: none that still counts. */
 bool local_recall(struct local *l, const struct check_def *def,
                   struct local_time now, struct stash *out_stash);
+/* Checks of the API that wait for this service, which a file defines. */
+void local_recall_checks(struct local *l, const char *service_id,
+                         struct local_time now);
 /* The maintenance of a service before a restart; NULL: none. */
 const char *local_recall_maint(struct local *l, const char *id);
 

@@ -392,6 +392,30 @@ static void restart(struct fake *from, struct fake *to, int64_t away_ms,
     arena_release(&a);
 }
 
+/* A service of a file is not there yet when the API's checks come back. */
+START_TEST(check_of_a_files_service_survives)
+{
+    struct fake before;
+    struct fake after;
+    struct err err;
+
+    fake_start(&before);
+    ck_assert_int_eq(
+        load(&before, "a.json", "{\"service\": {\"name\": \"file\"}}", &err),
+        ST_OK);
+    put(&before, "PUT /v1/agent/check/register",
+        "{\"Name\":\"more\",\"ServiceID\":\"file\",\"TTL\":\"60s\"}");
+    put(&before, "PUT /v1/agent/check/pass/more", "");
+    put(&before, "PUT /v1/agent/service/maintenance/file?enable=true", "");
+    restart(&before, &after, 1000, true);
+    ck_assert_int_eq(status_of(&after, "more"), CHECK_PASSING);
+    ck_assert_int_eq(status_of(&after, "_service_maintenance:file"),
+                     CHECK_CRITICAL);
+    fake_stop(&before);
+    fake_stop(&after);
+}
+END_TEST
+
 START_TEST(restart_brings_everything_back)
 {
     struct local_run run;
@@ -617,6 +641,7 @@ UNIT_MAIN("local", {
     tcase_add_test(tc, checks_of_a_service_are_kept_or_replaced);
     tcase_add_test(tc, checks_of_one_service_are_bounded);
     tcase_add_test(tc, restart_brings_everything_back);
+    tcase_add_test(tc, check_of_a_files_service_survives);
     tcase_add_test(tc, old_statuses_are_not_believed);
     tcase_add_test(tc, damaged_items_are_named);
     tcase_add_test(tc, outdated_status_is_dropped);
