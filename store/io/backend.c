@@ -26,6 +26,8 @@ struct backend {
     MDB_dbi tables[TABLES_COUNT];
     MDB_txn *reader;                   /* The loop's. */
     MDB_cursor *cursors[TABLES_COUNT]; /* Its places of the last look-ups. */
+    uint64_t size;
+    uint64_t size_in_use;
     struct worker *worker;
     struct worker_job job;
     const struct kv_batch *batch; /* What the job writes ... */
@@ -169,30 +171,30 @@ static enum status table_scan(struct table *port, enum table_id id,
 
 static uint64_t table_size(struct table *port)
 {
-    struct backend *b = backend_of(port);
-    MDB_envinfo info;
-    MDB_stat stat;
-
-    CHECK(mdb_env_info(b->env, &info) == 0);
-    CHECK(mdb_env_stat(b->env, &stat) == 0);
-    return (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
+    return backend_of(port)->size;
 }
 
 static uint64_t table_size_in_use(struct table *port)
 {
-    struct backend *b = backend_of(port);
-    uint64_t pages = 0;
-    uint64_t page_bytes = 0;
+    return backend_of(port)->size_in_use;
+}
 
+/* As of the reader's state; asked for with every put, so looked at once. */
+static void measure(struct backend *b)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    uint64_t pages = 2; /* The meta pages. */
+
+    CHECK(mdb_env_info(b->env, &info) == 0);
+    CHECK(mdb_env_stat(b->env, &stat) == 0);
+    b->size = (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
     for (int i = 0; i < TABLES_COUNT; i++) {
-        MDB_stat stat;
-
         CHECK(mdb_stat(b->reader, b->tables[i], &stat) == 0);
         pages +=
             stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
-        page_bytes = stat.ms_psize;
     }
-    return (pages + 2) * page_bytes; /* And two meta pages. */
+    b->size_in_use = pages * stat.ms_psize;
 }
 
 /* --- Writing --- */
@@ -260,6 +262,9 @@ static enum status refresh(struct backend *b)
     code = mdb_txn_renew(b->reader);
     for (int i = 0; i < TABLES_COUNT && code == 0; i++) {
         code = mdb_cursor_renew(b->reader, b->cursors[i]);
+    }
+    if (code == 0) {
+        measure(b);
     }
     return code == 0 ? ST_OK : explain(b, "read", code, &b->error);
 }
@@ -402,6 +407,7 @@ enum status backend_open(const struct backend_config *config,
         backend_close(b);
         return st;
     }
+    measure(b);
     b->worker = worker_new(config->loop, "muster-backend");
     *out_backend = b;
     return ST_OK;

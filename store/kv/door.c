@@ -180,7 +180,10 @@ bool kv_over_quota(const struct kv *kv, enum kv_kind kind, struct slice request)
         return false;
     }
     cost = request_cost(kind, request);
-    return cost > 0 && kv->table->size(kv->table) + cost >= (uint64_t)quota;
+    /* etcd counts the file, which shrinks by defragmentation only. Our tables
+     * use freed space again, so what is in use counts. */
+    return cost > 0 &&
+           kv->table->size_in_use(kv->table) + cost >= (uint64_t)quota;
 }
 
 void kv_entry_pack(struct buf *out, uint64_t id, enum kv_kind kind,
