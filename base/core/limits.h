@@ -21,6 +21,9 @@
 #define LIMIT_WATCH_BACKLOG       1024 /* Events; then the watcher is "slow". */
 #define LIMIT_WATCH_BACKLOG_BYTES (1024 * 1024) /* The same in bytes. */
 
+/* Rows of the store kept in memory beside the tables' own cache. */
+#define LIMIT_ROWS_BYTES (32 * 1024 * 1024)
+
 /* Connections. */
 #define LIMIT_CONNS        10000       /* A listener; then accept pauses. */
 #define LIMIT_H2_STREAMS   1000        /* A connection. */

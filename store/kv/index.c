@@ -302,17 +302,25 @@ struct index_key *index_find_or_add(struct index *x, struct slice key)
     return k;
 }
 
+static size_t older_count(const struct index_key *k)
+{
+    return k->older == NULL ? 0 : k->older->count;
+}
+
 static void push_older(struct index_key *k, struct index_rev rev)
 {
-    if (k->older_count == k->older_cap) {
-        uint32_t cap = k->older_cap == 0 ? 2 : k->older_cap * 2;
+    uint32_t count = (uint32_t)older_count(k);
 
-        CHECK(cap > k->older_cap);
-        k->older = realloc(k->older, cap * sizeof(*k->older));
+    if (k->older == NULL || count == k->older->cap) {
+        uint32_t cap = count == 0 ? 2 : count * 2;
+
+        CHECK(cap > count);
+        k->older = realloc(k->older, sizeof(*k->older) + cap * sizeof(rev));
         CHECK(k->older != NULL);
-        k->older_cap = cap;
+        k->older->cap = cap;
     }
-    k->older[k->older_count++] = rev;
+    k->older->revs[count] = rev;
+    k->older->count = count + 1;
 }
 
 void index_push(struct index *x, struct index_key *k, struct index_rev rev,
@@ -330,19 +338,19 @@ void index_push(struct index *x, struct index_key *k, struct index_rev rev,
 
 size_t index_revs_count(const struct index_key *k)
 {
-    return (size_t)k->older_count + 1;
+    return older_count(k) + 1;
 }
 
 struct index_rev index_rev_at(const struct index_key *k, size_t i)
 {
-    return i == k->older_count ? k->newest : k->older[i];
+    return i == older_count(k) ? k->newest : k->older->revs[i];
 }
 
 /* How many revisions are at or below `main`. */
 static size_t revs_until(const struct index_key *k, int64_t main)
 {
     size_t low = 0;
-    size_t high = k->older_count;
+    size_t high = older_count(k);
 
     if (k->newest.main <= main) {
         return index_revs_count(k);
@@ -350,7 +358,7 @@ static size_t revs_until(const struct index_key *k, int64_t main)
     while (low < high) {
         size_t mid = (low + high) / 2;
 
-        if (k->older[mid].main <= main) {
+        if (k->older->revs[mid].main <= main) {
             low = mid + 1;
         } else {
             high = mid;
@@ -471,17 +479,17 @@ bool index_compact(struct index *x, struct index_key *k, int64_t main,
     if (drop == index_revs_count(k)) {
         CHECK(!index_key_alive(k));
         CHECK(k->lease == NULL);
+        CHECK(k->row == NULL);
         index_remove(x, k);
         return true;
     }
-    if (drop > 0) {
-        k->older_count -= (uint32_t)drop;
-        memmove(k->older, k->older + drop, k->older_count * sizeof(*k->older));
-    }
-    if (k->older_count == 0) {
+    if (drop == older_count(k)) {
         free(k->older);
         k->older = NULL;
-        k->older_cap = 0;
+    } else if (drop > 0) {
+        k->older->count -= (uint32_t)drop;
+        memmove(k->older->revs, k->older->revs + drop,
+                k->older->count * sizeof(k->older->revs[0]));
     }
     return false;
 }
@@ -516,8 +524,9 @@ static void key_verify(const struct index_key *k)
     CHECK(k->newest.main > 0);
     CHECK(k->newest.tombstone == (k->version == 0));
     CHECK_IF(k->newest.tombstone, k->lease == NULL);
-    CHECK(k->older_count <= k->older_cap);
-    for (uint32_t i = 1; i <= k->older_count; i++) {
+    CHECK_IF(k->older != NULL, k->older->count > 0);
+    CHECK_IF(k->older != NULL, k->older->count <= k->older->cap);
+    for (size_t i = 1; i <= older_count(k); i++) {
         struct index_rev a = index_rev_at(k, i - 1);
         struct index_rev b = index_rev_at(k, i);
 

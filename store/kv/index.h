@@ -3,7 +3,7 @@
  *
  * A B+ tree whose leaves point to one entry a key. A range costs no disk seek;
  * the rows themselves are in the table or on the pending list. An entry costs
- * about 85 bytes beyond the key: 60 of its own, some of malloc, and its share
+ * about 90 bytes beyond the key: 60 of its own, some of malloc, and its share
  * of a leaf.
  *
  * An entry stays while any of its revisions can still be asked for: a deleted
@@ -19,6 +19,7 @@
 #include "store/kv/record.h"
 
 struct lease_item;
+struct record;
 
 struct index_rev {
     int64_t main;
@@ -26,14 +27,20 @@ struct index_rev {
     bool tombstone;
 };
 
+/* A key's revisions but the newest, ascending. Most keys have none. */
+struct index_older {
+    uint32_t count;
+    uint32_t cap;
+    struct index_rev revs[];
+};
+
 struct index_key {
     struct index_rev newest;
-    int64_t create;           /* Of the newest incarnation. */
-    int64_t version;          /* The same; 0: deleted. */
-    struct index_rev *older;  /* Ascending, without `newest`. */
-    struct lease_item *lease; /* NULL: none. lease.h owns it. */
-    uint32_t older_count;
-    uint32_t older_cap;
+    int64_t create;            /* Of the newest incarnation. */
+    int64_t version;           /* The same; 0: deleted. */
+    struct index_older *older; /* NULL: none. */
+    struct lease_item *lease;  /* NULL: none. lease.h owns it. */
+    struct record *row;        /* The newest, if at hand; see rows.h. */
     uint32_t len;
     uint8_t key[];
 };

@@ -38,6 +38,10 @@ void mvcc_put(struct kv *kv, struct slice key, struct slice value,
     if (lease != NULL || k->lease != NULL) {
         lease_attach(k, lease);
     }
+    if (k->row != NULL) {
+        /* What nobody has read would only push out what somebody reads. */
+        rows_keep(&kv->rows, k, r);
+    }
     pending_add(&kv->pending, r);
 }
 
@@ -48,6 +52,7 @@ void mvcc_delete(struct kv *kv, struct index_key *k)
     CHECK(index_key_alive(k));
     r = record_tombstone(next_rev(kv), index_key_slice(k));
     lease_attach(k, NULL);
+    rows_drop(&kv->rows, k);
     index_push(&kv->index, k, index_rev_of(r), 0, 0);
     pending_add(&kv->pending, r);
 }
@@ -87,12 +92,31 @@ bool mvcc_read(struct kv *kv, struct index_rev rev, struct slice *out_row)
     return true;
 }
 
-bool mvcc_read_newest(struct kv *kv, const struct index_key *k,
-                      struct slice *out_row)
+bool mvcc_read_newest(struct kv *kv, struct index_key *k, struct slice *out_row)
 {
+    struct kv_rev rev;
+    struct record *r;
+    struct slice row;
+
     if (k == NULL || !index_key_alive(k)) {
         *out_row = slice_of(NULL, 0);
         return true;
     }
-    return mvcc_read(kv, k->newest, out_row);
+    r = rows_find(k);
+    if (r == NULL) {
+        if (!mvcc_read(kv, k->newest, &row)) {
+            return false;
+        }
+        if (row.len > ROWS_ROW_MAX / 2) {
+            *out_row = row;
+            return true;
+        }
+        rev = (struct kv_rev){.main = k->newest.main, .sub = k->newest.sub};
+        r = record_copy(rev, index_key_slice(k), row);
+        rows_keep(&kv->rows, k, r);
+        record_unref(r);
+        CHECK(k->row == r);
+    }
+    *out_row = record_row(r);
+    return true;
 }

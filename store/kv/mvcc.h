@@ -29,6 +29,7 @@ void mvcc_end(struct kv *kv);
  * failed (see kv_failure()). Borrowed until the next read or write. */
 bool mvcc_read(struct kv *kv, struct index_rev rev, struct slice *out_row);
 
-/* The newest row of a key that may be absent or dead: then empty. */
-bool mvcc_read_newest(struct kv *kv, const struct index_key *k,
+/* The newest row of a key that may be absent or dead: then empty. It is kept
+ * at hand for the next time. */
+bool mvcc_read_newest(struct kv *kv, struct index_key *k,
                       struct slice *out_row);

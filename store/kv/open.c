@@ -257,6 +257,7 @@ enum status kv_open(const struct kv_config *config, struct table *table,
     kv->revision = 1;
     kv->compacted = -1;
     index_init(&kv->index);
+    rows_init(&kv->rows);
     watch_hub_init(&kv->hub);
     buf_init(&kv->compaction.resume, SIZE_MAX);
     kv_reply_init(&kv->discarded);
@@ -280,6 +281,7 @@ void kv_free(struct kv *kv)
     watch_hub_release(&kv->hub);
     lessor_release(&kv->lessor);
     pending_release(&kv->pending);
+    rows_release(&kv->rows);
     index_release(&kv->index);
     alarms_release(&kv->alarms);
     cluster_release(&kv->cluster);
@@ -297,6 +299,7 @@ void kv_verify(struct kv *kv)
     CHECK(kv->compaction.finished <= kv->compaction.walked);
     CHECK(kv->compaction.walked <= kv->compacted);
     index_verify(&kv->index);
+    rows_verify(&kv->rows);
     pending_verify(&kv->pending);
     lessor_verify(&kv->lessor);
     watch_hub_verify(kv);

@@ -103,6 +103,11 @@ static bool range_read(struct range_scan *s, struct index_rev rev,
     return mvcc_read(s->kv, rev, out_row) || range_fail(s, KV_DAMAGED);
 }
 
+static bool is_newest(const struct index_key *k, struct index_rev rev)
+{
+    return rev.main == k->newest.main && rev.sub == k->newest.sub;
+}
+
 /* Create revision, version and value of a row, reading it only if the index
  * does not know. */
 static bool range_fields(struct range_scan *s, const struct index_key *k,
@@ -147,14 +152,10 @@ static bool range_matches(struct range_scan *s, const struct index_key *k,
 }
 
 /* Append the row; returns what that cost. */
-static int64_t range_emit(struct range_scan *s, struct index_rev rev)
+static int64_t range_append(struct range_scan *s, struct slice row)
 {
-    struct slice row;
     size_t mark;
 
-    if (!range_read(s, rev, &row)) {
-        return 0;
-    }
     if (s->out->len > KV_BODY_MAX || row.len > KV_BODY_MAX - s->out->len) {
         (void)range_fail(s, KV_REPLY_TOO_LARGE);
         return 0;
@@ -167,6 +168,18 @@ static int64_t range_emit(struct range_scan *s, struct index_rev rev)
     kv_fields_without_value(s->out, row);
     pb_end(s->out, mark);
     return COST_READ;
+}
+
+static int64_t range_emit(struct range_scan *s, struct index_key *k,
+                          struct index_rev rev)
+{
+    struct slice row;
+
+    if (is_newest(k, rev)) {
+        return mvcc_read_newest(s->kv, k, &row) ? range_append(s, row)
+                                                : range_fail(s, KV_DAMAGED);
+    }
+    return range_read(s, rev, &row) ? range_append(s, row) : 0;
 }
 
 static int64_t range_remember(struct range_scan *s, const struct index_key *k,
@@ -201,7 +214,7 @@ static bool range_full(const struct range_scan *s)
 }
 
 /* One key that is there at the revision. */
-static int64_t range_visit(struct range_scan *s, const struct index_key *k,
+static int64_t range_visit(struct range_scan *s, struct index_key *k,
                            struct index_rev rev)
 {
     s->count++;
@@ -220,7 +233,7 @@ static int64_t range_visit(struct range_scan *s, const struct index_key *k,
         return COST_VISIT;
     }
     s->matched++;
-    return range_emit(s, rev);
+    return range_emit(s, k, rev);
 }
 
 /* true: all keys were seen, or it failed. */
@@ -229,7 +242,7 @@ static bool range_find(struct range_scan *s, int64_t *budget)
     struct slice from =
         s->resume.len > 0 ? buf_slice(&s->resume) : s->keys.from;
     struct index_cursor c = index_seek(&s->kv->index, from);
-    const struct index_key *k;
+    struct index_key *k;
 
     while ((k = index_here(&c)) != NULL &&
            key_range_reaches(&s->keys, index_key_slice(k))) {
@@ -294,10 +307,16 @@ static void range_sort(struct range_scan *s)
 static bool range_emit_rows(struct range_scan *s, int64_t *budget)
 {
     while (s->rows_done < s->rows_count) {
+        struct slice row;
+
         if (*budget <= 0) {
             return false;
         }
-        *budget -= range_emit(s, s->rows[s->rows_done++].rev);
+        if (!range_read(s, s->rows[s->rows_done].rev, &row)) {
+            return true;
+        }
+        *budget -= range_append(s, row);
+        s->rows_done++;
         if (s->error) {
             return true;
         }

@@ -220,6 +220,17 @@ struct record *record_put(struct kv_rev rev, const struct kv_fields *fields)
     return r;
 }
 
+struct record *record_copy(struct kv_rev rev, struct slice key,
+                           struct slice row)
+{
+    struct record *r = record_new(rev, false, row.len);
+
+    memcpy(r->bytes + r->kv_at, row.data, row.len);
+    r->row_end = (uint32_t)(r->kv_at + row.len);
+    record_finish(r, key.len, r->bytes + r->row_end);
+    return r;
+}
+
 struct record *record_tombstone(struct kv_rev rev, struct slice key)
 {
     struct record *r = record_new(rev, true, key.len);

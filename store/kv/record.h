@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/core/bytes.h"
 
@@ -76,12 +77,17 @@ bool kv_fields_key(struct slice bytes, struct slice *out_key);
 /* Append KeyValue bytes as they are, but for the value. */
 void kv_fields_without_value(struct buf *out, struct slice bytes);
 
+struct index_key;
+
 struct record {
     unsigned refs;
     bool tombstone;
-    bool obsolete; /* Compacted before it was ever written. */
+    bool read_lately; /* With the two below: see rows.h. */
+    bool obsolete;    /* Compacted before it was ever written. */
     struct rev_key row_key;
     struct kv_rev rev;
+    TAILQ_ENTRY(record) line;
+    struct index_key *kept_for;
     uint32_t event_at; /* Offsets into `bytes`. */
     uint32_t kv_at;
     uint32_t key_at;
@@ -95,6 +101,9 @@ struct record {
 
 /* With one reference. Nothing is kept of `fields`; `mod` is rev.main. */
 struct record *record_put(struct kv_rev rev, const struct kv_fields *fields);
+/* From a stored row of a put, whose key is its first field. */
+struct record *record_copy(struct kv_rev rev, struct slice key,
+                           struct slice row);
 struct record *record_tombstone(struct kv_rev rev, struct slice key);
 
 struct record *record_ref(struct record *r);

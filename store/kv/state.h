@@ -17,6 +17,7 @@
 #include "store/kv/kv.h"
 #include "store/kv/lease.h"
 #include "store/kv/pending.h"
+#include "store/kv/rows.h"
 #include "store/kv/watch_hub.h"
 
 /* gRPC messages end at 2^31-1 bytes; rows stop being added well before. */
@@ -49,6 +50,7 @@ struct kv {
 
     struct index index;
     struct pending pending;
+    struct rows rows;
     struct lessor lessor;
     struct alarms alarms;
     struct cluster cluster;

@@ -52,12 +52,12 @@ static bool number_holds(const struct compare *c, int64_t stored)
 }
 
 static bool value_holds(struct kv *kv, const struct compare *c,
-                        const struct index_key *k)
+                        struct index_key *k)
 {
     struct kv_fields fields;
     struct slice row;
 
-    if (!mvcc_read(kv, k->newest, &row)) {
+    if (!mvcc_read_newest(kv, k, &row)) {
         return false;
     }
     if (!kv_fields_parse(row, &fields)) {
@@ -69,7 +69,7 @@ static bool value_holds(struct kv *kv, const struct compare *c,
 
 /* `k` NULL: an absent key, of which every number is 0. */
 static bool key_holds(struct kv *kv, const struct compare *c,
-                      const struct index_key *k)
+                      struct index_key *k)
 {
     switch (c->target) {
     case COMPARE_VERSION:
@@ -91,7 +91,7 @@ static bool interval_holds(struct kv *kv, const struct compare *c)
 {
     struct key_range keys = key_range_of(c->key, c->range_end);
     struct index_cursor cursor = index_seek(&kv->index, keys.from);
-    const struct index_key *k;
+    struct index_key *k;
     bool any = false;
 
     while ((k = index_here(&cursor)) != NULL &&
@@ -109,7 +109,7 @@ static bool interval_holds(struct kv *kv, const struct compare *c)
 
 static bool compare_holds(struct kv *kv, const struct compare *c)
 {
-    const struct index_key *k;
+    struct index_key *k;
 
     if (c->range_end.len > 0) {
         return interval_holds(kv, c);
@@ -278,7 +278,7 @@ static enum kv_error put_do(struct kv *kv, const struct put_request *r,
     enum kv_error e = KV_OK;
 
     if (r->prev_kv || r->ignore_value || r->ignore_lease) {
-        const struct index_key *k = index_find(&kv->index, r->key);
+        struct index_key *k = index_find(&kv->index, r->key);
         struct slice row;
 
         if (!mvcc_read_newest(kv, k, &row)) {
@@ -340,7 +340,7 @@ enum kv_error delete_run(struct kv *kv, const struct delete_request *r,
             continue;
         }
         if (r->prev_kv && !e) {
-            e = mvcc_read(kv, k->newest, &row)
+            e = mvcc_read_newest(kv, k, &row)
                     ? row_append(body, DELETE_PREV_KVS, row)
                     : KV_DAMAGED;
         }
