@@ -8,7 +8,7 @@ LIMIT_MS=3000 # Interval 1 s, timeout 1 s, and 1 s.
 agent_start one --dev --store-listen 127.0.0.1:0
 is "$(rcode $NAME)" NXDOMAIN "unknown before it is registered"
 
-web_start
+nginx_start
 web_definition web "$WEB_PORT"
 soon 10 "a sidecar file is enough" answers 127.0.0.1 $NAME
 is "$(ask web.service.consul)" 127.0.0.1 "by its name in the second domain too"
@@ -26,7 +26,7 @@ is "$(api /v1/catalog/service/web | json 'len(d)')" 1 "still in the catalogue"
 like "$("$MUSTER" services web --socket "$AGENT_SOCKET")" " critical " \
     "muster services shows it critical"
 
-web_start "$WEB_PORT"
+nginx_start "$WEB_PORT"
 ms=$(took_ms 15 "the name to return" answers 127.0.0.1 $NAME) || bail "no return"
 ok "back in DNS after $ms ms" [ "$ms" -le $LIMIT_MS ]
 

@@ -297,6 +297,36 @@ web_start() {
         "http://127.0.0.1:$WEB_PORT/"
 }
 
+# nginx_start [PORT]: the same with Debian's nginx. WEB_PID and WEB_PORT.
+nginx_start() {
+    WEB_PORT=${1:-$(free_port)}
+    local dir="$SCRATCH/nginx-$WEB_PORT"
+    mkdir -p "$dir/html"
+    echo "hello" >"$dir/html/index.html"
+    cat >"$dir/nginx.conf" <<CONF
+daemon off;
+master_process off;
+error_log $dir/error.log;
+pid $dir/pid;
+events {}
+http {
+    access_log off;
+    client_body_temp_path $dir/body;
+    proxy_temp_path $dir/proxy;
+    fastcgi_temp_path $dir/fastcgi;
+    uwsgi_temp_path $dir/uwsgi;
+    scgi_temp_path $dir/scgi;
+    server {
+        listen 127.0.0.1:$WEB_PORT;
+        root $dir/html;
+    }
+}
+CONF
+    spawn "nginx-$WEB_PORT" /usr/sbin/nginx -e "$dir/error.log" -c "$dir/nginx.conf"
+    WEB_PID=$PID
+    wait_until 15 "nginx" curl -fsS --max-time 1 "http://127.0.0.1:$WEB_PORT/"
+}
+
 # web_definition NAME PORT [INTERVAL [TAG]]: a sidecar file with an HTTP check,
 # put into place in one step, as editors and tools should.
 web_definition() {
