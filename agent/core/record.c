@@ -6,7 +6,9 @@
 enum {
     PORTS_MAX = 64,
     TAGGED_MAX = 16,
-    ID_MAX = 512
+    ID_MAX = 512,
+    /* 512 bytes come in; each that is not UTF-8 becomes the three of U+FFFD. */
+    NOTES_MAX = 3 * 512,
 };
 
 static const char *const type_words[] = {
@@ -107,7 +109,7 @@ static const struct field check_items[] = {
     {.key = "notes",
      .kind = FIELD_TEXT,
      .offset = AT(check_record, notes),
-     .max = 512},
+     .max = NOTES_MAX},
     {.key = "output", .kind = FIELD_TEXT, .offset = AT(check_record, output)},
     {.key = "type",
      .kind = FIELD_WORD,

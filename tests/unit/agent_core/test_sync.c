@@ -257,6 +257,28 @@ START_TEST(flapping_is_slowed_down)
 }
 END_TEST
 
+/* Bytes of a URL need not be UTF-8; in a record each becomes three. */
+START_TEST(foreign_bytes_still_make_a_record)
+{
+    char line[64 + 3 * 512];
+    size_t len;
+    struct fake f;
+
+    fake_start(&f);
+    len = (size_t)snprintf(line, sizeof(line),
+                           "PUT /v1/agent/maintenance?enable=true&reason=");
+    for (int i = 0; i < 512; i++) {
+        memcpy(line + len, "%FF", 4);
+        len += 3;
+    }
+    (void)fake_reply(&f, line, "", 200);
+    (void)fake_settle(&f);
+    ck_assert_ptr_nonnull(
+        fake_get(&f, "/muster/v1/dc1/ncheck/edge/_node_maintenance"));
+    fake_stop(&f);
+}
+END_TEST
+
 START_TEST(leaving_removes_everything)
 {
     struct fake f;
@@ -287,5 +309,6 @@ UNIT_MAIN("sync", {
     tcase_add_test(tc, failures_back_off);
     tcase_add_test(tc, refused_record_is_singled_out);
     tcase_add_test(tc, flapping_is_slowed_down);
+    tcase_add_test(tc, foreign_bytes_still_make_a_record);
     tcase_add_test(tc, leaving_removes_everything);
 })
