@@ -1,6 +1,6 @@
 #!/bin/bash
 # The store beside Debian's etcd-server: the same requests by h2load, one after
-# the other on the same machine in one run. Prints operations a second, mean
+# the other on the same machine in one run. Prints operations a second, median
 # latency, CPU of the server an operation, and ratios to etcd.
 #
 #     MUSTER=build/release/cli/muster tests/bench/store/run.sh [SECONDS]
@@ -92,7 +92,8 @@ revision() {
 run() {
     local before after log="$SCRATCH/h2load.log"
     before=$(cpu_us "$PID")
-    h2load -t 1 -c "$1" -m "$2" -D "$SECONDS_EACH" --warm-up-time 0 -d "$4" \
+    rm -f "$SCRATCH/times"
+    h2load --log-file "$SCRATCH/times" -t 1 -c "$1" -m "$2" -D "$SECONDS_EACH" --warm-up-time 0 -d "$4" \
         -H 'content-type: application/grpc' -H 'te: trailers' \
         "$URL/etcdserverpb.KV/$3" >"$log" 2>&1
     after=$(cpu_us "$PID")
@@ -104,7 +105,8 @@ run() {
     fi
     RATE=$((DONE / SECONDS_EACH))
     CPU=$(awk "BEGIN { printf \"%.1f\", ($after - $before) / $DONE }")
-    LATENCY=$(awk '/time for request:/ { print $6 }' "$log") # The mean.
+    LATENCY=$(cut -f 3 "$SCRATCH/times" | sort -n |
+        awk '{ us[NR] = $1 } END { print us[int((NR + 1) / 2)] "us" }')
 }
 
 RESULTS="$SCRATCH/results"
