@@ -297,7 +297,10 @@ static void disk_close(struct disk *port, struct disk_file *f)
 
 static void count_sync(struct file_disk *d)
 {
-    d->average_us += (d->sync_seconds * 1e6 - d->average_us) / AVERAGE_WEIGHT;
+    double us = d->sync_seconds * 1e6;
+
+    us = us > SAMPLE_US_MAX ? SAMPLE_US_MAX : us;
+    d->average_us += (us - d->average_us) / AVERAGE_WEIGHT;
     metric_observe(&d->sync_metric, d->sync_seconds);
     d->bytes_metric.value += (double)d->sync_bytes.len;
 }
