@@ -19,10 +19,12 @@ enum {
     ZEROS_BYTES = 1024 * 1024
 };
 
-/* The moving average follows the last few dozen syncs: one slow sync does not
- * move the work to the thread, a slow disk does. */
+/* The moving average follows the last few dozen syncs, and none counts for more
+ * than SAMPLE_US_MAX: one slow sync does not move the work to the thread, a
+ * slow disk does. */
 enum {
-    AVERAGE_WEIGHT = 16
+    AVERAGE_WEIGHT = 16,
+    SAMPLE_US_MAX = 2000
 };
 
 struct disk_file {
