@@ -400,6 +400,8 @@ void api_handle(const struct api_request *request, const struct api_view *view,
     outcome_init(out_outcome);
     route = find_route(request, &rest);
     if (route == NULL) {
+        /* python-consul reads it off every 404, "no such key" above all. */
+        api_header(&call, "X-Consul-Index", "1");
         api_text(&call, 404,
                  "Invalid URL path: not a recognized HTTP API "
                  "endpoint");
