@@ -17,8 +17,6 @@
 #include "agent/io/config_fields.h"
 #include "base/core/check.h"
 
-#define CONFIG_BYTES_MAX (1024 * 1024)
-
 void agent_config_init(struct agent_config *c)
 {
     *c = (struct agent_config){.files = json_object(), .flags = json_object()};
@@ -81,7 +79,7 @@ enum status agent_config_parse(struct agent_config *c, const char *name,
                              .unknown = FIELD_UNKNOWN_REFUSED,
                              .err = out_err};
     json_t *json = NULL;
-    enum status st = fields_json(&r, CONFIG_BYTES_MAX, &json);
+    enum status st = fields_json(&r, LIMIT_CONFIG_BYTES, &json);
 
     if (!st) {
         st = keys_check(&r, json);
@@ -107,7 +105,7 @@ static enum status file_text(const char *path, struct buf *out,
         if (buf_reserve(out, 65536, &space)) {
             (void)close(fd);
             return err_set(out_err, ST_TOO_BIG, "%s: larger than %d bytes",
-                           path, CONFIG_BYTES_MAX);
+                           path, LIMIT_CONFIG_BYTES);
         }
         count = read(fd, space, 65536);
         out->len += count > 0 ? (size_t)count : 0;
@@ -125,7 +123,7 @@ static enum status load_file(struct agent_config *c, const char *path,
     struct buf text;
     enum status st;
 
-    buf_init(&text, CONFIG_BYTES_MAX + 65536);
+    buf_init(&text, LIMIT_CONFIG_BYTES + 65536);
     st = file_text(path, &text, out_err);
     if (!st) {
         st = agent_config_parse(c, path, buf_slice(&text), out_err);
@@ -176,9 +174,9 @@ enum status agent_config_load(struct agent_config *c, const char *path,
 {
     struct stat st;
 
-    if (c->paths_count == AGENT_CONFIG_FILES_MAX) {
+    if (c->paths_count == LIMIT_CONFIG_FILES) {
         return err_set(out_err, ST_TOO_BIG, "more than %d configuration files",
-                       AGENT_CONFIG_FILES_MAX);
+                       LIMIT_CONFIG_FILES);
     }
     if (stat(path, &st)) {
         return err_set(out_err, ST_IO, "%s: %s", path, strerror(errno));

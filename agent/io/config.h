@@ -27,9 +27,8 @@
 #include "agent/core/definition.h"
 #include "base/core/arena.h"
 #include "base/core/err.h"
+#include "base/core/limits.h"
 #include "base/core/log.h"
-
-#define AGENT_CONFIG_FILES_MAX 64
 
 struct json_t;
 
@@ -95,9 +94,9 @@ struct agent_socket_config {
 
 struct agent_config {
     struct arena arena;
-    struct json_t *files;                      /* What the files say, merged. */
-    struct json_t *flags;                      /* What the flags say. */
-    const char *paths[AGENT_CONFIG_FILES_MAX]; /* As loaded, for a reload. */
+    struct json_t *files;                  /* What the files say, merged. */
+    struct json_t *flags;                  /* What the flags say. */
+    const char *paths[LIMIT_CONFIG_FILES]; /* As loaded, for a reload. */
     size_t paths_count;
     struct texts ignored; /* Keys that mean nothing here. */
 

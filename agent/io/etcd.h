@@ -19,9 +19,6 @@
 #define ETCD_STATUS      "/etcdserverpb.Maintenance/Status"
 #define ETCD_MEMBER_LIST "/etcdserverpb.Cluster/MemberList"
 
-/* Large enough for a transaction of LIMIT_TXN_OPS within etcd's limit. */
-#define ETCD_REQUEST_MAX (4 * 1024 * 1024)
-
 /* One page of [from, end) at `revision` (0: now). */
 void etcd_page(struct buf *b, struct slice from, struct slice end,
                int64_t limit, int64_t revision);

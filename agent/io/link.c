@@ -262,9 +262,9 @@ static enum status endpoint_add(struct link *l, const char *url,
     struct link_endpoint *e = &l->endpoints[l->endpoints_count];
     const char *target = url;
 
-    if (l->endpoints_count == LINK_ENDPOINTS_MAX) {
+    if (l->endpoints_count == LIMIT_STORE_ENDPOINTS) {
         return err_set(err, ST_TOO_BIG, "store: more than %d URLs",
-                       LINK_ENDPOINTS_MAX);
+                       LIMIT_STORE_ENDPOINTS);
     }
     if (strncmp(url, "https://", 8) == 0) {
         e->tls = true;
@@ -379,7 +379,7 @@ enum status link_start(struct loop *loop, const struct link_config *config,
     l->stale_since_ms = loop_now_ms(loop);
     rng_init(&l->rng, config->seed);
     l->sync = sync_new(config->seed);
-    buf_init(&l->request, ETCD_REQUEST_MAX);
+    buf_init(&l->request, LIMIT_STORE_REQUEST);
     st = endpoints_init(l, out_err);
     if (st) {
         link_free(l);

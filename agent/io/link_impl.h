@@ -22,6 +22,7 @@
 
 #include "agent/io/etcd.h"
 #include "agent/io/link.h"
+#include "base/core/limits.h"
 #include "base/core/rng.h"
 #include "base/io/grpc_client.h"
 #include "base/io/loop.h"
@@ -29,11 +30,8 @@
 #include "base/proto/pb_arena.h"
 #include "base/proto/rpc.pb-c.h"
 
-#define LINK_ENDPOINTS_MAX 16
-#define LINK_PEERS_MAX     16
-#define LINK_CALL_MS       5000 /* A call without answer: the next endpoint. */
-#define LINK_PAGE_KEYS     1000
-#define LINK_STOP_MS       2000
+#define LINK_CALL_MS 5000 /* A call without answer: the next endpoint. */
+#define LINK_STOP_MS 2000
 
 enum link_state {
     LINK_CONNECTING,
@@ -135,7 +133,7 @@ struct link {
     struct buf request; /* Scratch for encoding. */
     struct rng rng;
 
-    struct link_endpoint endpoints[LINK_ENDPOINTS_MAX];
+    struct link_endpoint endpoints[LIMIT_STORE_ENDPOINTS];
     size_t endpoints_count;
     size_t endpoint;
     struct tls *tls;
@@ -156,7 +154,7 @@ struct link {
     struct grpc_stream *status_call;
     uint64_t leader_member;
     char leader[64];
-    char *peers[LINK_PEERS_MAX];
+    char *peers[LIMIT_STORE_MEMBERS];
     size_t peers_count;
     uv_timer_t members_timer;
 

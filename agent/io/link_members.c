@@ -34,7 +34,7 @@ static void members_take(struct link *l,
         const Etcdserverpb__Member *m = r->members[i];
         const char *host;
 
-        if (m->n_clienturls == 0 || l->peers_count == LINK_PEERS_MAX) {
+        if (m->n_clienturls == 0 || l->peers_count == LIMIT_STORE_MEMBERS) {
             continue;
         }
         host = url_host(m->clienturls[0]);

@@ -300,7 +300,7 @@ static void on_page(void *ctx, enum grpc_code code, const char *text,
 
 static void page_ask(struct link *l, struct slice from)
 {
-    etcd_page(&l->request, from, l->range.end, LINK_PAGE_KEYS,
+    etcd_page(&l->request, from, l->range.end, LIMIT_STORE_PAGE,
               l->watch.list_revision);
     l->watch.list = grpc_unary(l->channel, ETCD_RANGE, buf_slice(&l->request),
                                LINK_CALL_MS, on_page, l);

@@ -146,7 +146,7 @@ void link_txn(struct link *l, const struct sync_txn *txn, link_txn_fn *on_done,
     q->on_done = on_done;
     q->arg = arg;
     q->deadline_ms = loop_now_ms(l->loop) + LINK_CALL_MS;
-    buf_init(&q->message, ETCD_REQUEST_MAX);
+    buf_init(&q->message, LIMIT_STORE_REQUEST);
     etcd_txn(&q->message, txn);
     STAILQ_INSERT_TAIL(&l->writer.requests, q, next);
     link_sweep_soon(l);

@@ -12,11 +12,11 @@
 #include "agent/io/kvfile.h"
 #include "base/core/arena.h"
 #include "base/core/check.h"
+#include "base/core/limits.h"
 #include "base/core/log.h"
 #include "base/core/wire.h"
 
-#define REPLICA_BYTES_MAX ((size_t)4 * 1024 * 1024 * 1024)
-#define BATCH_MS          100
+#define BATCH_MS 100
 
 enum {
     TABLE_ENTRIES = 'c',
@@ -166,7 +166,7 @@ static enum status file_open(uv_loop_t *loop, const char *path,
                              struct err *err)
 {
     struct kvfile *file;
-    enum status st = kvfile_open(loop, path, REPLICA_BYTES_MAX, &file, err);
+    enum status st = kvfile_open(loop, path, LIMIT_REPLICA_BYTES, &file, err);
 
     if (st) {
         return st;

@@ -7,6 +7,7 @@
 
 #include "agent/io/probe.h"
 #include "base/core/check.h"
+#include "base/core/limits.h"
 #include "base/io/loop.h"
 
 struct runner;
@@ -148,7 +149,7 @@ static void timer_set(struct runner *r, uint64_t now_ms)
 {
     uint64_t wake_ms = local_wake_ms(r->local);
 
-    if (wake_ms == UINT64_MAX || r->stats.running >= RUNNER_PROBES_MAX) {
+    if (wake_ms == UINT64_MAX || r->stats.running >= LIMIT_PROBES) {
         (void)uv_timer_stop(&r->timer); /* The end of a run looks again. */
         return;
     }
@@ -166,8 +167,7 @@ static void on_look(struct loop_task *task)
     struct local_run due;
 
     local_tick(r->local, now);
-    while (r->stats.running < RUNNER_PROBES_MAX &&
-           local_due(r->local, now, &due)) {
+    while (r->stats.running < LIMIT_PROBES && local_due(r->local, now, &due)) {
         run_begin(r, &due);
     }
     if (local_generation(r->local) != generation) {

@@ -13,9 +13,6 @@
 struct loop;
 struct runner;
 
-/* Probes at the same time; more wait for their turn. */
-#define RUNNER_PROBES_MAX 256
-
 /* After a change of the local state. */
 typedef void runner_changed_fn(void *arg);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/core/check.h"
+#include "base/core/limits.h"
 
 static int64_t nanoseconds(struct timespec t)
 {
@@ -183,16 +184,16 @@ void scan_dir(const char *dir, const struct scan_known *known,
     find_gone(out_result, entries, count < 0 ? 0 : (size_t)count, known,
               known_count);
     for (int i = 0; i < count; i++) {
-        if (i < SCAN_FILES_MAX) {
+        if (i < LIMIT_DEFINITION_FILES) {
             look_at(out_result, dir, entries[i]->d_name, known, known_count);
         }
         free(entries[i]);
     }
     free(entries);
-    if (count > SCAN_FILES_MAX) {
+    if (count > LIMIT_DEFINITION_FILES) {
         out_result->st = err_set(&out_result->err, ST_TOO_BIG,
                                  "%s: %d files, only the first %d are read",
-                                 dir, count, SCAN_FILES_MAX);
+                                 dir, count, LIMIT_DEFINITION_FILES);
     }
 }
 

@@ -13,8 +13,6 @@
 
 #include "agent/core/definition.h"
 
-#define SCAN_FILES_MAX 4096
-
 /* What tells a file from an earlier version of itself. */
 struct scan_mark {
     uint64_t inode;

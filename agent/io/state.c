@@ -7,10 +7,10 @@
 
 #include "agent/io/kvfile.h"
 #include "base/core/check.h"
+#include "base/core/limits.h"
 #include "base/core/log.h"
 
-#define STATE_BYTES_MAX ((size_t)256 * 1024 * 1024)
-#define LAZY_MS         1000
+#define LAZY_MS 1000
 
 enum {
     TABLE_ITEMS = 'i',
@@ -109,7 +109,7 @@ static enum status file_open(uv_loop_t *loop, const char *path,
                              struct kvfile **out_file, struct err *err)
 {
     struct kvfile *file;
-    enum status st = kvfile_open(loop, path, STATE_BYTES_MAX, &file, err);
+    enum status st = kvfile_open(loop, path, LIMIT_STATE_BYTES, &file, err);
 
     if (st) {
         return st;

@@ -52,6 +52,17 @@
 #define LIMIT_TOMBSTONES       4096         /* Gone names, with index. */
 #define LIMIT_RECORD_BYTES     (256 * 1024) /* A catalogue record. */
 
+#define LIMIT_DEFINITION_FILES 4096 /* In the services folder. */
+#define LIMIT_PROBES           256  /* Checks running at the same time. */
+#define LIMIT_CONFIG_FILES     64   /* --config, repeated. */
+#define LIMIT_CONFIG_BYTES     (1024 * 1024)
+#define LIMIT_STORE_ENDPOINTS  16
+#define LIMIT_STORE_MEMBERS    16   /* Shown by /v1/status/peers. */
+#define LIMIT_STORE_PAGE       1000 /* Keys in one answer of a full read. */
+#define LIMIT_STORE_REQUEST    (4 * 1024 * 1024) /* Above etcd's own limit. */
+#define LIMIT_STATE_BYTES      ((size_t)256 * 1024 * 1024) /* state.mdb */
+#define LIMIT_REPLICA_BYTES    ((size_t)4 * 1024 * 1024 * 1024)
+
 /* DNS. */
 #define LIMIT_DNS_UDP       1232 /* What we advertise; no fragments. */
 #define LIMIT_DNS_TCP       65535
