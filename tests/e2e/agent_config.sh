@@ -60,5 +60,6 @@ printf '{' >"$SCRATCH/bad.json"
 refused "no JSON" 'bad\.json:' --config "$SCRATCH/bad.json"
 refused "no such file" 'none\.json' --config "$SCRATCH/none.json"
 refused "a bad address" 'dns' --dev --dns nonsense --data-dir "$SCRATCH/x"
-refused "a bad store" 'store' --store ftp://x --data-dir "$SCRATCH/x"
+refused "a bad store" 'store' --store ftp://x --data-dir "$SCRATCH/x" \
+    --dns 127.0.0.1:0 --http off --socket off
 done_testing
