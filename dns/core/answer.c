@@ -4,7 +4,7 @@
 #include "base/core/limits.h"
 #include "dns/core/decide.h"
 
-/* CNAMEs followed inside our domains (spec 2.5). */
+/* CNAMEs followed inside our domains. */
 enum {
     CHAIN_MAX = 3
 };

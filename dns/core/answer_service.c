@@ -4,7 +4,7 @@
 #include "dns/core/decide.h"
 #include "dns/core/distinct.h"
 
-/* Name servers told of (spec 2.9). */
+/* Name servers told of. */
 enum {
     NAME_SERVERS_MAX = 3
 };

@@ -21,7 +21,7 @@ struct dns_transport {
     struct arena *scratch; /* For dns_pack(); not reset by it. */
 };
 
-/* The largest response to `q` (spec 2.8): 65 535 over TCP, 512 without EDNS,
+/* The largest response to `q`: 65 535 over TCP, 512 without EDNS,
  * else what the client can take, at most `udp_cap`. */
 uint16_t dns_size_max(const struct dns_question *q, bool tcp, uint16_t udp_cap);
 

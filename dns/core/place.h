@@ -1,6 +1,6 @@
 /*
  * place.h - where a question's name lies in our name space, from its labels
- * alone (spec 2.1, 5 to 8). No catalogue is looked at.
+ * alone. No catalogue is looked at.
  */
 #pragma once
 

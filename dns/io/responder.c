@@ -6,7 +6,7 @@
 #include "base/core/limits.h"
 #include "dns/core/prepared.h"
 
-/* UDP's own limit, less a little: spec 2.8. */
+/* UDP's own limit, less a little. */
 enum {
     UDP_LOOPBACK_MAX = 65467
 };
