@@ -101,6 +101,7 @@ void link_adopt_catalog(struct link *l, struct catalog *next,
         l->hooks.on_update(l->hooks.ctx, update);
     }
     catalog_unref(old);
+    link_lease_catalog_changed(l);
     link_writer_catalog_changed(l);
     link_farewell_catalog_changed(l);
 }

@@ -78,7 +78,8 @@ struct link_lease {
     bool name_in_use;
     struct grpc_stream *call;     /* Grant, or attaching the live key. */
     struct grpc_stream *stream;   /* Keep-alive. */
-    int64_t live_create_revision; /* Of the live key that is being moved. */
+    int64_t live_create_revision; /* Of the live key, also while it is moved. */
+    int64_t attached_revision;    /* From here on the catalogue shows it. */
     uv_timer_t timer;
 };
 
@@ -201,6 +202,8 @@ void link_watch_release(struct link *l);
 void link_lease_init(struct link *l);
 void link_lease_begin(struct link *l);
 void link_lease_end(struct link *l);
+/* Whether the live key still is what it should be; if not, puts it back. */
+void link_lease_catalog_changed(struct link *l);
 
 /* link_write.c */
 void link_writer_init(struct link *l);

@@ -87,9 +87,12 @@ static void renewal_open(struct link *l)
 
 /* ---- The live key ------------------------------------------------------ */
 
-static void attached(struct link *l, int64_t create_revision)
+/* `revision` is the store's when the key was seen to be ours. */
+static void attached(struct link *l, int64_t create_revision, int64_t revision)
 {
     l->lease.attached = true;
+    l->lease.live_create_revision = create_revision;
+    l->lease.attached_revision = revision;
     if (l->lease.name_in_use) {
         log_info("agent", "store: the node name is ours now");
     }
@@ -112,8 +115,9 @@ static void name_taken(struct link *l, const struct live_record *other)
     l->lease.name_in_use = true; /* The timer tries again. */
 }
 
-/* The live key exists; `kv` is what is there. */
-static void attach_over(struct link *l, const Mvccpb__KeyValue *kv)
+/* The live key exists; `kv` is what is there at `revision`. */
+static void attach_over(struct link *l, const Mvccpb__KeyValue *kv,
+                        int64_t revision)
 {
     struct arena arena = {0};
     struct live_record other;
@@ -126,7 +130,7 @@ static void attach_over(struct link *l, const Mvccpb__KeyValue *kv)
     } else if (readable && kv->lease == l->lease.id &&
                slice_eq(slice_of(kv->value.data, kv->value.len),
                         buf_slice(&l->live_value))) {
-        attached(l, kv->create_revision);
+        attached(l, kv->create_revision, revision);
     } else {
         /* Ours from before, or nobody's. */
         l->lease.live_create_revision = kv->create_revision;
@@ -142,7 +146,8 @@ static void attach_answer(struct link *l, const Etcdserverpb__TxnResponse *r)
     if (r->succeeded) {
         int64_t created = l->lease.live_create_revision;
 
-        attached(l, created != 0 ? created : r->header->revision);
+        attached(l, created != 0 ? created : r->header->revision,
+                 r->header->revision);
         return;
     }
     if (r->n_responses == 1 &&
@@ -151,7 +156,7 @@ static void attach_answer(struct link *l, const Etcdserverpb__TxnResponse *r)
         range = r->responses[0]->response_range;
     }
     if (range && range->n_kvs == 1) {
-        attach_over(l, range->kvs[0]);
+        attach_over(l, range->kvs[0], r->header->revision);
     } else {
         l->lease.live_create_revision = 0;
         attach_begin(l, 0);
@@ -199,6 +204,31 @@ static void attach_first(struct link *l)
 {
     l->lease.live_create_revision = 0;
     attach_begin(l, 0);
+}
+
+static bool live_key_is_ours(const struct link *l)
+{
+    const struct catalog_node *n = catalog_node(l->catalog, l->config.node);
+
+    return n != NULL && n->live &&
+           n->live_create_revision == l->lease.live_create_revision &&
+           strcmp(n->live_record.node_id, l->config.node_id) == 0;
+}
+
+/* Somebody may remove or replace the live key though our lease stands. Without
+ * it no write of ours passes its guard, and no renewal would bring it back. */
+void link_lease_catalog_changed(struct link *l)
+{
+    if (!l->lease.attached || !link_ready(l) || l->stopping ||
+        catalog_revision(l->catalog) < l->lease.attached_revision ||
+        live_key_is_ours(l)) {
+        return;
+    }
+    log_warn("agent", "store: our live key was removed or replaced by somebody "
+                      "else, putting it back");
+    l->lease.attached = false;
+    sync_detached(l->sync);
+    attach_first(l);
 }
 
 /* ---- Granting ---------------------------------------------------------- */

@@ -122,6 +122,7 @@ struct world {
     bool reached;
     unsigned stopped;
     enum status confirmed;
+    int64_t removed_revision;
     enum sync_result txn_result;
     bool answered;
 };
@@ -519,6 +520,48 @@ START_TEST(confirmation_waits_for_the_replica)
 }
 END_TEST
 
+static bool b_sees_a_anew(struct world *w)
+{
+    const struct catalog_node *a = catalog_node(link_catalog(w->b.link), "a");
+
+    return a && a->known && a->live &&
+           a->live_create_revision > w->removed_revision &&
+           a->create_revision > w->removed_revision && both_see_both(w);
+}
+
+static void on_removed(void *arg, enum sync_result result, int64_t revision)
+{
+    struct world *w = arg;
+
+    ck_assert_int_eq(result, SYNC_WRITTEN);
+    w->removed_revision = revision;
+}
+
+START_TEST(what_others_remove_comes_back)
+{
+    struct sync_op ops[] = {
+        {.kind = SYNC_DELETE,
+         .key = slice_str("/muster/v1/dc1/live/a"),
+         .expect_mod_revision = SYNC_ANY},
+        {.kind = SYNC_DELETE,
+         .key = slice_str("/muster/v1/dc1/node/a"),
+         .expect_mod_revision = SYNC_ANY},
+    };
+    struct sync_txn txn = {.ops = ops, .ops_count = 2};
+    struct world w;
+
+    world_init(&w);
+    start_both(&w);
+    await(&w, "a comparison without difference", a_is_in_sync);
+    w.removed_revision = INT64_MAX;
+    link_txn(w.b.link, &txn, on_removed, &w);
+    await(&w, "the records' return", b_sees_a_anew);
+    ck_assert_int_eq(link_stats(w.a.link).lease_grants,
+                     1); /* The same lease. */
+    world_release(&w);
+}
+END_TEST
+
 START_TEST(without_a_store_confirmations_time_out)
 {
     struct world w;
@@ -571,6 +614,7 @@ UNIT_MAIN("link", {
     tcase_add_test(tc, keep_outlives_the_lease);
     tcase_add_test(tc, dead_endpoint_is_passed_over);
     tcase_add_test(tc, second_agent_of_a_name_waits);
+    tcase_add_test(tc, what_others_remove_comes_back);
     tcase_add_test(tc, confirmation_waits_for_the_replica);
     tcase_add_test(tc, without_a_store_confirmations_time_out);
     tcase_add_loop_test(tc, bad_url_is_refused, 0, COUNT_OF(bad_urls));
