@@ -2,6 +2,9 @@
  * The fields of a service and what must hold between them.
  */
 #include "agent/core/definition.h"
+
+#include <arpa/inet.h>
+
 #include "agent/core/definition_tables.h"
 #include "base/core/check.h"
 
@@ -10,6 +13,7 @@ enum {
     WEIGHT_MAX = 65535,
     /* Ids of its checks are made of it, and of those 512 bytes are stored. */
     SERVICE_ID_MAX = 256,
+    HOST_NAME_MAX_BYTES = 253,
 };
 
 static void draft_init(void *object)
@@ -98,6 +102,42 @@ static enum status rule_tags(struct field_reader *r, const struct json_at *at,
     return ST_OK;
 }
 
+static bool is_ip(const char *text)
+{
+    uint8_t binary[16];
+
+    return inet_pton(AF_INET, text, binary) == 1 ||
+           inet_pton(AF_INET6, text, binary) == 1;
+}
+
+/* What DNS can carry as a name: labels of 1 to 63 bytes. One whose last label
+ * is a number would be an IPv4 address with an error in it. */
+static bool is_host_name(const char *text)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    size_t label;
+
+    if (strlen(text) > HOST_NAME_MAX_BYTES) {
+        return false;
+    }
+    for (;;) {
+        const char *last = text;
+
+        label = strspn(text, allowed);
+        if (label == 0 || label > 63) {
+            return false;
+        }
+        text += label;
+        if (strcmp(text, "") == 0 || strcmp(text, ".") == 0) {
+            return strspn(last, "0123456789") < label;
+        }
+        if (*text++ != '.') {
+            return false;
+        }
+    }
+}
+
 enum status rule_address(struct field_reader *r, const struct json_at *at,
                          const void *value)
 {
@@ -110,7 +150,7 @@ enum status rule_address(struct field_reader *r, const struct json_at *at,
                            "it out to use the node's",
                            address);
     }
-    if (strpbrk(address, " \t/\"[]") != NULL || has_control(address)) {
+    if (*address != '\0' && !is_ip(address) && !is_host_name(address)) {
         return field_error(r, at,
                            "\"%.64s\" is neither an IP address nor a host name",
                            address);

@@ -528,6 +528,30 @@ enum status fields_read(struct field_reader *r, const struct json_at *at,
     return fields->finish == NULL ? ST_OK : fields->finish(r, &named, object);
 }
 
+static enum status say_not_json(struct field_reader *r, const json_error_t *e)
+{
+    if (r->text.len == 0) {
+        return err_set(r->err, ST_INVALID, "%s%sis empty",
+                       r->file == NULL ? "" : r->file,
+                       r->file == NULL ? "" : ": ");
+    }
+    if (r->file != NULL) {
+        return err_set(r->err, ST_INVALID, "%s:%d: not JSON: %s (column %d)",
+                       r->file, e->line, e->text, e->column);
+    }
+    return err_set(r->err, ST_INVALID, "not JSON: %s (line %d, column %d)",
+                   e->text, e->line, e->column);
+}
+
+/* Some editors begin a file with a byte order mark. RFC 8259 lets us ignore it.
+ */
+static struct slice without_mark(struct slice text)
+{
+    return text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0
+               ? slice_skip(text, 3)
+               : text;
+}
+
 enum status fields_json(struct field_reader *r, size_t limit, json_t **out_json)
 {
     json_error_t error;
@@ -539,18 +563,14 @@ enum status fields_json(struct field_reader *r, size_t limit, json_t **out_json)
                        r->file == NULL ? "" : r->file,
                        r->file == NULL ? "" : ": ", r->text.len, limit);
     }
+    r->text = without_mark(r->text);
     json = json_loadb((const char *)r->text.data, r->text.len,
                       JSON_REJECT_DUPLICATES, &error);
-    if (json != NULL) {
-        *out_json = json;
-        return ST_OK;
+    if (json == NULL) {
+        return say_not_json(r, &error);
     }
-    if (r->file != NULL) {
-        return err_set(r->err, ST_INVALID, "%s:%d: not JSON: %s (column %d)",
-                       r->file, error.line, error.text, error.column);
-    }
-    return err_set(r->err, ST_INVALID, "not JSON: %s (line %d, column %d)",
-                   error.text, error.line, error.column);
+    *out_json = json;
+    return ST_OK;
 }
 
 enum status fields_parse(struct field_reader *r, const struct fields *fields,

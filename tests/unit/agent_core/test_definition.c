@@ -33,6 +33,22 @@ static const struct {
      "{\"service\": {\"name\": \"web\", \"address\": \"0.0.0.0\"}}",
      "web.json:1: service \"web\": address: \"0.0.0.0\" is no address that "
      "others can reach; leave it out to use the node's"},
+    {"no name for DNS",
+     "{\"service\": {\"name\": \"web\", \"address\": \"a..b\"}}",
+     "web.json:1: service \"web\": address: \"a..b\" is neither an IP address "
+     "nor a host name"},
+    {"address with port",
+     "{\"service\": {\"name\": \"web\", \"address\": \"10.0.0.1:80\"}}",
+     "web.json:1: service \"web\": address: \"10.0.0.1:80\" is neither an IP "
+     "address nor a host name"},
+    {"address out of range",
+     "{\"service\": {\"name\": \"web\", \"address\": \"10.0.0.256\"}}",
+     "web.json:1: service \"web\": address: \"10.0.0.256\" is neither an IP "
+     "address nor a host name"},
+    {"empty file", "", "web.json: is empty"},
+    {"line after a byte order mark",
+     "\xef\xbb\xbf{\"service\":\n {\"name\": 1}}",
+     "web.json:2: service.name: must be a string, not a number"},
     {"port and ports",
      "{\"service\": {\"name\": \"web\", \"port\": 1,\n"
      " \"ports\": [{\"name\": \"a\", \"port\": 2}]}}",

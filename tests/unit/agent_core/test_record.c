@@ -147,7 +147,7 @@ static const struct {
     const char *value;
     const char *error;
 } damaged[] = {
-    {"", "not JSON: '[' or '{' expected near end of file (line 1, column 0)"},
+    {"", "is empty"},
     {"[]", "must be an object, not a list"},
     {"{\"node\":\"edge\",\"service\":\"web\",\"id\":1}",
      "id: must be a string, not a number"},
