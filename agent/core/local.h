@@ -53,8 +53,9 @@ void local_forget_file(struct local *l, const char *file,
                        struct local_time now);
 
 /* A file could not be read or parsed: what it had registered stays, and `text`
- * is shown by local_each_fault() until the file loads again or is forgotten. */
-void local_file_fault(struct local *l, const char *file, const char *text);
+ * is shown by local_each_fault() until the file loads again or is forgotten.
+ * Returns whether the text is another than before. */
+bool local_file_fault(struct local *l, const char *file, const char *text);
 typedef void (*local_fault_fn)(void *ctx, const char *file, const char *text);
 void local_each_fault(const struct local *l, local_fault_fn fn, void *ctx);
 

@@ -127,13 +127,17 @@ void local_forget_file(struct local *l, const char *file, struct local_time now)
     (void)pmap_remove(&l->files, slice_str(file));
 }
 
-void local_file_fault(struct local *l, const char *file, const char *text)
+bool local_file_fault(struct local *l, const char *file, const char *text)
 {
     struct file_entry *f = file_entry(l, file);
 
+    if (f->fault != NULL && strcmp(f->fault, text) == 0) {
+        return false;
+    }
     free(f->fault);
     f->fault = strdup(text);
     CHECK(f->fault != NULL);
+    return true;
 }
 
 struct fault_visit {

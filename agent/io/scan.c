@@ -99,8 +99,9 @@ static void file_look(struct scan_result *r, const char *path,
     struct stat st = {0};
     struct scan_item *item;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int error = errno;
 
-    if (fd < 0 && errno == ENOENT) {
+    if (fd < 0 && error == ENOENT && lstat(path, &st) != 0) {
         return; /* Gone between the listing and now; the next scan sees it. */
     }
     if (fd >= 0 && fstat(fd, &st) == 0 && known &&
@@ -109,11 +110,11 @@ static void file_look(struct scan_result *r, const char *path,
         return;
     }
     item = item_add(r, SCAN_BAD, path);
-    item->mark = mark_of(&st);
     if (fd < 0) {
-        (void)err_set(&item->err, ST_IO, "%s: %s", path, strerror(errno));
-        return;
+        (void)err_set(&item->err, ST_IO, "%s: %s", path, strerror(error));
+        return; /* Without a mark: another look may find it readable. */
     }
+    item->mark = mark_of(&st);
     if (!S_ISREG(st.st_mode)) {
         (void)err_set(&item->err, ST_INVALID, "%s: not a regular file", path);
     } else if (file_parse(fd, item) == ST_OK) {

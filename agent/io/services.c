@@ -125,18 +125,18 @@ static struct local_time time_now(struct services *s)
                                .wall_ms = (int64_t)loop_wall_ms()};
 }
 
-/* The text goes to the log once; afterwards the state has it. */
+/* The text goes to the log once; afterwards the state has it. What could not be
+ * opened or waits has no mark: it is looked at again and again, and only
+ * another text is news. */
 static void take_fault(struct services *s, struct scan_item *item,
                        enum file_state state)
 {
-    bool found;
-    size_t at = known_place(&s->known, item->path, &found);
+    bool news = local_file_fault(s->local, item->path, item->err.text);
 
-    if (!found || state != FILE_WAITS || s->known.states[at] != FILE_WAITS) {
+    if (news || item->mark.inode != 0) {
         log_error("agent", "%s; keeping what the file registered before",
                   item->err.text);
     }
-    local_file_fault(s->local, item->path, item->err.text);
     known_set(&s->known, item->path, item->mark, state);
 }
 

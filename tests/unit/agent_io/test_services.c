@@ -227,6 +227,26 @@ START_TEST(bad_file_keeps_the_last_good)
 }
 END_TEST
 
+START_TEST(dangling_link_keeps_the_last_good)
+{
+    struct world w;
+    char path[128];
+    char fault[512] = "";
+
+    world_init(&w);
+    put(&w, "web.json", "{\"service\": {\"name\": \"web\", \"port\": 80}}");
+    world_start(&w);
+    drop(&w, "web.json");
+    (void)snprintf(path, sizeof(path), "%s/web.json", w.dir);
+    ck_assert_int_eq(symlink("/nowhere/web.json", path), 0);
+    await(&w, "the fault", one_is_faulty);
+    ck_assert_uint_eq(port_of(&w, "web"), 80);
+    local_each_fault(w.local, on_fault, fault);
+    ck_assert_ptr_nonnull(strstr(fault, "No such file or directory"));
+    world_release(&w);
+}
+END_TEST
+
 START_TEST(same_id_in_two_files_names_both)
 {
     struct world w;
@@ -281,6 +301,7 @@ UNIT_MAIN("services", {
     tcase_add_test(tc, folder_is_read_at_start);
     tcase_add_test(tc, changes_are_seen_soon);
     tcase_add_test(tc, bad_file_keeps_the_last_good);
+    tcase_add_test(tc, dangling_link_keeps_the_last_good);
     tcase_add_test(tc, same_id_in_two_files_names_both);
     tcase_add_test(tc, service_may_move_to_another_file);
     tcase_add_test(tc, folder_may_come_later);
