@@ -5,6 +5,8 @@
 
 #include "agent/io/kvfile.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -103,6 +105,18 @@ static enum status size_verify(MDB_env *env, const char *path, struct err *err)
     return ST_OK;
 }
 
+/* LMDB leaves its file open in children; an exec check must not get at it. */
+static int keep_from_children(MDB_env *env)
+{
+    int fd;
+    int error = mdb_env_get_fd(env, &fd);
+
+    if (error == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+        error = errno;
+    }
+    return error;
+}
+
 static enum status env_open(MDB_env **out_env, const char *path,
                             size_t bytes_max, struct err *err)
 {
@@ -115,6 +129,9 @@ static enum status env_open(MDB_env **out_env, const char *path,
     CHECK(error == 0);
     CHECK(mdb_env_set_mapsize(env, bytes_max) == 0);
     error = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOTLS, 0600);
+    if (error == 0) {
+        error = keep_from_children(env);
+    }
     if (error) {
         st = mdb_fail(err, error, path);
     } else if (existed) {

@@ -6,6 +6,7 @@
  * warns, all else is critical. */
 
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "agent/io/probe_impl.h"
 #include "base/core/check.h"
@@ -291,6 +292,17 @@ static bool server_name_set(struct probe_http *h, const char *name)
     return done;
 }
 
+/* As curl would, but not inherited by exec checks that start meanwhile: one
+ * that stays behind would keep the connection open. */
+static curl_socket_t on_open_socket(void *data, curlsocktype purpose,
+                                    struct curl_sockaddr *address)
+{
+    (void)data;
+    (void)purpose;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC,
+                  address->protocol);
+}
+
 static void options_set(struct probe *p, const struct probe_spec *spec)
 {
     CURL *easy = p->http.easy;
@@ -302,6 +314,7 @@ static void options_set(struct probe *p, const struct probe_spec *spec)
     (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, p);
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     /* Checks look at the service itself, never through a proxy. */
     (void)curl_easy_setopt(easy, CURLOPT_PROXY, "");
     (void)curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);

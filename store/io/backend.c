@@ -1,6 +1,7 @@
 #include "store/io/backend.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <stdlib.h>
 #include <time.h>
@@ -337,6 +338,19 @@ static int open_tables(struct backend *b)
     return mdb_txn_commit(txn);
 }
 
+/* LMDB leaves its file open in children, and the agent's checks are children.
+ */
+static int keep_from_children(MDB_env *env)
+{
+    int fd;
+    int code = mdb_env_get_fd(env, &fd);
+
+    if (code == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+        code = errno;
+    }
+    return code;
+}
+
 static int open_env(struct backend *b)
 {
     unsigned flags = MDB_NOTLS | MDB_NORDAHEAD |
@@ -354,6 +368,9 @@ static int open_env(struct backend *b)
     }
     if (code == 0) {
         code = mdb_env_open(b->env, b->path, flags, 0600);
+    }
+    if (code == 0) {
+        code = keep_from_children(b->env);
     }
     if (code == 0) {
         code = open_tables(b);
