@@ -264,6 +264,7 @@ static enum status link_open(struct agent *a, struct err *err)
                  (long long)catalog_revision(content.catalog));
         dnsfeed_catalog(a->feed, content.catalog, NULL);
         dnsfeed_local(a->feed, a->local);
+        dnsfeed_publish(a->feed); /* Nobody is to meet the empty beginning. */
     }
     return st;
 }

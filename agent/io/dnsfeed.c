@@ -329,17 +329,21 @@ static enum dns_state state_now(struct dnsfeed *f)
     return stale_ms >= f->config.stale_mark_ms ? DNS_STALE : DNS_FRESH;
 }
 
-static void on_commit(struct loop_task *task)
+void dnsfeed_publish(struct dnsfeed *f)
 {
-    struct dnsfeed *f =
-        (struct dnsfeed *)(void *)((char *)task -
-                                   offsetof(struct dnsfeed, commit));
-
+    loop_undefer(f->loop, LOOP_WORK, &f->commit);
     f->state = state_now(f);
     if (f->config.server) {
         dns_server_publish(f->config.server,
                            dns_model_commit(f->model, f->revision, f->state));
     }
+}
+
+static void on_commit(struct loop_task *task)
+{
+    dnsfeed_publish(
+        (struct dnsfeed *)(void *)((char *)task -
+                                   offsetof(struct dnsfeed, commit)));
 }
 
 static void on_age(uv_timer_t *timer)

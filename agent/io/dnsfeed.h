@@ -42,6 +42,9 @@ void dnsfeed_catalog(struct dnsfeed *f, const struct catalog *catalog,
 /* The own services changed; matters as long as no catalogue is known. */
 void dnsfeed_local(struct dnsfeed *f, struct local *local);
 
+/* Publish what was fed now; it is published at the end of the turn anyway. */
+void dnsfeed_publish(struct dnsfeed *f);
+
 /* ST_INVALID: the old settings stay. */
 enum status dnsfeed_set(struct dnsfeed *f, const struct dns_settings *settings,
                         struct err *out_err);
