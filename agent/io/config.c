@@ -264,6 +264,10 @@ enum status agent_config_flag(struct agent_config *c, const char *name,
     }
     f = field_find(key);
     CHECK(f != NULL); /* The caller's table names our keys. */
+    if (f->kind == FIELD_TEXTS && value[strspn(value, ", ")] == '\0') {
+        return err_set(out_err, ST_INVALID,
+                       "is empty; leave the flag out for the default");
+    }
     json = flag_value(f, value);
     if (!json) {
         return err_set(out_err, ST_INVALID, "\"%.64s\" is not a number", value);

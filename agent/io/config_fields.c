@@ -70,6 +70,20 @@ static enum status rule_address(struct field_reader *r,
     return field_error(r, at, "\"%.64s\" is not an IP address", text);
 }
 
+static enum status rule_advertise(struct field_reader *r,
+                                  const struct json_at *at, const void *value)
+{
+    const char *text = *(const char *const *)value;
+
+    if (strcmp(text, "0.0.0.0") == 0 || strcmp(text, "::") == 0) {
+        return field_error(r, at,
+                           "\"%s\" is no address that others can reach; leave "
+                           "it out to use the one of the default route",
+                           text);
+    }
+    return rule_address(r, at, value);
+}
+
 static enum status rule_log_level(struct field_reader *r,
                                   const struct json_at *at, const void *value)
 {
@@ -294,9 +308,9 @@ static const struct field items[] = {
     {KEY("node", node), .kind = FIELD_TEXT, .rule = rule_node},
     {KEY("node_name", node), .kind = FIELD_TEXT, .rule = rule_node},
     {KEY("datacenter", datacenter), .kind = FIELD_TEXT, .rule = rule_node},
-    {KEY("advertise", advertise), .kind = FIELD_TEXT, .rule = rule_address},
+    {KEY("advertise", advertise), .kind = FIELD_TEXT, .rule = rule_advertise},
     {KEY("advertise_addr", advertise), .kind = FIELD_TEXT,
-     .rule = rule_address},
+     .rule = rule_advertise},
     {KEY("data_dir", data_dir), .kind = FIELD_TEXT},
     {KEY("dns", dns), .kind = FIELD_TEXT, .rule = rule_listen},
     {KEY("http", http), .kind = FIELD_TEXT, .rule = rule_listen},

@@ -257,6 +257,20 @@ void link_timer_init(struct link *l, uv_timer_t *timer)
     l->open_handles++;
 }
 
+/* "host:port" with a port of 1 to 65535. */
+static bool has_port(const char *target)
+{
+    const char *colon = strrchr(target, ':');
+    char *end;
+    long port;
+
+    if (!colon || colon == target || colon[1] < '0' || colon[1] > '9') {
+        return false;
+    }
+    port = strtol(colon + 1, &end, 10);
+    return *end == '\0' && port > 0 && port <= 65535;
+}
+
 static enum status endpoint_add(struct link *l, const char *url,
                                 struct err *err)
 {
@@ -281,7 +295,7 @@ static enum status endpoint_add(struct link *l, const char *url,
     if (target[0] != '\0' && target[strlen(target) - 1] == '/') {
         e->target[strlen(target) - 1] = '\0';
     }
-    if (strncmp(e->target, "unix:", 5) != 0 && !strrchr(e->target, ':')) {
+    if (strncmp(e->target, "unix:", 5) != 0 && !has_port(e->target)) {
         return err_set(err, ST_INVALID, "store: %s: no port (etcd's is 2379)",
                        url);
     }
