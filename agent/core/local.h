@@ -191,6 +191,9 @@ struct local_item {
 bool local_item_next(struct local *l, struct local_time now, struct arena *a,
                      struct local_item *out_item);
 
+/* The item could not be stored: it comes again. */
+void local_item_again(struct local *l, struct slice key);
+
 /* Give back one stored item after a start: all of them before the first
  * local_load_file(), in any order; then local_restored(). Statuses wait inside
  * for the check they belong to.

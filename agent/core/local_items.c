@@ -82,20 +82,30 @@ static struct shared *mark_new(enum item_hurry hurry)
     return &m->shared;
 }
 
+static void mark_key(struct local *l, struct slice key, enum item_hurry hurry)
+{
+    struct mark *m = (struct mark *)pmap_get(&l->dirty, key);
+
+    if (m != NULL) {
+        m->urgent = m->urgent || hurry == ITEM_URGENT;
+        return;
+    }
+    pmap_put(&l->dirty, key, mark_new(hurry));
+}
+
 void local_mark(struct local *l, const char *kind, const char *id,
                 enum item_hurry hurry)
 {
     char key[16 + 512];
     int len = snprintf(key, sizeof(key), "%s%s", kind, id);
-    struct mark *m;
 
     CHECK(len > 0 && (size_t)len < sizeof(key));
-    m = (struct mark *)pmap_get(&l->dirty, slice_of(key, (size_t)len));
-    if (m != NULL) {
-        m->urgent = m->urgent || hurry == ITEM_URGENT;
-        return;
-    }
-    pmap_put(&l->dirty, slice_of(key, (size_t)len), mark_new(hurry));
+    mark_key(l, slice_of(key, (size_t)len), hurry);
+}
+
+void local_item_again(struct local *l, struct slice key)
+{
+    mark_key(l, key, ITEM_URGENT);
 }
 
 void local_check_hash(const struct local *l, const struct check_def *def,

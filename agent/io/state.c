@@ -20,9 +20,26 @@ enum {
 #define KEY_NODE_ID     "node-id"
 #define KEY_INCARNATION "incarnation"
 
+/* One flush: what it writes, and who waits for it. */
+struct saving {
+    struct state *state;
+    struct local *local;
+    struct arena arena;
+    struct slice *keys; /* Of the items. */
+    size_t keys_count;
+    size_t keys_cap;
+    unsigned failures;            /* Of the state when it was flushed. */
+    state_durable_fn *on_durable; /* NULL: nobody. */
+    void *arg;
+};
+
 struct state {
     struct kvfile *file;
     uv_timer_t lazy;
+    struct saving *next; /* Not flushed yet; NULL: nothing. */
+    unsigned failures;   /* So far. */
+    enum status st;      /* Of what was saved last. */
+    struct err err;
     char node_id[40];
     char incarnation[40];
     state_closed_fn *on_closed;
@@ -203,29 +220,92 @@ void state_restore(struct state *s, struct local *local, struct local_time now)
     local_restored(local, now);
 }
 
-static void on_written(void *arg, enum status st, const struct err *err)
+static struct saving *saving_open(struct state *s)
 {
-    (void)arg;
-    if (st) {
+    if (!s->next) {
+        s->next = calloc(1, sizeof(*s->next));
+        CHECK(s->next != NULL);
+        s->next->state = s;
+    }
+    return s->next;
+}
+
+static void saving_add(struct saving *g, struct slice key)
+{
+    if (g->keys_count == g->keys_cap) {
+        g->keys_cap = g->keys_cap == 0 ? 4 : 2 * g->keys_cap;
+        g->keys = realloc(g->keys, g->keys_cap * sizeof(*g->keys));
+        CHECK(g->keys != NULL);
+    }
+    g->keys[g->keys_count++] = arena_copy(&g->arena, key);
+}
+
+static void saving_failed(struct saving *g, enum status st,
+                          const struct err *err)
+{
+    struct state *s = g->state;
+
+    if (!s->st) {
         log_error("agent",
-                  "state: %s; what was registered now may be lost at the next "
+                  "state: %s; what is registered now may be lost at the next "
                   "restart",
                   err->text);
     }
+    s->failures++;
+    s->st = st;
+    s->err = *err;
+    for (size_t i = 0; i < g->keys_count; i++) {
+        local_item_again(g->local, g->keys[i]);
+    }
+}
+
+/* Only a batch that was begun after the last failure holds all there is. */
+static void saving_worked(struct saving *g)
+{
+    struct state *s = g->state;
+
+    if (s->st && g->failures == s->failures && g->keys_count > 0) {
+        log_info("agent", "state: is written again");
+        s->st = ST_OK;
+    }
+}
+
+static void on_written(void *arg, enum status st, const struct err *err)
+{
+    struct saving *g = arg;
+    struct state *s = g->state;
+
+    if (st) {
+        saving_failed(g, st, err);
+    } else {
+        saving_worked(g);
+    }
+    if (g->on_durable) {
+        g->on_durable(g->arg, s->st, &s->err);
+    }
+    arena_release(&g->arena);
+    free(g->keys);
+    free(g);
+}
+
+static void flush(struct state *s)
+{
+    struct saving *g = saving_open(s);
+
+    g->failures = s->failures;
+    s->next = NULL;
+    kvfile_flush(s->file, on_written, g);
 }
 
 static void on_lazy(uv_timer_t *timer)
 {
-    struct state *s = timer->data;
-
-    kvfile_flush(s->file, on_written, NULL);
+    flush(timer->data);
 }
 
 bool state_save(struct state *s, struct local *local, struct local_time now)
 {
     struct arena arena = {0};
     struct local_item item;
-    bool any = false;
     bool urgent = false;
 
     while (local_item_next(local, now, &arena, &item)) {
@@ -234,13 +314,14 @@ bool state_save(struct state *s, struct local *local, struct local_time now)
         } else {
             kvfile_delete(s->file, TABLE_ITEMS, item.key);
         }
-        any = true;
+        saving_open(s)->local = local;
+        saving_add(s->next, item.key);
         urgent |= item.urgent;
     }
     arena_release(&arena);
     if (urgent) {
-        kvfile_flush(s->file, on_written, NULL);
-    } else if (any && !uv_is_active((uv_handle_t *)&s->lazy)) {
+        flush(s);
+    } else if (s->next && !uv_is_active((uv_handle_t *)&s->lazy)) {
         CHECK(uv_timer_start(&s->lazy, on_lazy, LAZY_MS, 0) == 0);
     }
     return urgent;
@@ -248,7 +329,11 @@ bool state_save(struct state *s, struct local *local, struct local_time now)
 
 void state_sync(struct state *s, state_durable_fn *on_durable, void *arg)
 {
-    kvfile_flush(s->file, on_durable, arg);
+    struct saving *g = saving_open(s);
+
+    g->on_durable = on_durable;
+    g->arg = arg;
+    flush(s);
 }
 
 /* ---- Closing ---------------------------------------------------------------
@@ -268,6 +353,9 @@ static void on_lazy_closed(uv_handle_t *handle)
 {
     struct state *s = handle->data;
 
+    if (s->next) {
+        flush(s);
+    }
     kvfile_close(s->file, on_file_closed, s);
 }
 

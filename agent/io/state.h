@@ -27,7 +27,8 @@ void state_restore(struct state *s, struct local *local, struct local_time now);
 
 /* Take over what changed. Urgent items are written at once, others within a
  * second. True: some were urgent, and an answer that depends on them waits for
- * state_sync(). */
+ * state_sync(). What could not be written goes back to `local`, which must live
+ * until the state is closed, and is tried again with the next save. */
 bool state_save(struct state *s, struct local *local, struct local_time now);
 
 /* on_durable comes once, later, when everything saved so far is on disk, or

@@ -3,7 +3,9 @@
 #include "agent/io/state.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -155,6 +157,50 @@ START_TEST(registration_is_durable_when_we_say_so)
 }
 END_TEST
 
+static void on_refused(void *arg, enum status st, const struct err *err)
+{
+    struct world *w = arg;
+
+    ck_assert_int_eq(st, ST_IO);
+    ck_assert_str_ne(err->text, "");
+    w->durable++;
+}
+
+/* As on a full disk: no file may grow beyond what the database has. */
+static void disk_full(bool full)
+{
+    struct rlimit limit = {.rlim_cur = full ? 0 : RLIM_INFINITY,
+                           .rlim_max = RLIM_INFINITY};
+
+    (void)signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+START_TEST(full_disk_is_told_and_made_up_for)
+{
+    struct world w;
+    struct local_service service;
+
+    world_init(&w);
+    (void)uv_run(&w.loop, UV_RUN_DEFAULT); /* Our identity is on disk. */
+    register_web(&w);
+    disk_full(true);
+    ck_assert(state_save(w.state, w.local, now));
+    state_sync(w.state, on_refused, &w);
+    (void)uv_run(&w.loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(w.durable, 1);
+    disk_full(false);
+    ck_assert(state_save(w.state, w.local, now)); /* Nothing new: the old. */
+    state_sync(w.state, on_durable, &w);
+    (void)uv_run(&w.loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(w.durable, 2);
+    end(&w);
+    begin(&w);
+    ck_assert(local_service_get(w.local, "web", &service));
+    world_release(&w);
+}
+END_TEST
+
 START_TEST(deregistration_is_kept_too)
 {
     struct world w;
@@ -198,6 +244,7 @@ END_TEST
 UNIT_MAIN("state", {
     tcase_add_test(tc, identity_is_made_once);
     tcase_add_test(tc, registration_is_durable_when_we_say_so);
+    tcase_add_test(tc, full_disk_is_told_and_made_up_for);
     tcase_add_test(tc, deregistration_is_kept_too);
     tcase_add_test(tc, damaged_file_is_moved_aside);
 })
