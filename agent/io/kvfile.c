@@ -16,6 +16,7 @@
 #include "base/core/check.h"
 #include "base/core/crc32c.h"
 #include "base/core/wire.h"
+#include "base/io/lmdb_file.h"
 
 #define DISK_KEY_LEN 17
 #define HEAD_LEN     8
@@ -349,7 +350,9 @@ static int batch_write(struct kvfile *f, struct batch *b)
             return error;
         }
     }
-    return mdb_txn_commit(txn);
+    error = mdb_txn_commit(txn);
+    /* So that a file which is too short has been cut. */
+    return error ? error : lmdb_file_fill(f->env);
 }
 
 static void batch_free(struct batch *b)

@@ -10,6 +10,7 @@
 #include "base/core/crc32c.h"
 #include "base/core/log.h"
 #include "base/core/wire.h"
+#include "base/io/lmdb_file.h"
 #include "store/io/folder.h"
 #include "store/io/worker.h"
 
@@ -351,6 +352,17 @@ static int keep_from_children(MDB_env *env)
     return code;
 }
 
+/* LMDB has met a page that cannot be, and ends the process after this. */
+static void on_impossible(MDB_env *env, const char *what)
+{
+    const struct backend *b = mdb_env_get_userctx(env);
+
+    log_error("store",
+              "%s/data.mdb is damaged: %s. Restore the data directory from a "
+              "backup, or remove it and let this member join again",
+              b->path, what);
+}
+
 static int open_env(struct backend *b)
 {
     unsigned flags = MDB_NOTLS | MDB_NORDAHEAD |
@@ -367,7 +379,12 @@ static int open_env(struct backend *b)
         code = mdb_env_set_mapsize(b->env, b->config.map_bytes);
     }
     if (code == 0) {
+        CHECK(mdb_env_set_userctx(b->env, b) == 0);
+        CHECK(mdb_env_set_assert(b->env, on_impossible) == 0);
         code = mdb_env_open(b->env, b->path, flags, 0600);
+    }
+    if (code == 0) {
+        code = lmdb_file_fill(b->env);
     }
     if (code == 0) {
         code = keep_from_children(b->env);

@@ -1,6 +1,7 @@
 #include "store/io/backend.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "base/io/loop.h"
 #include "scratch.h"
@@ -230,10 +231,36 @@ START_TEST(rubbish_is_not_opened)
 }
 END_TEST
 
+/* The map of a file that was cut must not kill us. */
+START_TEST(a_cut_file_is_not_opened)
+{
+    struct fixture f;
+    struct table_write rows[] = {row("a", "1")};
+    struct backend *other;
+    struct err err = {""};
+    char path[128];
+
+    setup(&f);
+    write_rows(&f, rows, 1);
+    backend_close(f.backend);
+    f.backend = NULL;
+    (void)snprintf(path, sizeof(path), "%s/data.mdb", f.path);
+    ck_assert_int_eq(truncate(path, (off_t)2 * 4096), 0);
+
+    struct backend_config config = {
+        .loop = f.loop, .path = f.path, .map_bytes = 1U << 30};
+
+    ck_assert_int_eq(backend_open(&config, &other, &err), ST_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(err.text, f.path));
+    teardown(&f);
+}
+END_TEST
+
 UNIT_MAIN("backend", {
     tcase_add_test(tc, rows_are_read_back_after_they_were_written);
     tcase_add_loop_test(tc, scans_go_in_order_until_told_to_stop, 0,
                         COUNT_OF(scans));
     tcase_add_test(tc, a_flipped_bit_is_never_served);
     tcase_add_test(tc, rubbish_is_not_opened);
+    tcase_add_test(tc, a_cut_file_is_not_opened);
 })
