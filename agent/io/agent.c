@@ -93,7 +93,9 @@ static void on_replica_lost(void *arg)
 {
     struct agent *a = arg;
 
-    CHECK(uv_timer_start(&a->relist, on_relist, RELIST_MS, 0) == 0);
+    if (a->phase == AGENT_RUNS) { /* Later its timer may be closed. */
+        CHECK(uv_timer_start(&a->relist, on_relist, RELIST_MS, 0) == 0);
+    }
 }
 
 static uint64_t stale_ms(void *arg)

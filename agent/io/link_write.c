@@ -191,6 +191,10 @@ static void on_newest(void *ctx, enum grpc_code code, const char *text,
     Etcdserverpb__RangeResponse *r = NULL;
 
     c->stream = NULL;
+    if (l->stopping) {
+        confirmation_end(c, ST_TIMEOUT); /* No other channel will come. */
+        return;
+    }
     if (code != GRPC_OK) {
         c->asked = false; /* Again on the next channel, within the deadline. */
         link_call_failed(l, "read", code, text);

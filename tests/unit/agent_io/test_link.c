@@ -578,6 +578,23 @@ START_TEST(without_a_store_confirmations_time_out)
 }
 END_TEST
 
+/* The question is out and the store does not answer any more. */
+START_TEST(stop_ends_confirmations)
+{
+    struct world w;
+
+    world_init(&w);
+    start_both(&w);
+    ck_assert_int_eq(kill(w.etcd.pid, SIGSTOP), 0);
+    link_confirm(w.b.link, 5000, on_confirmed, &w);
+    host_stop(&w.b, LINK_STOP_KEEP);
+    ck_assert_int_eq(kill(w.etcd.pid, SIGCONT), 0);
+    ck_assert(w.answered);
+    ck_assert_int_eq(w.confirmed, ST_TIMEOUT);
+    world_release(&w);
+}
+END_TEST
+
 static const struct {
     const char *url;
     const char *text;
@@ -619,5 +636,6 @@ UNIT_MAIN("link", {
     tcase_add_test(tc, what_others_remove_comes_back);
     tcase_add_test(tc, confirmation_waits_for_the_replica);
     tcase_add_test(tc, without_a_store_confirmations_time_out);
+    tcase_add_test(tc, stop_ends_confirmations);
     tcase_add_loop_test(tc, bad_url_is_refused, 0, COUNT_OF(bad_urls));
 })
