@@ -108,7 +108,7 @@ static void send_part(struct stream_watch *sw, const struct watch_notice *n,
     size_t bytes = 0;
 
     while (last < n->events_count &&
-           (last == *at || n->events[last].len < room - bytes)) {
+           (last == *at || bytes + n->events[last].len < room)) {
         bytes += n->events[last++].len;
     }
     pb_bool(out, 7, last < n->events_count);
