@@ -485,6 +485,24 @@ static void member_free(struct member *m)
     free(m);
 }
 
+static void on_undone(void *ctx)
+{
+    loop_stop(ctx);
+}
+
+/* Some ports were bound already: closing them takes turns of the loop. */
+static void start_undo(struct member *m)
+{
+    struct loop *loop = m->loop;
+
+    if (m->listeners_open == 0) {
+        member_free(m);
+        return;
+    }
+    member_stop(m, on_undone, loop);
+    loop_run(loop);
+}
+
 enum status member_start(struct loop *loop, const struct member_config *config,
                          struct member_hooks hooks, struct member **out_member,
                          struct err *err)
@@ -517,10 +535,8 @@ enum status member_start(struct loop *loop, const struct member_config *config,
     if (!st) {
         begin(m);
         *out_member = m;
-    } else if (m->listeners_open > 0) {
-        member_stop(m, NULL, NULL); /* Some ports are bound already. */
     } else {
-        member_free(m);
+        start_undo(m);
     }
     return st;
 }

@@ -71,7 +71,8 @@ struct member_hooks {
 };
 
 /* ST_OK: it runs and *out_member is stopped with member_stop().
- * Any other status: nothing is left open and `err` says what is wrong: flags
+ * Any other status: nothing is left open (the loop may have been turned until
+ * that was so) and `err` says what is wrong: flags
  * that contradict each other, a data directory in use or of another cluster, a
  * port taken, damage and where. */
 enum status member_start(struct loop *loop, const struct member_config *config,
