@@ -46,6 +46,7 @@ struct grpc_call {
     uint64_t deadline_ms;
     struct grpc_reader reader;
     size_t partial_counted; /* Of reader.partial, in the side's sum. */
+    size_t withheld;        /* Of the window, until the queue has drained. */
     struct grpc_queue queue;
     uint8_t *text; /* Of the end, encoded, in the arena. */
     size_t text_len;
@@ -74,6 +75,7 @@ struct grpc_session {
     struct call_list timed;
     struct call_list drained;
     size_t queued_bytes; /* In all calls. */
+    size_t withheld;     /* Of the window, while too much is queued. */
     uint64_t read_ms;    /* When the last bytes came. */
     bool ping_sent;      /* Since then. */
     bool held_back;      /* Stopped producing: the stream is full. */

@@ -241,6 +241,26 @@ static void call_take_data(struct grpc_call *call, struct slice bytes)
     }
 }
 
+/* Let the client send as much again, unless it leaves our answers unread: small
+ * requests with larger answers (renewals, watchers) would pile those up. */
+static int session_take_window(struct grpc_session *gs, struct grpc_call *call,
+                               int32_t stream_id, size_t len)
+{
+    int error = 0;
+
+    if (gs->queued_bytes > LIMIT_CONN_OUT_BYTES) {
+        gs->withheld += len;
+    } else {
+        error = nghttp2_session_consume_connection(gs->h2, len);
+    }
+    if (error == 0 && call != NULL && !call->over && call->queue.was_high) {
+        call->withheld += len;
+    } else if (error == 0) {
+        error = nghttp2_session_consume_stream(gs->h2, stream_id, len);
+    }
+    return error == 0 ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 static int on_data(nghttp2_session *h2, uint8_t flags, int32_t stream_id,
                    const uint8_t *bytes, size_t len, void *user_data)
 {
@@ -251,7 +271,7 @@ static int on_data(nghttp2_session *h2, uint8_t flags, int32_t stream_id,
     if (call != NULL && !call->over) {
         call_take_data(call, slice_of(bytes, len));
     }
-    return 0;
+    return session_take_window(user_data, call, stream_id, len);
 }
 
 static void call_half_close(struct grpc_call *call)

@@ -9,7 +9,8 @@
 #include "base/io/grpc_h2.h"
 
 /* Windows for what clients send. Messages are taken at once, so these are about
- * throughput; memory is bounded by LIMIT_GRPC_PARTIAL. */
+ * throughput; memory is bounded by LIMIT_GRPC_PARTIAL. They are not opened
+ * again for a client that asks on and does not read the answers. */
 #define STREAM_WINDOW (1024 * 1024)
 #define CONN_WINDOW   (4 * 1024 * 1024)
 
@@ -327,6 +328,28 @@ static ssize_t on_send(nghttp2_session *h2, const uint8_t *bytes, size_t len,
     return (ssize_t)len;
 }
 
+static void call_open_window(struct grpc_call *call)
+{
+    struct grpc_session *gs = call->session;
+
+    if (call->withheld > 0) {
+        session_check(gs, nghttp2_session_consume_stream(
+                              gs->h2, call->stream_id, call->withheld));
+        call->withheld = 0;
+        stream_flush_later(gs->stream);
+    }
+}
+
+static void session_open_window(struct grpc_session *gs)
+{
+    if (gs->withheld > 0 && gs->queued_bytes <= LIMIT_CONN_OUT_BYTES) {
+        session_check(gs,
+                      nghttp2_session_consume_connection(gs->h2, gs->withheld));
+        gs->withheld = 0;
+        stream_flush_later(gs->stream);
+    }
+}
+
 static void session_tell_drained(struct grpc_session *gs)
 {
     struct grpc_call *call;
@@ -334,6 +357,7 @@ static void session_tell_drained(struct grpc_session *gs)
     while ((call = TAILQ_FIRST(&gs->drained)) != NULL) {
         TAILQ_REMOVE(&gs->drained, call, drain_link);
         call->draining = false;
+        call_open_window(call);
         if (!call->over && call->method->on_drained != NULL) {
             call->method->on_drained(call);
         }
@@ -351,6 +375,7 @@ void grpc_session_flush(struct grpc_session *gs)
         return;
     }
     session_tell_drained(gs);
+    session_open_window(gs);
     if (!nghttp2_session_want_read(gs->h2) &&
         !nghttp2_session_want_write(gs->h2)) {
         stream_finish(gs->stream);
@@ -413,6 +438,7 @@ static nghttp2_session *h2_new(struct grpc_session *gs)
 
     CHECK(nghttp2_option_new(&option) == 0);
     nghttp2_option_set_no_closed_streams(option, 1); /* They pile up. */
+    nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_stream_reset_rate_limit(option, RESETS_BURST,
                                                RESETS_RATE);
     /* etcdctl's `endpoint` sends its whole URL as :authority. We look at what
