@@ -25,8 +25,9 @@
 #define LIMIT_ROWS_BYTES (32 * 1024 * 1024)
 
 /* Connections. */
-#define LIMIT_CONNS        10000       /* A listener; then accept pauses. */
-#define LIMIT_H2_STREAMS   1000        /* A connection. */
+#define LIMIT_CONNS        10000 /* A listener; then accept pauses. */
+#define LIMIT_OWN_FILES    64    /* Descriptors that clients do not get. */
+#define LIMIT_H2_STREAMS   1000  /* A connection. */
 #define LIMIT_HEADER_BYTES (64 * 1024) /* A request's header list. */
 #define LIMIT_HEADER_COUNT 128
 #define LIMIT_URL_BYTES    8192

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -487,6 +488,21 @@ void server_config_init(struct server_config *config)
                                      .socket_gid = (gid_t)-1};
 }
 
+/* Clients must not take the descriptors that the program needs for its files:
+ * a store that cannot open its next log file stops. */
+static unsigned conns_default(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur == RLIM_INFINITY ||
+        files.rlim_cur >= LIMIT_CONNS + LIMIT_OWN_FILES) {
+        return LIMIT_CONNS;
+    }
+    return files.rlim_cur > (rlim_t)2 * LIMIT_OWN_FILES
+               ? (unsigned)files.rlim_cur - LIMIT_OWN_FILES
+               : (unsigned)files.rlim_cur / 2;
+}
+
 static struct server *server_new(struct loop *loop,
                                  const struct server_config *config,
                                  bool is_unix)
@@ -497,7 +513,7 @@ static struct server *server_new(struct loop *loop,
     s->loop = loop;
     s->tls = config->tls;
     s->http = config->http;
-    s->conns_max = config->conns_max != 0 ? config->conns_max : LIMIT_CONNS;
+    s->conns_max = config->conns_max != 0 ? config->conns_max : conns_default();
     s->open_handles = 2;
     TAILQ_INIT(&s->conns);
     if (config->grpc != NULL) {

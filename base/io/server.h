@@ -35,7 +35,8 @@ struct server_config {
     unsigned socket_mode;            /* Of a Unix socket; 0: 0660 */
     uid_t socket_uid;                /* -1: as it is */
     gid_t socket_gid;                /* -1: as it is */
-    unsigned conns_max;              /* 0: LIMIT_CONNS */
+    unsigned conns_max;              /* 0: LIMIT_CONNS, or fewer if we may
+                                      * not open so many files */
 };
 
 /* All fields as their comments call the default: NULL, 0, -1. */
