@@ -141,6 +141,13 @@ static void call_refuse_path(struct grpc_call *call)
                                   (const char *)service.data + 1));
 }
 
+/* Answers are cheap to ask for: who does not read them gets no more. */
+static void call_refuse_unread(struct grpc_call *call)
+{
+    grpc_call_finish(call, GRPC_RESOURCE_EXHAUSTED,
+                     "too many answers wait to be read on this connection");
+}
+
 /* The headers are whole: find out what is wanted. */
 static void call_route(struct grpc_call *call)
 {
@@ -160,8 +167,7 @@ static void call_route(struct grpc_call *call)
         return;
     }
     if (gs->queued_bytes > LIMIT_CONN_OUT_BYTES) {
-        grpc_call_finish(call, GRPC_RESOURCE_EXHAUSTED,
-                         "too many answers wait to be read on this connection");
+        call_refuse_unread(call);
         return;
     }
     if (call->method->on_open != NULL) {
@@ -173,6 +179,10 @@ static void call_message(struct grpc_call *call, struct slice message)
 {
     bool first = !call->got_request;
 
+    if (call->session->queued_bytes > LIMIT_CONN_OUT_BYTES) {
+        call_refuse_unread(call);
+        return;
+    }
     call->got_request = true;
     if (first || call->method->requests == GRPC_MANY_REQUESTS) {
         call->method->on_message(call, message);

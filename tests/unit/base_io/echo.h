@@ -144,6 +144,16 @@ static inline void big(struct grpc_call *call, struct slice message)
     free(bytes);
 }
 
+#define MUCH_BYTES (1024 * 1024)
+
+static inline void much(struct grpc_call *call, struct slice message)
+{
+    static const uint8_t bytes[MUCH_BYTES];
+
+    (void)message;
+    grpc_call_send(call, slice_of(bytes, sizeof(bytes)));
+}
+
 #define METHOD(name, kind, ...)                                                \
     {                                                                          \
         .path = "/test.Echo/" name, .requests = (kind), .on_open = count_open, \
@@ -160,6 +170,8 @@ static const struct grpc_method methods[] = {
     METHOD("Metadata", GRPC_ONE_REQUEST, .on_message = show_metadata),
     METHOD("Flood", GRPC_ONE_REQUEST, .on_message = flood,
            .on_drained = flood_on),
+    METHOD("Much", GRPC_MANY_REQUESTS, .on_message = much,
+           .on_half_closed = finish_ok),
     METHOD("Big", GRPC_ONE_REQUEST, .on_message = big),
 };
 

@@ -1,3 +1,4 @@
+#include "base/core/limits.h"
 #include "echo.h"
 #include "suite.h"
 
@@ -269,6 +270,24 @@ START_TEST(a_big_reply_passes_all_windows)
 }
 END_TEST
 
+START_TEST(who_asks_without_reading_is_refused)
+{
+    struct outcome o;
+    struct grpc_stream *s;
+
+    begin();
+    s = open_stream("/test.Echo/Much", &o);
+    for (int i = 0; i < 100; i++) { /* They arrive together. */
+        grpc_stream_send(s, slice_str("x"));
+    }
+    grpc_stream_half_close(s);
+    world_run();
+    ck_assert_int_eq(o.code, GRPC_RESOURCE_EXHAUSTED);
+    ck_assert_uint_le(o.bytes, LIMIT_CONN_OUT_BYTES + MUCH_BYTES);
+    end();
+}
+END_TEST
+
 /* ---- lost and closed connections ---- */
 
 static void on_failed(void *ctx, const struct err *why)
@@ -460,6 +479,7 @@ UNIT_MAIN("grpc", {
     tcase_add_test(tc, a_missing_request_is_told);
     tcase_add_test(tc, a_sender_is_held_back_and_told_to_go_on);
     tcase_add_test(tc, a_big_reply_passes_all_windows);
+    tcase_add_test(tc, who_asks_without_reading_is_refused);
     tcase_add_test(tc, nobody_listens);
     tcase_add_loop_test(tc, a_bad_target_is_told, 0, COUNT_OF(bad_targets));
     tcase_add_test(tc, a_name_is_resolved);
