@@ -240,7 +240,38 @@ START_TEST(floods_end_the_connection)
 }
 END_TEST
 
+#define WINDOW_ZERO "\0\0\6\4\0\0\0\0\0\0\4\0\0\0\0"
+#define EACH_HEADERS                                      \
+    "\0\0\x26\1\4\0\0\0\1\x83\x86\x04\x0f/test.Echo/Each" \
+    "\x0f\x10\x10"                                        \
+    "application/grpc"
+
+/* Who reads no answer may not ask for ever: the window stays shut, and this
+ * client, which minds no window, loses its call. */
+START_TEST(unread_answers_shut_the_window)
+{
+    static const char head[] = PREFACE WINDOW_ZERO EACH_HEADERS;
+    static uint8_t frame[9 + 16384] = {0, 0x40, 0, 0, 0, 0, 0, 0, 1};
+    int fd;
+
+    begin();
+    seen.last = -1;
+    frame[12] = 0x3f; /* One message that fills the frame. */
+    frame[13] = 0xfb;
+    fd = world_dial();
+    ck_assert_int_eq(send(fd, head, sizeof(head) - 1, 0), sizeof(head) - 1);
+    for (int i = 0; i < 256 && (int)seen.last == -1; i++) {
+        ck_assert_int_eq(send(fd, frame, sizeof(frame), 0), sizeof(frame));
+        (void)uv_run(loop_uv(world.loop), UV_RUN_NOWAIT);
+    }
+    ck_assert_int_ne((int)seen.last, -1);
+    (void)close(fd);
+    end();
+}
+END_TEST
+
 UNIT_MAIN("grpc_raw", {
+    tcase_add_test(tc, unread_answers_shut_the_window);
     tcase_add_loop_test(tc, frames_are_understood, 0, COUNT_OF(requests));
     tcase_add_loop_test(tc, floods_end_the_connection, 0, COUNT_OF(floods));
     tcase_add_loop_test(tc, garbage_closes_the_connection, 0,
