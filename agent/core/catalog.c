@@ -368,15 +368,3 @@ enum health_sum catalog_instance_health(const struct catalog *c,
     pmap_each(&n->checks, (struct slice){0}, visit_node_check, &v);
     return sum;
 }
-
-const char *catalog_instance_address(const struct catalog *c,
-                                     const struct catalog_instance *i)
-{
-    const struct node_box *n;
-
-    if (*i->record.address != '\0') {
-        return i->record.address;
-    }
-    n = catalog_node_box(c, i->record.node);
-    return n == NULL || !n->pub.known ? "" : n->pub.record.address;
-}

@@ -185,6 +185,3 @@ void catalog_each_node_check(const struct catalog *c, const char *node,
 /* All of an instance's checks, the node's and serfHealth taken together. */
 enum health_sum catalog_instance_health(const struct catalog *c,
                                         const struct catalog_instance *i);
-/* The instance's address, or its node's if it has none; never NULL. */
-const char *catalog_instance_address(const struct catalog *c,
-                                     const struct catalog_instance *i);

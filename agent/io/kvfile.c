@@ -41,7 +41,6 @@ STAILQ_HEAD(ops, op);
 struct batch {
     STAILQ_ENTRY(batch) link;
     struct ops ops;
-    size_t bytes;
     kvfile_written_fn *on_written;
     void *arg;
     enum status st;
@@ -54,7 +53,6 @@ struct kvfile {
     MDB_dbi dbi;
     struct batch *filling;        /* Not flushed yet; NULL: empty. */
     STAILQ_HEAD(, batch) flushed; /* In order; the first is being written. */
-    size_t pending_bytes;
     uv_work_t work;
     bool working;
     kvfile_closed_fn *on_closed; /* Set by kvfile_close(). */
@@ -255,8 +253,6 @@ static struct op *op_add(struct kvfile *f, enum op_kind kind, size_t len)
         STAILQ_INIT(&f->filling->ops);
     }
     STAILQ_INSERT_TAIL(&f->filling->ops, op, link);
-    f->filling->bytes += sizeof(*op) + len;
-    f->pending_bytes += sizeof(*op) + len;
     return op;
 }
 
@@ -284,11 +280,6 @@ void kvfile_delete(struct kvfile *f, char table, struct slice key)
 void kvfile_clear(struct kvfile *f, char table)
 {
     op_add(f, OP_CLEAR, 0)->key[0] = (uint8_t)table;
-}
-
-size_t kvfile_pending(const struct kvfile *f)
-{
-    return f->pending_bytes;
 }
 
 /* ---- Writing ----------------------------------------------------------- */
@@ -388,7 +379,6 @@ static void on_worked(uv_work_t *work, int canceled)
     CHECK(canceled == 0);
     f->working = false;
     STAILQ_REMOVE_HEAD(&f->flushed, link);
-    f->pending_bytes -= b->bytes;
     if (b->on_written) {
         b->on_written(b->arg, b->st, &b->err);
     }

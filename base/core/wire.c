@@ -51,28 +51,12 @@ uint32_t wire_u32(struct wire_reader *r)
     return le32toh(value);
 }
 
-uint32_t wire_u32be(struct wire_reader *r)
-{
-    uint32_t value;
-
-    wire_copy(r, &value, sizeof(value));
-    return be32toh(value);
-}
-
 uint64_t wire_u64(struct wire_reader *r)
 {
     uint64_t value;
 
     wire_copy(r, &value, sizeof(value));
     return le64toh(value);
-}
-
-uint64_t wire_u64be(struct wire_reader *r)
-{
-    uint64_t value;
-
-    wire_copy(r, &value, sizeof(value));
-    return be64toh(value);
 }
 
 uint64_t wire_varint(struct wire_reader *r)

@@ -21,9 +21,7 @@ struct wire_reader {
 uint8_t wire_u8(struct wire_reader *r);
 uint16_t wire_u16be(struct wire_reader *r);
 uint32_t wire_u32(struct wire_reader *r);
-uint32_t wire_u32be(struct wire_reader *r);
 uint64_t wire_u64(struct wire_reader *r);
-uint64_t wire_u64be(struct wire_reader *r);
 
 /* A protobuf varint of at most ten bytes. */
 uint64_t wire_varint(struct wire_reader *r);

@@ -92,7 +92,6 @@ struct grpc_stream *grpc_stream_open(struct grpc_channel *ch, const char *path,
 
 /* The message is copied. No effect once the stream is half-closed or over. */
 void grpc_stream_send(struct grpc_stream *s, struct slice message);
-size_t grpc_stream_queued_bytes(const struct grpc_stream *s);
 
 /* No more will be sent. */
 void grpc_stream_half_close(struct grpc_stream *s);

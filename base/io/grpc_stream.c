@@ -80,11 +80,6 @@ void grpc_stream_send(struct grpc_stream *s, struct slice message)
     stream_wake(s);
 }
 
-size_t grpc_stream_queued_bytes(const struct grpc_stream *s)
-{
-    return grpc_queue_ready(&s->queue);
-}
-
 void grpc_stream_half_close(struct grpc_stream *s)
 {
     if (!s->ended && !s->half_closed) {

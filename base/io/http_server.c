@@ -70,11 +70,6 @@ struct slice http_header_get(const struct http_exchange *x, const char *name)
     return http_parse_field(&x->conn->parse, name);
 }
 
-const char *http_peer(const struct http_exchange *x)
-{
-    return x->conn->stream->peer;
-}
-
 void *http_ctx(const struct http_exchange *x)
 {
     return x->conn->handler->ctx;

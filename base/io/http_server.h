@@ -51,7 +51,6 @@ struct slice http_body(const struct http_exchange *x);
 
 /* By name in any case; the first if there are several. NULL data: absent. */
 struct slice http_header_get(const struct http_exchange *x, const char *name);
-const char *http_peer(const struct http_exchange *x); /* As grpc_call_peer. */
 
 void *http_ctx(const struct http_exchange *x);
 void *http_data(const struct http_exchange *x); /* The owner's; NULL first. */

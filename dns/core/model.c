@@ -502,11 +502,6 @@ uint64_t dns_zone_sequence(const struct dns_zone *z)
     return z->sequence;
 }
 
-enum dns_state dns_zone_state(const struct dns_zone *z)
-{
-    return z->state;
-}
-
 size_t dns_zone_names(const struct dns_zone *z)
 {
     return z->names.count;

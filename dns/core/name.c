@@ -75,17 +75,6 @@ bool dns_same(struct slice a, struct slice b)
     return true;
 }
 
-struct slice dns_lower_copy(struct arena *a, struct slice text)
-{
-    uint8_t *copy = arena_alloc(a, text.len + 1);
-
-    for (size_t i = 0; i < text.len; i++) {
-        copy[i] = dns_lower(text.data[i]);
-    }
-    copy[text.len] = 0;
-    return slice_of(copy, text.len);
-}
-
 static const char hex_digits[] = "0123456789abcdef";
 
 static void reverse_ipv4(struct dns_name *n, struct slice ip)

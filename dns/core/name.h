@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/core/arena.h"
 #include "base/core/bytes.h"
 
 #define DNS_LABEL_MAX 63
@@ -45,9 +44,6 @@ void dns_name_lower(struct dns_name *n);
 
 /* Compare wire names or text without regard to ASCII case. */
 bool dns_same(struct slice a, struct slice b);
-
-/* A lower-case copy. */
-struct slice dns_lower_copy(struct arena *a, struct slice text);
 
 /* The PTR name of an address, below "arpa": "5.2.0.192.in-addr". `ip` has 4 or
  * 16 bytes. */

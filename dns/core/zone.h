@@ -21,8 +21,6 @@
 /* In the order of making: zones must be freed in ascending sequence. */
 uint64_t dns_zone_sequence(const struct dns_zone *z);
 
-enum dns_state dns_zone_state(const struct dns_zone *z);
-
 /* Names and services in it, for metrics. */
 size_t dns_zone_names(const struct dns_zone *z);
 

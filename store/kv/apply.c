@@ -326,13 +326,6 @@ void kv_apply_member(struct kv *kv, const struct kv_entry *entry,
     }
 }
 
-void kv_note(struct kv *kv, enum table_id table, struct slice key,
-             struct slice value)
-{
-    pending_note(&kv->pending, table, key, value);
-    kv->applied_since_take = true;
-}
-
 void kv_txn_read(struct kv *kv, struct slice request, struct kv_reply *reply)
 {
     struct txn_request txn;

@@ -30,11 +30,6 @@ uint64_t kv_index(const struct kv *kv)
     return kv->applied_index;
 }
 
-uint64_t kv_term(const struct kv *kv)
-{
-    return kv->applied_term;
-}
-
 int64_t kv_revision(const struct kv *kv)
 {
     return kv->revision;

@@ -66,7 +66,6 @@ enum status kv_open(const struct kv_config *config, struct table *table,
 void kv_free(struct kv *kv);
 
 uint64_t kv_index(const struct kv *kv); /* Consistent index: last applied. */
-uint64_t kv_term(const struct kv *kv);  /* Its term. */
 int64_t kv_revision(const struct kv *kv);
 int64_t kv_compacted(const struct kv *kv);  /* -1 before the first. */
 int64_t kv_keys_count(const struct kv *kv); /* Keys alive now. */
@@ -157,11 +156,6 @@ enum kv_member_change {
 void kv_apply_member(struct kv *kv, const struct kv_entry *entry,
                      enum kv_member_change change, uint64_t id,
                      struct slice context);
-
-/* An entry that changes a table only the shell knows (confState, say): make the
- * row part of the next batch. */
-void kv_note(struct kv *kv, enum table_id table, struct slice key,
-             struct slice value);
 
 /* ---------------------------------------------------------------- reads -- */
 
