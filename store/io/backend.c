@@ -352,7 +352,8 @@ static int keep_from_children(MDB_env *env)
     return code;
 }
 
-/* LMDB has met a page that cannot be, and ends the process after this. */
+/* LMDB has met a page that cannot be. It would abort the process after this; an
+ * operator who reads the message has no use for a core file. */
 static void on_impossible(MDB_env *env, const char *what)
 {
     const struct backend *b = mdb_env_get_userctx(env);
@@ -361,6 +362,7 @@ static void on_impossible(MDB_env *env, const char *what)
               "%s/data.mdb is damaged: %s. Restore the data directory from a "
               "backup, or remove it and let this member join again",
               b->path, what);
+    _exit(EXIT_FAILURE);
 }
 
 static int open_env(struct backend *b)

@@ -91,6 +91,18 @@ else
     bail "a damaged backend was opened"
 fi
 
+# --- the backend was cut short ---
+fill cut 120
+end "$STORE_PID" KILL
+for part in 3 5 7; do # Tenths of it.
+    cp -r "$SCRATCH/cut.etcd" "$SCRATCH/cut$part.etcd"
+    file=$SCRATCH/cut$part.etcd/member/backend/data.mdb
+    truncate -s $(($(stat -c %s "$file") / 40960 * part * 4096)) "$file"
+    refuses "cut$part"
+    is "$CODE" 1 "a backend cut to 0.$part of its length is refused"
+    like "$SAID" "member/backend.*(restore|Restore)" "saying where and what to do"
+done
+
 # --- a full disk ---
 # Files may not grow past this: what a full disk says to a writer.
 mkdir -p "$SCRATCH/full.etcd"
