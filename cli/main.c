@@ -35,7 +35,7 @@ static const struct command commands[] = {
     {"reload", "let the agent read its files again", cmd_reload},
     {"leave", "take this host out of the catalogue, end the agent", cmd_leave},
     {"store", "run a member of the key-value store, as etcd", cmd_store},
-    {"version", "print the version and what it is built on", cmd_version},
+    {"version", "print the version; --all: what it is built on", cmd_version},
 };
 
 #define COMMANDS_COUNT (sizeof(commands) / sizeof(commands[0]))
