@@ -51,7 +51,7 @@ static enum status load_fd(int fd, const char *name,
     if (st == ST_IO) {
         (void)err_set(err, st, "%s: cannot be read: %m", name);
     } else if (st == ST_TOO_BIG) {
-        (void)err_set(err, st, "%s: is over the limit of %d bytes", name,
+        (void)err_set(err, st, "%s: is over the limit of %lu bytes", name,
                       LIMIT_DEFINITION_BYTES);
     } else {
         st = definitions_parse(DEFINITION_FILE, name, buf_slice(&text),

@@ -251,7 +251,7 @@ void plan_put(struct plan *p, struct slice key, enum status st,
               struct buf *value, int64_t mod_revision)
 {
     if (st) {
-        api_text(p->call, 413, "The record is larger than %d bytes",
+        api_text(p->call, 413, "The record is larger than %lu bytes",
                  LIMIT_RECORD_BYTES);
         p->failed = true;
     }

@@ -435,7 +435,8 @@ enum status local_register_service(struct local *l, struct definitions *defs,
     st = service_def_write(def, &size);
     buf_release(&size);
     if (st) {
-        return err_set(err, st, "service \"%s\" is too large, at most %d bytes",
+        return err_set(err, st,
+                       "service \"%s\" is too large, at most %lu bytes",
                        def->id, LIMIT_RECORD_BYTES / 2);
     }
     local_put_service(l, def, defs, NULL, mode, now);

@@ -104,7 +104,7 @@ static enum status file_text(const char *path, struct buf *out,
     do {
         if (buf_reserve(out, 65536, &space)) {
             (void)close(fd);
-            return err_set(out_err, ST_TOO_BIG, "%s: larger than %d bytes",
+            return err_set(out_err, ST_TOO_BIG, "%s: larger than %lu bytes",
                            path, LIMIT_CONFIG_BYTES);
         }
         count = read(fd, space, 65536);

@@ -55,7 +55,7 @@ static enum status file_read(int fd, const char *path, struct buf *out,
         ssize_t count;
 
         if (buf_reserve(out, 16384, &space)) {
-            return err_set(err, ST_TOO_BIG, "%s: larger than %d bytes", path,
+            return err_set(err, ST_TOO_BIG, "%s: larger than %lu bytes", path,
                            LIMIT_DEFINITION_BYTES);
         }
         count = read(fd, space, 16384);

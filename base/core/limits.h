@@ -7,11 +7,11 @@
 #pragma once
 
 /* Store, as etcd: clients rely on them. */
-#define LIMIT_REQUEST_BYTES       (1536 * 1024) /* --max-request-bytes */
-#define LIMIT_GRPC_OVERHEAD       (512 * 1024)  /* Above it: refused unread. */
-#define LIMIT_TXN_OPS             128           /* --max-txn-ops */
-#define LIMIT_TXN_OPS_MAX         10000         /* It may be raised to this. */
-#define LIMIT_REQUEST_MAX         (32 * 1024 * 1024) /* The same. */
+#define LIMIT_REQUEST_BYTES       (1536UL * 1024) /* --max-request-bytes */
+#define LIMIT_GRPC_OVERHEAD       (512UL * 1024) /* Above it: refused unread. */
+#define LIMIT_TXN_OPS             128            /* --max-txn-ops */
+#define LIMIT_TXN_OPS_MAX         10000          /* It may be raised to this. */
+#define LIMIT_REQUEST_MAX         (32UL * 1024 * 1024) /* The same. */
 #define LIMIT_LEASE_TTL_S         9000000000LL
 #define LIMIT_STREAM_WATCHES      100000 /* Of one Watch stream. */
 #define LIMIT_API_PARKED          5000   /* Requests that wait for a leader. */
@@ -19,19 +19,19 @@
 #define LIMIT_TXN_OPS_TOTAL       8192 /* Of all levels; checks are quadratic. */
 #define LIMIT_TXN_DEPTH           256  /* Transactions in transactions. */
 #define LIMIT_WATCH_BACKLOG       1024 /* Events; then the watcher is "slow". */
-#define LIMIT_WATCH_BACKLOG_BYTES (1024 * 1024) /* The same in bytes. */
+#define LIMIT_WATCH_BACKLOG_BYTES (1024UL * 1024) /* The same in bytes. */
 
 /* Rows of the store kept in memory beside the tables' own cache. */
-#define LIMIT_ROWS_BYTES (32 * 1024 * 1024)
+#define LIMIT_ROWS_BYTES (32UL * 1024 * 1024)
 
 /* Connections. */
 #define LIMIT_CONNS        10000 /* A listener; then accept pauses. */
 #define LIMIT_OWN_FILES    64    /* Descriptors that clients do not get. */
 #define LIMIT_H2_STREAMS   1000  /* A connection. */
-#define LIMIT_HEADER_BYTES (64 * 1024) /* A request's header list. */
+#define LIMIT_HEADER_BYTES (64UL * 1024) /* A request's header list. */
 #define LIMIT_HEADER_COUNT 128
 #define LIMIT_URL_BYTES    8192
-#define LIMIT_HTTP_BODY    (1536 * 1024) /* A registration, a JSON call. */
+#define LIMIT_HTTP_BODY    (1536UL * 1024) /* A registration, a JSON call. */
 #define LIMIT_CONN_OUT_BYTES                        \
     (64 * 1024 * 1024) /* Queued for a slow reader. \
                         */
@@ -42,25 +42,25 @@
 #define LIMIT_WAL_RECORD ((size_t)64 * 1024 * 1024)
 
 /* Agent. */
-#define LIMIT_DEFINITION_BYTES (1024 * 1024) /* A sidecar file. */
+#define LIMIT_DEFINITION_BYTES (1024UL * 1024) /* A sidecar file. */
 #define LIMIT_SERVICE_NAME     128
 #define LIMIT_TAGS             256
 #define LIMIT_META_PAIRS       64
 #define LIMIT_META_KEY         128
 #define LIMIT_META_VALUE       512
-#define LIMIT_CHECKS_OF_ONE    64           /* Checks of one service. */
-#define LIMIT_CHECK_OUTPUT     4096         /* Bytes kept of a result. */
-#define LIMIT_TOMBSTONES       4096         /* Gone names, with index. */
-#define LIMIT_RECORD_BYTES     (256 * 1024) /* A catalogue record. */
+#define LIMIT_CHECKS_OF_ONE    64             /* Checks of one service. */
+#define LIMIT_CHECK_OUTPUT     4096           /* Bytes kept of a result. */
+#define LIMIT_TOMBSTONES       4096           /* Gone names, with index. */
+#define LIMIT_RECORD_BYTES     (256UL * 1024) /* A catalogue record. */
 
 #define LIMIT_DEFINITION_FILES 4096 /* In the services folder. */
 #define LIMIT_PROBES           256  /* Checks running at the same time. */
 #define LIMIT_CONFIG_FILES     64   /* --config, repeated. */
-#define LIMIT_CONFIG_BYTES     (1024 * 1024)
+#define LIMIT_CONFIG_BYTES     (1024UL * 1024)
 #define LIMIT_STORE_ENDPOINTS  16
 #define LIMIT_STORE_MEMBERS    16   /* Shown by /v1/status/peers. */
 #define LIMIT_STORE_PAGE       1000 /* Keys in one answer of a full read. */
-#define LIMIT_STORE_REQUEST    (4 * 1024 * 1024) /* Above etcd's own limit. */
+#define LIMIT_STORE_REQUEST    (4UL * 1024 * 1024) /* Above etcd's own limit. */
 #define LIMIT_STATE_BYTES      ((size_t)256 * 1024 * 1024) /* state.mdb */
 #define LIMIT_REPLICA_BYTES    ((size_t)4 * 1024 * 1024 * 1024)
 

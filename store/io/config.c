@@ -69,7 +69,7 @@ static enum status check_limits(const struct member_config *c, struct err *err)
 {
     if (c->max_request_bytes == 0 || c->max_request_bytes > LIMIT_REQUEST_MAX) {
         return err_set(err, ST_INVALID,
-                       "--max-request-bytes: it must be from 1 to %d",
+                       "--max-request-bytes: it must be from 1 to %lu",
                        LIMIT_REQUEST_MAX);
     }
     if (c->max_txn_ops == 0 || c->max_txn_ops > LIMIT_TXN_OPS_MAX) {
