@@ -364,6 +364,52 @@ static void decide_one(struct dns_decider *d)
     decide_kind(d);
 }
 
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Answers of one question of ours about `name`. */
+static struct dns_answer *ask_inside(struct dns_decider *d, struct slice name,
+                                     uint16_t type)
+{
+    struct dns_question *q = arena_zalloc(d->arena, 1, sizeof(*q));
+    struct dns_decider sub = *d;
+
+    dns_question_make(q, name, type);
+    sub.q = q;
+    sub.answer = arena_zalloc(d->arena, 1, sizeof(*sub.answer));
+    decide_one(&sub);
+    return sub.answer;
+}
+
+void dns_record_add_host(struct dns_decider *d, struct dns_records *to,
+                         struct slice host, uint32_t ttl_s)
+{
+    static const uint16_t types[] = {DNS_TYPE_A, DNS_TYPE_AAAA};
+
+    if (d->hosts_count == LIMIT_DNS_HOSTS) {
+        return;
+    }
+    d->hosts_count++;
+    for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
+        const struct dns_answer *found = ask_inside(d, host, types[t]);
+
+        if (found->verdict == DNS_FOREIGN) {
+            return;
+        }
+        d->answer->depends = true;
+        for (size_t i = 0; i < found->answers.count; i++) {
+            const struct dns_record *r = &found->answers.items[i];
+
+            if (r->type == types[t]) {
+                dns_record_add(d, to, host, r->type, min_u32(ttl_s, r->ttl_s))
+                    ->data = r->data;
+            }
+        }
+    }
+}
+
 static void append(struct dns_decider *d, struct dns_records *to,
                    const struct dns_records *from)
 {
@@ -402,31 +448,21 @@ static void follow_cnames(struct dns_decider *d)
         return;
     }
     for (int step = 0; step < LIMIT_DNS_CNAMES && cname != NULL; step++) {
-        struct dns_question *q = arena_zalloc(d->arena, 1, sizeof(*q));
-        struct dns_answer next;
-        struct dns_decider sub = *d;
+        const struct dns_answer *next;
 
         if (is_owner(&d->answer->answers, cname->data.name)) {
             return;
         }
-        dns_question_make(q, cname->data.name, d->q->type);
-        sub.q = q;
-        sub.answer = &next;
-        decide_one(&sub);
-        if (next.verdict == DNS_FOREIGN) {
+        next = ask_inside(d, cname->data.name, d->q->type);
+        if (next->verdict == DNS_FOREIGN) {
             d->answer->verdict = DNS_CHASE;
             return;
         }
-        append(d, &d->answer->answers, &next.answers);
-        append(d, &d->answer->authority, &next.authority);
-        d->answer->rcode = next.rcode;
-        cname = next.answers.count == 0 ? NULL : last_cname(&next);
+        append(d, &d->answer->answers, &next->answers);
+        append(d, &d->answer->authority, &next->authority);
+        d->answer->rcode = next->rcode;
+        cname = next->answers.count == 0 ? NULL : last_cname(next);
     }
-}
-
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
 }
 
 static void cap_ttl(struct dns_records *records)

@@ -71,6 +71,7 @@ struct dns_answer {
     enum dns_verdict verdict;
     enum dns_rcode rcode;
     bool authoritative;
+    bool depends; /* On names of ours other than the one that was asked. */
     int extended_error;
     struct dns_records answers;
     struct dns_records authority;

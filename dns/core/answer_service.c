@@ -372,6 +372,9 @@ static void link_extras(struct dns_decider *d, struct dns_record *r,
     r->extras_first = (uint32_t)extras->count;
     dns_record_add_address(d, extras, r->data.srv.target, &m->address,
                            r->ttl_s);
+    if (m->hostname.len > 0) {
+        dns_record_add_host(d, extras, r->data.srv.target, r->ttl_s);
+    }
     r->extras_count = (uint32_t)extras->count - r->extras_first;
 }
 

@@ -18,6 +18,7 @@ struct dns_decider {
     struct arena *arena;
     struct dns_place place;
     struct dns_answer *answer;
+    unsigned hosts_count; /* Host names looked up for the extras. */
 };
 
 /* A new record, all zero but for these. */
@@ -29,6 +30,12 @@ struct dns_record *dns_record_add(struct dns_decider *d, struct dns_records *to,
 void dns_record_add_address(struct dns_decider *d, struct dns_records *to,
                             struct slice owner,
                             const struct dns_address *address, uint32_t ttl_s);
+
+/* What we know ourselves of the addresses of the host name `host` (not through
+ * a CNAME), of at most LIMIT_DNS_HOSTS names an answer. Nothing for names
+ * outside our domains. */
+void dns_record_add_host(struct dns_decider *d, struct dns_records *to,
+                         struct slice host, uint32_t ttl_s);
 
 /* "<name>.node.<dc>.<domain>", with the domain that was asked (the first one
  * for arpa). Empty when that is too long to be a name. */

@@ -39,7 +39,7 @@ void dns_unprepare_entry(struct dns_entry *entry)
 static bool can_be_ready(const struct dns_question *q,
                          const struct dns_answer *a)
 {
-    if (a->verdict != DNS_ANSWERED || a->rcode != DNS_NOERROR ||
+    if (a->verdict != DNS_ANSWERED || a->rcode != DNS_NOERROR || a->depends ||
         a->answers.count == 0 || a->answers.count > READY_RECORDS_MAX ||
         a->authority.count > 0 || a->extras.count > READY_RECORDS_MAX) {
         return false;
