@@ -175,6 +175,8 @@ static enum status item_fields(struct slice fields, uint8_t entry_type,
         return wire_finish(&r) || entry_type > RAFT_ENTRY_CONF_V2 ? ST_CORRUPT
                                                                   : ST_OK;
     case WAL_MARK:
+    case WAL_RESTART:
+        item->mark.restart = item->kind == WAL_RESTART;
         item->mark.pos = pos_read(&r);
         item->mark.state = r.rest;
         return wire_finish(&r) ? ST_CORRUPT : ST_OK;
@@ -212,7 +214,7 @@ enum status wal_item_next(struct slice *rest, struct wal_item *out_item)
     reserved = wire_bytes(&r, 2);
     fields = wire_bytes(&r, length);
     padding = wire_bytes(&r, padded(length) - length);
-    if (wire_finish(&r) || kind < WAL_HARD || kind > WAL_MARK ||
+    if (wire_finish(&r) || kind < WAL_HARD || kind > WAL_RESTART ||
         !all_zero(reserved) || !all_zero(padding) ||
         (kind != WAL_ENTRY && entry_type != 0)) {
         return ST_CORRUPT;
@@ -234,6 +236,7 @@ static size_t item_length(const struct wal_item *item)
     case WAL_ENTRY:
         return POS_BYTES + item->entry.len;
     case WAL_MARK:
+    case WAL_RESTART:
         return POS_BYTES + item->mark.state.len;
     }
     UNREACHABLE();
@@ -280,6 +283,7 @@ uint8_t *wal_item_write(uint8_t *at, const struct wal_item *item)
         at = pos_write(at, item->entry.pos);
         return bytes_write(at, raft_entry_data(&item->entry));
     case WAL_MARK:
+    case WAL_RESTART:
         at = pos_write(at, item->mark.pos);
         return bytes_write(at, item->mark.state);
     }

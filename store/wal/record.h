@@ -58,14 +58,15 @@ uint32_t wal_record_seal(uint8_t *record, size_t len, struct wal_place place);
 enum wal_item_kind {
     WAL_HARD = 1,
     WAL_ENTRY = 2,
-    WAL_MARK = 3
+    WAL_MARK = 3,
+    WAL_RESTART = 4 /* A mark; see wal.h. */
 };
 
 struct wal_item {
     enum wal_item_kind kind;
     struct raft_hard hard;   /* WAL_HARD */
     struct raft_entry entry; /* WAL_ENTRY; its data is borrowed. */
-    struct wal_mark mark;    /* WAL_MARK; its state is borrowed. */
+    struct wal_mark mark;    /* The last two; its state is borrowed. */
 };
 
 /* Take the next item off *rest. ST_NOT_FOUND: the end. ST_CORRUPT. */

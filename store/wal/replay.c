@@ -110,10 +110,11 @@ static enum status take_mark(struct replay *p, const struct wal_mark *mark)
     uint64_t index = mark->pos.index;
     uint64_t term = raft_log_term(log, index);
 
-    if (index < p->wal->mark.index || (term != 0 && term != mark->pos.term)) {
+    if (index < p->wal->mark.index ||
+        (!mark->restart && term != 0 && term != mark->pos.term)) {
         return damaged(p, "a compaction that does not fit the entries");
     }
-    if (index > raft_log_last(log)) {
+    if (mark->restart || index > raft_log_last(log)) {
         raft_log_release(log);
         raft_log_start(log, mark->pos);
     } else if (index >= log->compacted.index) {
@@ -140,6 +141,7 @@ static enum status take_items(struct replay *p, struct slice items)
             st = take_entry(p, &item.entry);
             break;
         case WAL_MARK:
+        case WAL_RESTART:
             st = take_mark(p, &item.mark);
             break;
         }

@@ -47,6 +47,15 @@ static size_t record_size(const struct wal *w, const struct wal_batch *b)
     return size;
 }
 
+/* What the files hold counts no longer: they go when the mark is durable. */
+static void forget_entries(struct wal *w)
+{
+    for (size_t i = 0; i < w->files.count; i++) {
+        w->files.list[i].last_index = 0;
+    }
+    w->last_index = 0;
+}
+
 /* Remember what the record will make true, and what each file repeats. */
 static void note_batch(struct wal *w, const struct wal_batch *b)
 {
@@ -60,6 +69,9 @@ static void note_batch(struct wal *w, const struct wal_batch *b)
         CHECK(buf_add(&w->mark_state, b->mark->state) == ST_OK);
     }
     w->last_index = wal_newest(w)->last_index;
+    if (b->mark != NULL && b->mark->restart) {
+        forget_entries(w);
+    }
     for (size_t i = 0; i < b->entries_count; i++) {
         if (b->entries[i].pos.index > w->last_index) {
             w->last_index = b->entries[i].pos.index;
@@ -73,7 +85,8 @@ static uint8_t *write_state(const struct wal *w, const struct wal_batch *b,
 {
     bool first = w->end == WAL_HEADER_BYTES;
     struct wal_item hard = {.kind = WAL_HARD, .hard = w->hard};
-    struct wal_item mark = {.kind = WAL_MARK};
+    bool restart = b->mark != NULL && b->mark->restart;
+    struct wal_item mark = {.kind = restart ? WAL_RESTART : WAL_MARK};
 
     mark.mark.pos = w->mark;
     mark.mark.state = buf_slice(&w->mark_state);

@@ -48,10 +48,12 @@ struct wal_ids {
 };
 
 /* The log before and at `pos` is not needed any more. `state` is the caller's
- * (the members as of then); it comes back at open. */
+ * (the members as of then); it comes back at open. With `restart` nothing
+ * behind `pos` counts either: a snapshot has taken the place of all entries. */
 struct wal_mark {
     struct raft_pos pos;
     struct slice state;
+    bool restart;
 };
 
 struct wal_config {

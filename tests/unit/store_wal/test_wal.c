@@ -97,6 +97,45 @@ static void check_content(const struct wal_content *c)
     }
 }
 
+/* A snapshot takes the place of all entries, whatever lies behind it. */
+START_TEST(starts_over_behind_a_snapshot)
+{
+    static const uint64_t places[] = {10, 20, 30};
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        struct wal_mark mark = {.pos = {.term = 1, .index = places[i]},
+                                .state = slice_str("others"),
+                                .restart = true};
+        struct wal_batch b = {.mark = &mark};
+        struct mem_disk *m = mem_disk_new();
+        struct wal_content c;
+        struct err err = {0};
+        struct wal *w;
+        bool later;
+
+        create(m);
+        w = open_well(m, &c);
+        wal_content_release(&c);
+        for (uint64_t e = 1; e <= 25; e++) {
+            ck_assert(append(w, e, len_of(e)) == ST_OK);
+        }
+        ck_assert(wal_append(w, &b, &later, &err) == ST_OK);
+        ck_assert(append(w, places[i] + 1, len_of(places[i] + 1)) == ST_OK);
+        ck_assert(wal_release(w, &err) == ST_OK);
+        wal_free(w);
+
+        w = open_well(m, &c);
+        ck_assert_uint_eq(c.log.compacted.index, places[i]);
+        ck_assert_uint_eq(raft_log_last(&c.log), places[i] + 1);
+        ck_assert(slice_eq(buf_slice(&c.mark_state), slice_str("others")));
+        check_content(&c);
+        wal_content_release(&c);
+        wal_free(w);
+        mem_disk_free(m);
+    }
+}
+END_TEST
+
 START_TEST(comes_back_as_written)
 {
     struct mem_disk *m = mem_disk_new();
@@ -584,6 +623,7 @@ END_TEST
 
 UNIT_MAIN("wal", {
     tcase_add_test(tc, comes_back_as_written);
+    tcase_add_test(tc, starts_over_behind_a_snapshot);
     tcase_add_test(tc, later_entries_replace_earlier);
     tcase_add_test(tc, survives_every_crash_point);
     tcase_add_test(tc, torn_writes_are_cut_off);
