@@ -4,11 +4,16 @@
 #include "base/core/check.h"
 #include "store/node/core.h"
 
-/* The first log of a cluster: one change a member, already committed, in a term
- * of its own. All first members write the same entries, as in etcd, so nobody
- * needs a leader for them. */
-static enum status boot_first_log(const struct node_config *config,
-                                  struct disk *disk, struct err *err)
+static struct raft_change change_adding(const struct node_member *m)
+{
+    return (struct raft_change){.type = RAFT_ADD_VOTER, .id = m->id};
+}
+
+/* One change a member, already committed, in a term of its own. All first
+ * members write the same entries, as in etcd, so nobody needs a leader for
+ * them. */
+enum status node_found(const struct node_config *config, struct disk *disk,
+                       struct err *err)
 {
     size_t count = config->members_count;
     struct raft_entry *entries = calloc(count + 1, sizeof(*entries));
@@ -23,8 +28,11 @@ static enum status boot_first_log(const struct node_config *config,
     CHECK(entries != NULL);
     CHECK(bodies != NULL);
     for (size_t i = 0; i < count; i++) {
+        struct raft_change change = change_adding(&config->members[i]);
+
         buf_init(&bodies[i], (size_t)LIMIT_RECORD_BYTES);
-        node_conf_change_pack(&config->members[i], i + 1, &bodies[i]);
+        node_conf_change_pack(&change, i + 1, config->members[i].context,
+                              &bodies[i]);
         entries[i] = (struct raft_entry){.pos = {.term = 1, .index = i + 1},
                                          .type = RAFT_ENTRY_CONF,
                                          .data = bodies[i].data,
@@ -36,6 +44,31 @@ static enum status boot_first_log(const struct node_config *config,
     }
     free(bodies);
     free(entries);
+    return st;
+}
+
+enum status node_peek_mark(const struct node_config *config, struct disk *disk,
+                           struct raft_pos *out_pos, struct err *err)
+{
+    struct wal_content content = {0};
+    struct wal *wal = NULL;
+    bool exists = false;
+    enum status st = wal_exists(disk, &exists);
+
+    if (st) {
+        return err_set(err, st, "cannot list the log's folder: %s",
+                       status_text(st));
+    }
+    *out_pos = (struct raft_pos){0};
+    if (!exists) {
+        return ST_OK;
+    }
+    st = wal_open(disk, &config->wal, &content, &wal, err);
+    if (st == ST_OK) {
+        *out_pos = content.log.compacted;
+    }
+    wal_content_release(&content);
+    wal_free(wal);
     return st;
 }
 
@@ -70,41 +103,31 @@ static enum status boot_check_applied(const struct node_config *config,
     return ST_OK;
 }
 
-enum status node_learn_changes(struct node *n, uint64_t upto)
-{
-    while (n->conf_index < upto) {
-        const struct raft_entry *e = raft_entry_at(n->raft, n->conf_index + 1);
-        struct node_change change;
-        enum status st;
-
-        CHECK(e != NULL);
-        st = node_change_of(e, &change);
-        if (st) {
-            return st;
-        }
-        if (change.is_change) {
-            raft_change_members(n->raft, change.change, change.id);
-        }
-        n->conf_index++;
-    }
-    return ST_OK;
-}
-
+/* The members as of the log's beginning, of what is applied, and of what is
+ * committed. Raft is told the last: what is committed holds, and the members of
+ * a new cluster must know each other to elect a leader. */
 static enum status boot_conf(struct node *n, struct slice mark_state)
 {
     struct raft_status s = raft_status(n->raft);
+    struct raft_conf conf;
     enum status st = node_conf_unpack(mark_state, &n->conf);
 
     if (st) {
         return st;
     }
-    for (size_t i = 0; i < n->conf.count; i++) {
-        raft_change_members(
-            n->raft, n->conf.list[i].voter ? RAFT_ADD_VOTER : RAFT_ADD_LEARNER,
-            n->conf.list[i].id);
+    conf = n->conf;
+    n->now = conf;
+    for (uint64_t i = s.first_index; i <= s.hard.commit; i++) {
+        struct raft_changes unused;
+
+        (void)node_conf_follow(&conf, raft_entry_at(n->raft, i), &unused);
+        if (i == n->config.applied) {
+            n->now = conf;
+        }
     }
-    n->conf_index = s.first_index - 1;
-    return node_learn_changes(n, s.hard.commit);
+    n->conf_index = s.hard.commit;
+    raft_restore_conf(n->raft, &conf);
+    return ST_OK;
 }
 
 static enum status boot_raft(struct node *n, struct wal_content *content,
@@ -160,7 +183,7 @@ enum status node_boot(struct node *n, struct disk *disk, struct err *err)
             n->config.applied);
     }
     if (!exists) {
-        st = boot_first_log(&n->config, disk, err);
+        st = node_found(&n->config, disk, err);
     }
     if (st == ST_OK) {
         st = wal_open(disk, &n->config.wal, &content, &n->wal, err);
@@ -168,6 +191,9 @@ enum status node_boot(struct node *n, struct disk *disk, struct err *err)
     if (st == ST_OK) {
         n->torn_bytes = content.torn_bytes;
         st = boot_check_applied(&n->config, &content, err);
+    }
+    if (st == ST_OK && exists && n->config.force_new_cluster) {
+        st = node_stand_alone(n, &content, err);
     }
     if (st == ST_OK) {
         st = boot_raft(n, &content, err);

@@ -1,7 +1,4 @@
-#include <stdlib.h>
-
 #include "base/core/pb.h"
-#include "base/core/row.h"
 #include "store/node/core.h"
 
 /* raftpb.ConfChange */
@@ -10,6 +7,15 @@ enum {
     CHANGE_TYPE = 2,
     CHANGE_NODE = 3,
     CHANGE_CONTEXT = 4
+};
+/* raftpb.ConfChangeV2, and ConfChangeSingle in it */
+enum {
+    V2_TRANSITION = 1,
+    V2_CHANGE = 2
+};
+enum {
+    SINGLE_TYPE = 1,
+    SINGLE_NODE = 2
 };
 enum {
     TYPE_ADD = 0,
@@ -20,142 +26,201 @@ enum {
 /* raftpb.ConfState */
 enum {
     STATE_VOTERS = 1,
-    STATE_LEARNERS = 2
+    STATE_LEARNERS = 2,
+    STATE_OUTGOING = 3,
+    STATE_LEARNERS_NEXT = 4,
+    STATE_AUTO_LEAVE = 5
 };
 
-void node_conf_release(struct node_conf *c)
-{
-    free(c->list);
-    *c = (struct node_conf){0};
-}
+/* Which role is said by which field of a ConfState. */
+static const struct {
+    unsigned field;
+    unsigned role;
+} state_fields[] = {{STATE_VOTERS, RAFT_VOTER},
+                    {STATE_LEARNERS, RAFT_LEARNER},
+                    {STATE_OUTGOING, RAFT_OUTGOING},
+                    {STATE_LEARNERS_NEXT, RAFT_LEARNER_NEXT}};
 
-static struct node_voter *conf_find(const struct node_conf *c, uint64_t id)
+enum {
+    STATE_FIELDS = sizeof(state_fields) / sizeof(state_fields[0])
+};
+
+void node_conf_pack(const struct raft_conf *c, struct buf *out_bytes)
 {
-    for (size_t i = 0; i < c->count; i++) {
-        if (c->list[i].id == id) {
-            return &c->list[i];
+    for (size_t f = 0; f < STATE_FIELDS; f++) {
+        for (size_t i = 0; i < c->count; i++) {
+            if (c->list[i].roles & state_fields[f].role) {
+                pb_uint(out_bytes, state_fields[f].field, c->list[i].id);
+            }
         }
     }
-    return NULL;
+    pb_bool(out_bytes, STATE_AUTO_LEAVE, c->auto_leave);
 }
 
-static struct node_voter *conf_add(struct node_conf *c, uint64_t id)
+/* false: a member too many. */
+static bool conf_add_role(struct raft_conf *c, uint64_t id, unsigned role)
 {
-    c->list = row_room(c->list, &c->cap, c->count, sizeof(c->list[0]));
-    c->list[c->count] = (struct node_voter){.id = id};
-    return &c->list[c->count++];
-}
+    size_t at = 0;
 
-void node_conf_apply(struct node_conf *c, struct node_change change)
-{
-    struct node_voter *v = conf_find(c, change.id);
-
-    if (!change.is_change) {
-        return;
+    while (at < c->count && c->list[at].id < id) {
+        at++;
     }
-    if (change.change == RAFT_REMOVE) {
-        if (v != NULL) {
-            *v = c->list[--c->count];
+    if (at == c->count || c->list[at].id != id) {
+        if (c->count == RAFT_MEMBERS_MAX) {
+            return false;
         }
-        return;
+        memmove(&c->list[at + 1], &c->list[at],
+                (c->count - at) * sizeof(c->list[0]));
+        c->list[at] = (struct raft_conf_member){.id = id};
+        c->count++;
     }
-    if (v == NULL) {
-        v = conf_add(c, change.id);
-    }
-    v->voter = v->voter || change.change == RAFT_ADD_VOTER;
+    c->list[at].roles |= role;
+    return true;
 }
 
-void node_conf_pack(const struct node_conf *c, struct buf *out_bytes)
+static bool conf_take_field(struct raft_conf *c, const struct pb_field *field)
 {
-    for (size_t i = 0; i < c->count; i++) {
-        pb_uint(out_bytes, c->list[i].voter ? STATE_VOTERS : STATE_LEARNERS,
-                c->list[i].id);
+    if (field->type != PB_VARINT) {
+        return false;
     }
+    if (field->number == STATE_AUTO_LEAVE) {
+        c->auto_leave = field->value != 0;
+        return true;
+    }
+    for (size_t f = 0; f < STATE_FIELDS; f++) {
+        if (state_fields[f].field == field->number) {
+            return field->value != RAFT_NOBODY &&
+                   conf_add_role(c, field->value, state_fields[f].role);
+        }
+    }
+    return false;
 }
 
-enum status node_conf_unpack(struct slice bytes, struct node_conf *out_conf)
+enum status node_conf_unpack(struct slice bytes, struct raft_conf *out_conf)
 {
-    struct node_conf conf = {0};
+    struct raft_conf conf = {0};
     struct pb_field f;
 
     while (pb_next(&bytes, &f)) {
-        struct node_change add = {.is_change = true, .id = f.value};
-
-        if (f.type != PB_VARINT || f.value == RAFT_NOBODY ||
-            (f.number != STATE_VOTERS && f.number != STATE_LEARNERS)) {
-            node_conf_release(&conf);
+        if (!conf_take_field(&conf, &f)) {
             return ST_CORRUPT;
         }
-        add.change =
-            f.number == STATE_VOTERS ? RAFT_ADD_VOTER : RAFT_ADD_LEARNER;
-        node_conf_apply(&conf, add);
     }
     if (bytes.len > 0) {
-        node_conf_release(&conf);
         return ST_CORRUPT;
     }
     *out_conf = conf;
     return ST_OK;
 }
 
-void node_conf_change_pack(const struct node_member *m, uint64_t id,
-                           struct buf *out_bytes)
+/* ---- changes ---- */
+
+void node_conf_change_pack(const struct raft_change *change, uint64_t id,
+                           struct slice context, struct buf *out_bytes)
 {
+    static const uint64_t types[] = {[RAFT_ADD_VOTER] = TYPE_ADD,
+                                     [RAFT_ADD_LEARNER] = TYPE_ADD_LEARNER,
+                                     [RAFT_REMOVE] = TYPE_REMOVE,
+                                     [RAFT_UPDATE] = TYPE_UPDATE};
+
     pb_uint(out_bytes, CHANGE_ID, id);
-    pb_uint(out_bytes, CHANGE_TYPE, TYPE_ADD);
-    pb_uint(out_bytes, CHANGE_NODE, m->id);
-    pb_bytes(out_bytes, CHANGE_CONTEXT, m->context);
+    pb_uint(out_bytes, CHANGE_TYPE, types[change->type]);
+    pb_uint(out_bytes, CHANGE_NODE, change->id);
+    pb_bytes(out_bytes, CHANGE_CONTEXT, context);
 }
 
 static enum status change_from(uint64_t type, uint64_t id,
-                               struct node_change *out_change)
+                               struct raft_change *out_change)
 {
-    struct node_change change = {.is_change = true, .id = id};
+    static const enum raft_change_type types[] = {[TYPE_ADD] = RAFT_ADD_VOTER,
+                                                  [TYPE_REMOVE] = RAFT_REMOVE,
+                                                  [TYPE_UPDATE] = RAFT_UPDATE,
+                                                  [TYPE_ADD_LEARNER] =
+                                                      RAFT_ADD_LEARNER};
 
-    switch (type) {
-    case TYPE_ADD:
-        change.change = RAFT_ADD_VOTER;
-        break;
-    case TYPE_REMOVE:
-        change.change = RAFT_REMOVE;
-        break;
-    case TYPE_ADD_LEARNER:
-        change.change = RAFT_ADD_LEARNER;
-        break;
-    case TYPE_UPDATE: /* New addresses, same vote. */
-        change.is_change = false;
-        break;
-    default:
+    if (type > TYPE_ADD_LEARNER) {
         return ST_CORRUPT;
     }
-    if (id == RAFT_NOBODY) {
-        change.is_change = false; /* Refused when it was proposed. */
-    }
-    *out_change = change;
+    /* Nobody's change: it was refused when it was proposed. */
+    out_change->type = id == RAFT_NOBODY ? RAFT_UPDATE : types[type];
+    out_change->id = id;
     return ST_OK;
 }
 
-enum status node_change_of(const struct raft_entry *e,
-                           struct node_change *out_change)
+/* The two numbers of a change, in fields that differ by message. */
+static enum status change_parse(struct slice bytes, unsigned type_field,
+                                struct raft_change *out_change)
 {
-    struct slice rest = raft_entry_data(e);
     struct pb_field f;
     uint64_t type = TYPE_ADD;
     uint64_t id = RAFT_NOBODY;
 
-    if (e->type == RAFT_ENTRY_NORMAL) {
-        *out_change = (struct node_change){.is_change = false};
-        return ST_OK;
-    }
-    if (e->type == RAFT_ENTRY_CONF_V2) {
-        return ST_UNSUPPORTED;
-    }
-    while (pb_next(&rest, &f)) {
-        if (f.number == CHANGE_TYPE) {
+    while (pb_next(&bytes, &f)) {
+        if (f.number == type_field) {
             type = f.value;
-        } else if (f.number == CHANGE_NODE) {
+        } else if (f.number == type_field + 1) {
             id = f.value;
         }
     }
-    return rest.len > 0 ? ST_CORRUPT : change_from(type, id, out_change);
+    return bytes.len > 0 ? ST_CORRUPT : change_from(type, id, out_change);
+}
+
+static enum status changes_parse_v2(struct slice bytes,
+                                    struct raft_changes *out_changes)
+{
+    struct raft_changes c = {.v2 = true};
+    struct pb_field f;
+
+    while (pb_next(&bytes, &f)) {
+        enum status st = ST_OK;
+
+        if (f.number == V2_TRANSITION) {
+            st = f.value > RAFT_TRANSITION_EXPLICIT ? ST_CORRUPT : ST_OK;
+            c.transition = (enum raft_transition)f.value;
+        } else if (f.number == V2_CHANGE && c.count == RAFT_MEMBERS_MAX) {
+            st = ST_CORRUPT;
+        } else if (f.number == V2_CHANGE) {
+            st = change_parse(f.bytes, SINGLE_TYPE, &c.list[c.count++]);
+        }
+        if (st) {
+            return st;
+        }
+    }
+    if (bytes.len > 0) {
+        return ST_CORRUPT;
+    }
+    *out_changes = c;
+    return ST_OK;
+}
+
+enum status node_changes_of(const struct raft_entry *e,
+                            struct raft_changes *out_changes)
+{
+    *out_changes = (struct raft_changes){.count = 0};
+    switch (e->type) {
+    case RAFT_ENTRY_NORMAL:
+        return ST_OK;
+    case RAFT_ENTRY_CONF:
+        out_changes->count = 1;
+        return change_parse(raft_entry_data(e), CHANGE_TYPE,
+                            &out_changes->list[0]);
+    case RAFT_ENTRY_CONF_V2:
+        return changes_parse_v2(raft_entry_data(e), out_changes);
+    }
+    return ST_CORRUPT;
+}
+
+/* What cannot be read or followed changes nothing: every member sees the same
+ * bytes, so every member goes on with the same configuration. */
+bool node_conf_follow(struct raft_conf *c, const struct raft_entry *e,
+                      struct raft_changes *out_changes)
+{
+    if (node_changes_of(e, out_changes) == ST_OK &&
+        (e->type == RAFT_ENTRY_NORMAL ||
+         raft_conf_apply(c, out_changes) == ST_OK)) {
+        return true;
+    }
+    *out_changes = (struct raft_changes){
+        .count = 1, .list = {{.type = RAFT_UPDATE, .id = RAFT_NOBODY}}};
+    return false;
 }

@@ -5,6 +5,7 @@
  * write.c    what goes to the log, what waits for it, cutting the log
  * reads.c    reads that wait for a confirmation
  * boot.c     the first log; starting from an older one
+ * alone.c    --force-new-cluster
  * conf.c     membership as entries and marks carry it
  */
 #pragma once
@@ -14,35 +15,19 @@
 
 /* ---- conf.c ---- */
 
-struct node_voter {
-    uint64_t id;
-    bool voter; /* Else a learner. */
-};
-
-/* The members as of some entry. */
-struct node_conf {
-    struct node_voter *list;
-    size_t count;
-    size_t cap;
-};
-
-struct node_change {
-    bool is_change; /* false: an entry that changes nobody's vote. */
-    enum raft_change change;
-    uint64_t id;
-};
-
-void node_conf_release(struct node_conf *c);
-void node_conf_apply(struct node_conf *c, struct node_change change);
-
 /* As raftpb.ConfState. ST_CORRUPT */
-void node_conf_pack(const struct node_conf *c, struct buf *out_bytes);
-enum status node_conf_unpack(struct slice bytes, struct node_conf *out_conf);
+void node_conf_pack(const struct raft_conf *c, struct buf *out_bytes);
+enum status node_conf_unpack(struct slice bytes, struct raft_conf *out_conf);
 
-/* What the entry does to the membership. ST_CORRUPT: not a change that can be
- * read. ST_UNSUPPORTED: a joint change. */
-enum status node_change_of(const struct raft_entry *e,
-                           struct node_change *out_change);
+/* What the entry asks for; nothing, for a NORMAL one. ST_CORRUPT: it cannot be
+ * read. */
+enum status node_changes_of(const struct raft_entry *e,
+                            struct raft_changes *out_changes);
+
+/* Change *c as the entry says. false: it cannot be followed and nothing has
+ * changed; *out_changes is then a change that means nothing. */
+bool node_conf_follow(struct raft_conf *c, const struct raft_entry *e,
+                      struct raft_changes *out_changes);
 
 /* ---- the node ---- */
 
@@ -92,6 +77,9 @@ struct node {
     uint64_t now_ms;
     uint64_t torn_bytes;
     uint64_t applied;        /* Given to ports->apply, and back from it. */
+    bool applying;           /* node_apply_committed() is at work. */
+    struct raft_conf now;    /* As of `applied`. */
+    uint64_t conf_index;     /* Changes up to here are known to raft. */
     struct raft_status told; /* What ports->changed said last. */
 
     struct node_queue queue; /* Proposals of this turn. */
@@ -110,26 +98,33 @@ struct node {
      * one is open share the next. */
     uint64_t round;
     bool round_open;
+    uint64_t round_ms;      /* When it was opened. */
     bool round_lost;        /* Raft has given up on it; to be told. */
     struct node_tags asked; /* Of the open round. */
     struct node_tags next;
     struct node_readies confirmed;
 
     /* Cutting the log. */
-    struct node_conf conf; /* As of the log's beginning. */
-    uint64_t conf_index;   /* Changes up to here are known to raft. */
+    struct raft_conf conf; /* As of the log's beginning. */
     uint64_t durable;      /* The state machine's, on disk. */
     struct raft_pos cut;   /* The mark to be written; index 0: none. */
     bool cut_written;      /* The write under way holds it. */
+
+    /* A snapshot that has taken the place of the log. Nothing is applied until
+     * its mark is durable and it is installed. */
+    struct raft_snapshot restart; /* pos.index 0: none. */
+    bool restart_written;
 };
 
 /* node.c */
 enum status node_feed(struct node *n, const struct raft_event *event);
+void node_apply_committed(struct node *n);
 void node_fail(struct node *n, enum status why, const struct err *err);
 
 /* write.c */
 void node_send_appends(struct node *n, const struct raft_work *work);
 void node_note_writes(struct node *n, const struct raft_work *work);
+void node_note_snapshot(struct node *n, const struct raft_work *work);
 void node_hold(struct node *n, const struct raft_work *work);
 void node_write(struct node *n);
 void node_write_done(struct node *n);
@@ -138,11 +133,13 @@ void node_consider_cut(struct node *n);
 /* reads.c */
 void node_note_reads(struct node *n, const struct raft_work *work);
 void node_settle_reads(struct node *n);
+void node_repeat_round(struct node *n); /* When no answer has come. */
 void node_refuse_reads(struct node *n, enum status why);
 void node_reads_release(struct node *n);
 
 /* boot.c */
 enum status node_boot(struct node *n, struct disk *disk, struct err *err);
 
-/* Tell raft of the changes in the entries up to `upto`. */
-enum status node_learn_changes(struct node *n, uint64_t upto);
+/* alone.c */
+enum status node_stand_alone(struct node *n, struct wal_content *content,
+                             struct err *err);

@@ -29,6 +29,9 @@ void node_reads_release(struct node *n)
     free(n->confirmed.list);
 }
 
+/* A follower's round whose question or answer was lost is opened anew. */
+#define ROUND_REPEAT_MS 500
+
 /* Start a round. Whoever leads alone is confirmed inside; then its index is
  * given, else 0. */
 static enum status node_open_round(struct node *n, uint64_t *out_index)
@@ -50,6 +53,7 @@ static enum status node_open_round(struct node *n, uint64_t *out_index)
     } else {
         *out_index = 0;
         n->round_open = true;
+        n->round_ms = n->now_ms;
     }
     return ST_OK;
 }
@@ -93,8 +97,9 @@ static void refuse(struct node *n, struct node_tags *tags, enum status why)
 void node_note_reads(struct node *n, const struct raft_work *work)
 {
     for (size_t i = 0; i < work->reads_count; i++) {
-        CHECK(n->round_open);
-        CHECK(work->reads[i].id == n->round);
+        if (!n->round_open || work->reads[i].id != n->round) {
+            continue; /* The late answer to a round that was repeated. */
+        }
         for (size_t j = 0; j < n->asked.count; j++) {
             readies_add(
                 &n->confirmed,
@@ -103,9 +108,11 @@ void node_note_reads(struct node *n, const struct raft_work *work)
         n->asked.count = 0;
         n->round_open = false;
     }
-    if (work->reads_lost_count > 0) {
-        n->round_open = false;
-        n->round_lost = true;
+    for (size_t i = 0; i < work->reads_lost_count; i++) {
+        if (n->round_open && work->reads_lost[i] == n->round) {
+            n->round_open = false;
+            n->round_lost = true;
+        }
     }
 }
 
@@ -153,6 +160,23 @@ void node_settle_reads(struct node *n)
     if (n->confirmed.count == 0) {
         n->confirmed.head = 0;
     }
+}
+
+/* Whoever leads has been asked by messages that raft repeats itself. */
+void node_repeat_round(struct node *n)
+{
+    uint64_t index;
+
+    if (!n->round_open || raft_status(n->raft).role == RAFT_LEADER ||
+        n->now_ms - n->round_ms < ROUND_REPEAT_MS) {
+        return;
+    }
+    n->round_open = false;
+    if (node_open_round(n, &index)) {
+        n->round_lost = true;
+        node_settle_reads(n);
+    }
+    CHECK_IF(n->round_open, index == 0); /* Nobody else can know it yet. */
 }
 
 void node_refuse_reads(struct node *n, enum status why)

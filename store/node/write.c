@@ -7,10 +7,24 @@
 /* Past this much in memory the log is cut without regard to slow followers. */
 #define LOG_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
+/* Messages in a row go out together; a snapshot goes a way of its own. */
 void node_send_appends(struct node *n, const struct raft_work *work)
 {
-    if (work->appends_count > 0) {
-        n->ports.send(n->ports.ctx, work->appends, work->appends_count);
+    size_t from = 0;
+
+    for (size_t i = 0; i <= work->appends_count; i++) {
+        bool end = i == work->appends_count;
+
+        if (!end && work->appends[i].type != RAFT_MSG_SNAPSHOT) {
+            continue;
+        }
+        if (i > from) {
+            n->ports.send(n->ports.ctx, &work->appends[from], i - from);
+        }
+        if (!end) {
+            n->ports.send_snapshot(n->ports.ctx, &work->appends[i]);
+        }
+        from = i + 1;
     }
 }
 
@@ -26,6 +40,21 @@ void node_note_writes(struct node *n, const struct raft_work *work)
     }
     if (work->entries_count > 0 && work->entries[0].pos.index < n->write_from) {
         n->write_from = work->entries[0].pos.index;
+    }
+}
+
+/* The log begins anew behind a snapshot. A cut that was due is of the past. */
+void node_note_snapshot(struct node *n, const struct raft_work *work)
+{
+    if (work->snapshot == NULL) {
+        return;
+    }
+    n->restart = *work->snapshot;
+    n->restart_written = false;
+    n->write_from = n->restart.pos.index + 1;
+    n->dirty = true;
+    if (!n->cut_written) {
+        n->cut = (struct raft_pos){0};
     }
 }
 
@@ -127,6 +156,25 @@ static void node_cover(struct node *n, size_t count)
     }
 }
 
+/* The mark that goes with the record, if one is due. *state holds its bytes. */
+static const struct wal_mark *node_mark(struct node *n, struct buf *state,
+                                        struct wal_mark *mark)
+{
+    if (n->restart.pos.index > 0) {
+        node_conf_pack(&n->restart.conf, state);
+        *mark = (struct wal_mark){.pos = n->restart.pos, .restart = true};
+        n->restart_written = true;
+    } else if (n->cut.index > 0) {
+        node_conf_pack(&n->conf, state);
+        *mark = (struct wal_mark){.pos = n->cut};
+        n->cut_written = true;
+    } else {
+        return NULL;
+    }
+    mark->state = buf_slice(state);
+    return mark;
+}
+
 /* One record with everything that is due. */
 static enum status node_begin_write(struct node *n, struct err *err)
 {
@@ -143,12 +191,7 @@ static enum status node_begin_write(struct node *n, struct err *err)
     node_cover(n, count);
     hard = node_hard(n);
     batch.hard = &hard;
-    if (n->cut.index > 0) {
-        node_conf_pack(&n->conf, &state);
-        mark = (struct wal_mark){.pos = n->cut, .state = buf_slice(&state)};
-        batch.mark = &mark;
-        n->cut_written = true;
-    }
+    batch.mark = node_mark(n, &state, &mark);
     n->writing = true;
     st = wal_append(n->wal, &batch, &later, err);
     buf_release(&state);
@@ -172,6 +215,28 @@ static void node_finish_cut(struct node *n)
     }
 }
 
+/* The snapshot's mark is durable: the state machine follows. */
+static void node_finish_restart(struct node *n)
+{
+    struct err err = {0};
+    enum status st = wal_release(n->wal, &err);
+
+    if (st == ST_OK) {
+        st = n->ports.install(n->ports.ctx, n->restart.pos, &err);
+    }
+    if (st) {
+        node_fail(n, st, &err);
+        return;
+    }
+    n->applied = n->restart.pos.index;
+    n->durable = n->applied;
+    n->conf_index = n->applied;
+    n->conf = n->restart.conf;
+    n->now = n->restart.conf;
+    n->restart.pos = (struct raft_pos){0};
+    n->restart_written = false;
+}
+
 /* A write is on disk. What waited for it may go; raft hears of it. */
 void node_write_done(struct node *n)
 {
@@ -181,6 +246,9 @@ void node_write_done(struct node *n)
     node_release_held(n);
     if (n->cut_written) {
         node_finish_cut(n);
+    }
+    if (n->restart_written && n->failed == ST_OK) {
+        node_finish_restart(n);
     }
     if (n->failed == ST_OK) {
         (void)node_feed(n, &event);
@@ -212,9 +280,13 @@ static uint64_t node_cut_at(const struct node *n)
 {
     struct raft_status s = raft_status(n->raft);
     uint64_t before = s.first_index - 1;
-    uint64_t keep = s.log_bytes > LOG_BYTES_MAX ? 0 : n->config.keep_count;
-    uint64_t step = s.log_bytes > LOG_BYTES_MAX ? 1 : n->config.snapshot_count;
+    bool full = s.log_bytes > LOG_BYTES_MAX;
+    uint64_t keep = full ? 0 : n->config.keep_count;
+    uint64_t step = full ? 1 : n->config.snapshot_count;
 
+    if (s.snapshot_flying && !full) {
+        return 0; /* Who installs it will want what comes behind it. */
+    }
     if (n->durable < keep || n->durable - keep < before + step) {
         return 0;
     }
@@ -226,14 +298,13 @@ void node_consider_cut(struct node *n)
     uint64_t at = node_cut_at(n);
     uint64_t from = raft_status(n->raft).first_index;
 
-    if (at == 0 || n->cut.index > 0) {
+    if (at == 0 || n->cut.index > 0 || n->restart.pos.index > 0) {
         return;
     }
     for (uint64_t i = from; i <= at; i++) {
-        struct node_change change;
+        struct raft_changes unused;
 
-        CHECK(node_change_of(raft_entry_at(n->raft, i), &change) == ST_OK);
-        node_conf_apply(&n->conf, change);
+        (void)node_conf_follow(&n->conf, raft_entry_at(n->raft, i), &unused);
     }
     n->cut = (struct raft_pos){.term = raft_term_at(n->raft, at), .index = at};
     n->dirty = true;

@@ -7,43 +7,76 @@ static bool peer_said(const struct raft_peer *p, uint64_t answer)
 }
 
 static void raft_ask_for_votes(struct raft *r, enum raft_msg_type type,
-                               uint64_t term)
+                               uint64_t term, bool transfer)
 {
     for (size_t i = 0; i < r->peers_count; i++) {
         const struct raft_peer *p = &r->peers[i];
         struct raft_msg *m;
 
-        if (!p->voter || p->id == r->config.id) {
+        if (!raft_has_vote(p) || p->id == r->config.id) {
             continue;
         }
         m = raft_say(r, type, p->id);
         m->term = term;
         m->pos = raft_log_end(&r->log);
+        m->transfer = transfer;
     }
 }
 
 /* Our own vote counts when it is on disk: see raft_own_vote_durable(). */
-static void raft_stand(struct raft *r)
+static void raft_stand(struct raft *r, bool transfer)
 {
     raft_become_candidate(r);
-    raft_ask_for_votes(r, RAFT_MSG_VOTE, r->hard.term);
+    raft_ask_for_votes(r, RAFT_MSG_VOTE, r->hard.term, transfer);
+}
+
+static bool raft_may_campaign(const struct raft *r)
+{
+    return raft_is_voter(r, r->config.id) && !raft_change_is_committed(r);
 }
 
 /* First ask whether an election could be won (Raft thesis, 9.6): a member that
  * was cut off must not raise the term of a healthy group when it returns. */
 void raft_campaign(struct raft *r)
 {
-    if (!raft_is_voter(r, r->config.id)) {
+    if (!raft_may_campaign(r)) {
         raft_defer_election(r);
         return;
     }
     raft_become_pre_candidate(r);
     raft_peer(r, r->config.id)->answer = RAFT_YES;
     if (raft_quorum(r, peer_said, RAFT_YES)) {
-        raft_stand(r);
+        raft_stand(r, false);
         return;
     }
-    raft_ask_for_votes(r, RAFT_MSG_PRE_VOTE, r->hard.term + 1);
+    raft_ask_for_votes(r, RAFT_MSG_PRE_VOTE, r->hard.term + 1, false);
+}
+
+/* The group is well and its leader wants it: there is nothing to ask first. */
+void raft_campaign_at_once(struct raft *r)
+{
+    if (r->role == RAFT_FOLLOWER && raft_may_campaign(r)) {
+        raft_stand(r, true);
+    }
+}
+
+/* A leader that is gone is not waited for. Should only the link be broken, then
+ * a majority still hears the leader and refuses, or it is heard again first. */
+void raft_on_peer_lost(struct raft *r, uint64_t id)
+{
+    struct raft_peer *p = raft_peer(r, id);
+    uint64_t soon = r->now_ms + rng_below(&r->rng, r->config.heartbeat_ms);
+
+    if (p == NULL || id == r->config.id) {
+        return;
+    }
+    if (r->role == RAFT_LEADER && p->pace == RAFT_REPLICATE) {
+        raft_probe_from(p, p->match); /* What was flying has crashed. */
+    }
+    if (r->role == RAFT_FOLLOWER && r->leader == id) {
+        r->leader_lost = true;
+        r->deadline_ms = soon < r->deadline_ms ? soon : r->deadline_ms;
+    }
 }
 
 void raft_own_vote_durable(struct raft *r)
@@ -65,10 +98,11 @@ void raft_own_vote_durable(struct raft *r)
  * is not raised by asking (Raft thesis, 4.2.3). */
 bool raft_refuses_to_move(const struct raft *r, const struct raft_msg *m)
 {
-    if (m->type != RAFT_MSG_VOTE && m->type != RAFT_MSG_PRE_VOTE) {
+    if ((m->type != RAFT_MSG_VOTE && m->type != RAFT_MSG_PRE_VOTE) ||
+        m->transfer) {
         return false;
     }
-    return r->leader != RAFT_NOBODY &&
+    return r->leader != RAFT_NOBODY && !r->leader_lost &&
            (r->role == RAFT_LEADER ||
             r->now_ms - r->heard_ms < r->config.election_ms);
 }
@@ -133,7 +167,7 @@ void raft_on_vote_reply(struct raft *r, const struct raft_msg *m)
         if (r->role == RAFT_CANDIDATE) {
             raft_become_leader(r);
         } else {
-            raft_stand(r);
+            raft_stand(r, false);
         }
     } else if (raft_quorum(r, peer_said, RAFT_NO)) {
         raft_become_follower(r, r->hard.term, RAFT_NOBODY);

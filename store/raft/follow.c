@@ -11,7 +11,7 @@ bool raft_entries_fit(const struct raft_msg *m)
         struct raft_pos at = m->entries[i].pos;
 
         if (at.index != before.index + 1 || at.term < before.term ||
-            at.term > m->term) {
+            at.term > m->term || at.term == 0) {
             return false;
         }
         before = at;
@@ -53,7 +53,7 @@ static void raft_take_entries(struct raft *r, const struct raft_msg *m)
         raft_cut_log(r, m->entries[i].pos.index);
     }
     for (; i < m->entries_count; i++) {
-        raft_log_append(&r->log, raft_entry_copy(&m->entries[i]));
+        raft_append(r, raft_entry_copy(&m->entries[i]));
     }
 }
 
@@ -80,4 +80,67 @@ void raft_on_heartbeat(struct raft *r, const struct raft_msg *m)
 {
     raft_set_commit(r, m->commit);
     raft_say(r, RAFT_MSG_HEARTBEAT_REPLY, m->from)->context = m->context;
+}
+
+/* ---- snapshots ---- */
+
+static bool conf_has_voter(const struct raft_conf *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->list[i].roles & RAFT_VOTER) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One that does not know us is not for us; one that is further than we are
+ * cannot be of an older term. */
+bool raft_snapshot_fits(const struct raft *r, const struct raft_msg *m)
+{
+    const struct raft_snapshot *s = m->snapshot;
+
+    if (s == NULL || s->pos.index == 0 || s->pos.term == 0 ||
+        s->pos.term > m->term || s->conf.count > RAFT_MEMBERS_MAX) {
+        return false;
+    }
+    if (s->pos.index > r->hard.commit &&
+        s->pos.term < raft_log_term(&r->log, r->hard.commit)) {
+        return false;
+    }
+    return raft_conf_roles(&s->conf, r->config.id) != 0 &&
+           conf_has_voter(&s->conf);
+}
+
+/* The log goes on behind the snapshot, which the driver makes durable before
+ * our answer leaves. */
+static void raft_restart_behind(struct raft *r, const struct raft_snapshot *s)
+{
+    raft_drop_tags(r, r->applied + 1);
+    raft_log_release(&r->log);
+    raft_log_start(&r->log, s->pos);
+    r->snapshot = *s;
+    r->snapshot_new = true;
+    r->stable = s->pos.index;
+    r->unissued = s->pos.index + 1;
+    r->applied = s->pos.index;
+    r->hard.commit = s->pos.index;
+    r->conf = s->conf;
+    r->conf_index = s->pos.index;
+    r->last_conf = s->pos.index;
+    raft_peers_follow_conf(r);
+}
+
+void raft_on_snapshot(struct raft *r, const struct raft_msg *m)
+{
+    struct raft_pos pos = m->snapshot->pos;
+
+    if (pos.index > r->hard.commit) {
+        if (raft_log_term(&r->log, pos.index) == pos.term) {
+            raft_set_commit(r, pos.index); /* The log reaches; keep it. */
+        } else {
+            raft_restart_behind(r, m->snapshot);
+        }
+    }
+    raft_say(r, RAFT_MSG_APPEND_REPLY, m->from)->pos.index = r->hard.commit;
 }

@@ -14,21 +14,31 @@ struct raft_peer *raft_peer(const struct raft *r, uint64_t id)
     return NULL;
 }
 
+bool raft_has_vote(const struct raft_peer *p)
+{
+    return (p->roles & (RAFT_VOTER | RAFT_OUTGOING)) != 0;
+}
+
 bool raft_is_voter(const struct raft *r, uint64_t id)
 {
     const struct raft_peer *p = raft_peer(r, id);
 
-    return p != NULL && p->voter;
+    return p != NULL && raft_has_vote(p);
 }
 
-size_t raft_voters(const struct raft *r)
+static size_t count_roles(const struct raft *r, unsigned roles)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < r->peers_count; i++) {
-        count += r->peers[i].voter;
+        count += (r->peers[i].roles & roles) != 0;
     }
     return count;
+}
+
+size_t raft_voters(const struct raft *r)
+{
+    return count_roles(r, RAFT_VOTER | RAFT_OUTGOING);
 }
 
 bool raft_is_alone(const struct raft *r)
@@ -36,14 +46,24 @@ bool raft_is_alone(const struct raft *r)
     return raft_voters(r) == 1 && raft_is_voter(r, r->config.id);
 }
 
-bool raft_quorum(const struct raft *r, raft_peer_fn holds, uint64_t arg)
+/* ---- majorities ---- */
+
+static bool half_holds(const struct raft *r, unsigned half, raft_peer_fn holds,
+                       uint64_t arg)
 {
     size_t yes = 0;
 
     for (size_t i = 0; i < r->peers_count; i++) {
-        yes += r->peers[i].voter && holds(&r->peers[i], arg);
+        yes += (r->peers[i].roles & half) && holds(&r->peers[i], arg);
     }
-    return yes >= raft_voters(r) / 2 + 1;
+    return yes >= count_roles(r, half) / 2 + 1;
+}
+
+bool raft_quorum(const struct raft *r, raft_peer_fn holds, uint64_t arg)
+{
+    return half_holds(r, RAFT_VOTER, holds, arg) &&
+           (count_roles(r, RAFT_OUTGOING) == 0 ||
+            half_holds(r, RAFT_OUTGOING, holds, arg));
 }
 
 static bool peer_has(const struct raft_peer *p, uint64_t index)
@@ -60,24 +80,24 @@ uint64_t raft_quorum_match(const struct raft *r)
     for (size_t i = 0; i < r->peers_count; i++) {
         const struct raft_peer *p = &r->peers[i];
 
-        if (p->voter && p->match > best && raft_quorum(r, peer_has, p->match)) {
+        if (raft_has_vote(p) && p->match > best &&
+            raft_quorum(r, peer_has, p->match)) {
             best = p->match;
         }
     }
     return best;
 }
 
+/* ---- who they are ---- */
+
 static void peer_reset(struct raft *r, struct raft_peer *p)
 {
     p->answer = RAFT_NO_ANSWER;
     p->active = p->id == r->config.id;
-    p->pace = RAFT_PROBE;
-    p->probe_sent = false;
     p->match = p->id == r->config.id ? r->stable : 0;
-    p->next = raft_log_last(&r->log) + 1;
     p->read_seen = 0;
     p->flying_head = 0;
-    p->flying_count = 0;
+    raft_probe_from(p, raft_log_last(&r->log));
 }
 
 void raft_peers_reset(struct raft *r)
@@ -110,30 +130,26 @@ static struct raft_peer *peer_add(struct raft *r, uint64_t id)
     return p;
 }
 
-static void peer_remove(struct raft *r, uint64_t id)
+static void peers_remove_strangers(struct raft *r)
 {
-    struct raft_peer *p = raft_peer(r, id);
-
-    if (p != NULL) {
-        free(p->flying);
-        *p = r->peers[--r->peers_count];
+    for (size_t i = r->peers_count; i-- > 0;) {
+        if (raft_conf_roles(&r->conf, r->peers[i].id) == 0) {
+            free(r->peers[i].flying);
+            r->peers[i] = r->peers[--r->peers_count];
+        }
     }
 }
 
-void raft_change_members(struct raft *r, enum raft_change change, uint64_t id)
+/* Whoever stays keeps what is known of it. */
+void raft_peers_follow_conf(struct raft *r)
 {
-    struct raft_peer *p;
+    peers_remove_strangers(r);
+    for (size_t i = 0; i < r->conf.count; i++) {
+        struct raft_peer *p = raft_peer(r, r->conf.list[i].id);
 
-    CHECK(id != RAFT_NOBODY);
-    if (change == RAFT_REMOVE) {
-        peer_remove(r, id);
-        return;
-    }
-    p = raft_peer(r, id);
-    if (p == NULL) {
-        p = peer_add(r, id);
-    }
-    if (change == RAFT_ADD_VOTER) {
-        p->voter = true; /* A voter never becomes a learner again. */
+        if (p == NULL) {
+            p = peer_add(r, r->conf.list[i].id);
+        }
+        p->roles = r->conf.list[i].roles;
     }
 }

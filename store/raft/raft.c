@@ -77,6 +77,13 @@ enum status raft_restore_applied(struct raft *r, uint64_t applied)
     return ST_OK;
 }
 
+void raft_restore_conf(struct raft *r, const struct raft_conf *conf)
+{
+    CHECK(!r->started);
+    r->conf = *conf;
+    r->conf_index = r->hard.commit;
+}
+
 /* ---- events ---- */
 
 static void raft_start(struct raft *r)
@@ -84,7 +91,8 @@ static void raft_start(struct raft *r)
     CHECK(!r->started);
     r->started = true;
     r->issued = r->hard;
-    raft_peers_reset(r);
+    raft_find_last_conf(r);
+    raft_peers_follow_conf(r);
     raft_defer_election(r);
     if (raft_is_alone(r)) {
         raft_campaign(r); /* Whom should it wait for? */
@@ -98,27 +106,6 @@ static void raft_tick(struct raft *r)
     } else if (r->now_ms >= r->deadline_ms) {
         raft_campaign(r);
     }
-}
-
-static enum status raft_propose(struct raft *r, const struct raft_proposal *p)
-{
-    size_t bytes = 0;
-
-    if (r->role != RAFT_LEADER) {
-        return ST_NOT_LEADER;
-    }
-    for (size_t i = 0; i < p->count; i++) {
-        bytes += p->entries[i].len;
-    }
-    if (r->uncommitted > 0 &&
-        r->uncommitted + bytes > r->config.uncommitted_max) {
-        return ST_BUSY;
-    }
-    for (size_t i = 0; i < p->count; i++) {
-        raft_append_own(r, p->entries[i]);
-    }
-    raft_send_appends(r);
-    return ST_OK;
 }
 
 /* A report of an earlier term says nothing: what it names may have been
@@ -146,111 +133,6 @@ static void raft_persisted(struct raft *r, struct raft_persist done)
     }
 }
 
-/* Whoever lags behind in terms is told, so that a leader of old steps down and
- * a pre-candidate with an old term learns the new one. */
-static void raft_on_old_term(struct raft *r, const struct raft_msg *m)
-{
-    if (m->type == RAFT_MSG_APPEND || m->type == RAFT_MSG_HEARTBEAT) {
-        (void)raft_say(r, RAFT_MSG_APPEND_REPLY, m->from);
-    } else if (m->type == RAFT_MSG_PRE_VOTE) {
-        raft_say(r, RAFT_MSG_PRE_VOTE_REPLY, m->from)->reject = true;
-    }
-}
-
-static bool raft_from_leader(const struct raft_msg *m)
-{
-    return m->type == RAFT_MSG_APPEND || m->type == RAFT_MSG_HEARTBEAT;
-}
-
-static void raft_hear_leader(struct raft *r, uint64_t leader)
-{
-    if (r->role != RAFT_FOLLOWER) {
-        raft_become_follower(r, r->hard.term, leader);
-    }
-    r->leader = leader;
-    r->heard_ms = r->now_ms;
-    raft_defer_election(r);
-}
-
-static void raft_dispatch(struct raft *r, const struct raft_msg *m)
-{
-    switch (m->type) {
-    case RAFT_MSG_APPEND:
-        raft_hear_leader(r, m->from);
-        raft_on_append(r, m);
-        return;
-    case RAFT_MSG_HEARTBEAT:
-        raft_hear_leader(r, m->from);
-        raft_on_heartbeat(r, m);
-        return;
-    case RAFT_MSG_VOTE:
-    case RAFT_MSG_PRE_VOTE:
-        raft_on_vote(r, m);
-        return;
-    case RAFT_MSG_VOTE_REPLY:
-    case RAFT_MSG_PRE_VOTE_REPLY:
-        raft_on_vote_reply(r, m);
-        return;
-    case RAFT_MSG_APPEND_REPLY:
-        if (r->role == RAFT_LEADER) {
-            raft_on_append_reply(r, m);
-        }
-        return;
-    case RAFT_MSG_HEARTBEAT_REPLY:
-        if (r->role == RAFT_LEADER) {
-            raft_on_heartbeat_reply(r, m);
-        }
-        return;
-    }
-    UNREACHABLE();
-}
-
-/* Is the message for us, and does it not contradict what we know for sure? */
-static bool raft_believes(const struct raft *r, const struct raft_msg *m)
-{
-    if (m->to != r->config.id || m->from == r->config.id ||
-        m->from == RAFT_NOBODY) {
-        return false;
-    }
-    if (!raft_from_leader(m) || m->term < r->hard.term) {
-        return true;
-    }
-    if (m->term == r->hard.term && r->leader != RAFT_NOBODY &&
-        r->leader != m->from) {
-        return false; /* Two leaders in one term. */
-    }
-    if (m->type == RAFT_MSG_APPEND) {
-        return raft_entries_fit(m);
-    }
-    /* A leader tells no more than what we have acknowledged. If that is
-     * beyond our end, we have lost what was on our disk. */
-    return m->commit <= raft_log_last(&r->log);
-}
-
-static enum status raft_receive(struct raft *r, const struct raft_msg *m)
-{
-    bool promise = m->type == RAFT_MSG_PRE_VOTE ||
-                   (m->type == RAFT_MSG_PRE_VOTE_REPLY && !m->reject);
-
-    if (!raft_believes(r, m)) {
-        return ST_INVALID;
-    }
-    if (m->term < r->hard.term) {
-        raft_on_old_term(r, m);
-        return ST_OK;
-    }
-    if (m->term > r->hard.term) {
-        if (raft_refuses_to_move(r, m)) {
-            return ST_OK;
-        }
-        if (!promise) {
-            raft_become_follower(r, m->term, RAFT_NOBODY);
-        }
-    }
-    raft_dispatch(r, m);
-    return ST_OK;
-}
-
 /* ---- the step ---- */
 
 static void raft_verify(const struct raft *r)
@@ -264,11 +146,16 @@ static void raft_verify(const struct raft *r)
     CHECK(r->stable < r->unissued);
     CHECK(r->unissued <= last + 1);
     CHECK(r->hard.term >= raft_log_term(&r->log, last));
+    CHECK(r->conf_index <= r->hard.commit);
+    CHECK(r->last_conf <= last);
+    CHECK(r->peers_count == r->conf.count);
     CHECK_IF(r->role == RAFT_LEADER, r->leader == r->config.id);
     CHECK_IF(r->role == RAFT_LEADER, r->hard.vote == r->config.id);
     CHECK_IF(r->role == RAFT_CANDIDATE, r->hard.vote == r->config.id);
     CHECK_IF(r->role != RAFT_LEADER, r->leader != r->config.id);
-    CHECK_IF(r->role != RAFT_LEADER, r->waiting_count == 0);
+    CHECK_IF(r->role == RAFT_LEADER, raft_is_voter(r, r->config.id));
+    CHECK_IF(r->role != RAFT_LEADER, r->transfer_to == RAFT_NOBODY);
+    CHECK_IF(r->leader == RAFT_NOBODY, r->waiting_count == 0);
     for (size_t i = 0; r->role == RAFT_LEADER && i < r->peers_count; i++) {
         CHECK(r->peers[i].match <= last);
         CHECK(r->peers[i].next > r->peers[i].match ||
@@ -284,7 +171,7 @@ static void raft_point_at_entries(struct raft *r)
     for (size_t i = 0; i < r->appends.count; i++) {
         struct raft_msg *m = &r->appends.list[i];
 
-        if (m->entries_count > 0) {
+        if (m->type == RAFT_MSG_APPEND && m->entries_count > 0) {
             m->entries = raft_log_at(&r->log, m->pos.index + 1);
         }
     }
@@ -296,7 +183,7 @@ static void raft_hand_out_writes(struct raft *r, struct raft_work *w)
     bool promised =
         r->hard.term != r->issued.term || r->hard.vote != r->issued.vote;
 
-    if (!promised && r->unissued > last) {
+    if (!promised && r->unissued > last && !r->snapshot_new) {
         return;
     }
     w->must_sync = true;
@@ -306,6 +193,7 @@ static void raft_hand_out_writes(struct raft *r, struct raft_work *w)
         r->issued = r->hard;
         w->hard = &r->issued;
     }
+    w->snapshot = r->snapshot_new ? &r->snapshot : NULL;
     w->entries = raft_log_at(&r->log, r->unissued);
     w->entries_count = (size_t)(last + 1 - r->unissued);
     r->unissued = last + 1;
@@ -360,10 +248,17 @@ static enum status raft_take(struct raft *r, const struct raft_event *event)
         raft_persisted(r, event->persisted);
         return ST_OK;
     case RAFT_READ_ASKED:
-        if (r->role != RAFT_LEADER) {
-            return ST_NOT_LEADER;
-        }
-        raft_read_ask(r, event->read_id);
+        return raft_read_ask(r, event->read_id);
+    case RAFT_CONF_APPLIED:
+        raft_on_conf_applied(r, event->changes);
+        return ST_OK;
+    case RAFT_TRANSFER_ASKED:
+        return raft_transfer(r, event->peer);
+    case RAFT_SNAPSHOT_ENDED:
+        raft_on_snapshot_ended(r, &event->snapshot_ended);
+        return ST_OK;
+    case RAFT_PEER_LOST:
+        raft_on_peer_lost(r, event->peer);
         return ST_OK;
     }
     UNREACHABLE();
@@ -380,6 +275,7 @@ enum status raft_step(struct raft *r, const struct raft_event *event,
     r->dropped.count = 0;
     r->lost.count = 0;
     r->reads.count = 0;
+    r->snapshot_new = false;
     if (event->now_ms > r->now_ms) {
         r->now_ms = event->now_ms;
     }
@@ -399,6 +295,16 @@ void raft_compact(struct raft *r, uint64_t index)
 
 /* ---- looking in ---- */
 
+static bool raft_snapshot_flies(const struct raft *r)
+{
+    for (size_t i = 0; i < r->peers_count; i++) {
+        if (r->peers[i].snapshot_flying) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct raft_status raft_status(const struct raft *r)
 {
     return (struct raft_status){
@@ -412,7 +318,26 @@ struct raft_status raft_status(const struct raft *r)
         .log_bytes = r->log.bytes,
         .uncommitted_bytes = r->uncommitted,
         .voters_count = raft_voters(r),
+        .transfer_to = r->transfer_to,
+        .snapshot_flying = raft_snapshot_flies(r),
     };
+}
+
+const struct raft_conf *raft_conf(const struct raft *r)
+{
+    return &r->conf;
+}
+
+bool raft_progress(const struct raft *r, uint64_t id,
+                   struct raft_progress *out_progress)
+{
+    const struct raft_peer *p = raft_peer(r, id);
+
+    if (r->role != RAFT_LEADER || p == NULL) {
+        return false;
+    }
+    *out_progress = (struct raft_progress){p->match, p->active};
+    return true;
 }
 
 const struct raft_entry *raft_entry_at(const struct raft *r, uint64_t index)

@@ -1,8 +1,9 @@
 /*
  * Linearizable reads without the log (Raft thesis, 6.4): note the commit index,
  * hear from a majority that we still lead, then answer from a state that has
- * applied that much. Ids only grow, so that one answer confirms all reads asked
- * before it, and a late answer to an earlier one confirms nothing newer.
+ * applied that much. Each question gets a round; rounds only grow, so that one
+ * answer confirms all reads asked before it, and a late answer to an earlier
+ * round confirms nothing newer. A follower asks its leader for the index.
  */
 #include <stdlib.h>
 
@@ -10,53 +11,84 @@
 #include "base/core/row.h"
 #include "store/raft/core.h"
 
-static bool peer_confirms(const struct raft_peer *p, uint64_t id)
+/* So many of the members' questions wait at most; they ask again. */
+#define READS_FORWARDED_MAX 4096
+
+static bool peer_confirms(const struct raft_peer *p, uint64_t round)
 {
-    return p->read_seen >= id;
+    return p->read_seen >= round;
 }
 
-static bool raft_knows_commit(const struct raft *r)
+bool raft_knows_commit(const struct raft *r)
 {
     return raft_log_term(&r->log, r->hard.commit) == r->hard.term;
 }
 
-uint64_t raft_reads_newest(const struct raft *r)
+uint64_t raft_reads_round(const struct raft *r)
 {
-    return r->waiting_count == 0 ? 0 : r->waiting[r->waiting_count - 1].id;
+    return r->role != RAFT_LEADER || r->waiting_count == 0
+               ? 0
+               : r->waiting[r->waiting_count - 1].round;
 }
 
-static void reads_add(struct raft_reads *reads, struct raft_read read)
+static void waiting_add(struct raft *r, struct raft_waiting_read read)
 {
+    r->waiting = row_room(r->waiting, &r->waiting_cap, r->waiting_count,
+                          sizeof(r->waiting[0]));
+    r->waiting[r->waiting_count++] = read;
+}
+
+static void waiting_remove(struct raft *r, size_t count)
+{
+    if (count == 0) {
+        return;
+    }
+    r->waiting_count -= count;
+    memmove(r->waiting, r->waiting + count,
+            r->waiting_count * sizeof(r->waiting[0]));
+}
+
+static void hand_out(struct raft *r, struct raft_read read)
+{
+    struct raft_reads *reads = &r->reads;
+
     reads->list = row_room(reads->list, &reads->cap, reads->count,
                            sizeof(reads->list[0]));
     reads->list[reads->count++] = read;
 }
 
-/* Hand out, from the oldest on, what a majority has confirmed. */
+static void answer(struct raft *r, const struct raft_waiting_read *read)
+{
+    struct raft_msg *m;
+
+    if (read->peer == RAFT_NOBODY) {
+        hand_out(r, (struct raft_read){read->id, read->index});
+        return;
+    }
+    m = raft_say_now(r, RAFT_MSG_READ_REPLY, read->peer);
+    m->pos.index = read->index;
+    m->context = read->id;
+}
+
+/* From the oldest on, what a majority has confirmed. */
 void raft_reads_confirm(struct raft *r)
 {
     size_t done = 0;
 
     while (done < r->waiting_count && r->waiting[done].index > 0 &&
-           raft_quorum(r, peer_confirms, r->waiting[done].id)) {
-        reads_add(&r->reads, (struct raft_read){r->waiting[done].id,
-                                                r->waiting[done].index});
+           raft_quorum(r, peer_confirms, r->waiting[done].round)) {
+        answer(r, &r->waiting[done]);
         done++;
     }
-    if (done == 0) {
-        return;
-    }
-    r->waiting_count -= done;
-    memmove(r->waiting, r->waiting + done,
-            r->waiting_count * sizeof(r->waiting[0]));
+    waiting_remove(r, done);
 }
 
-static void raft_ask_peers(struct raft *r)
+static void ask_members(struct raft *r)
 {
     struct raft_peer *self = raft_peer(r, r->config.id);
 
     if (self != NULL) {
-        self->read_seen = raft_reads_newest(r);
+        self->read_seen = r->read_round;
     }
     raft_reads_confirm(r);
     if (r->waiting_count > 0) {
@@ -64,20 +96,64 @@ static void raft_ask_peers(struct raft *r)
     }
 }
 
-void raft_read_ask(struct raft *r, uint64_t id)
+static void lead_read(struct raft *r, uint64_t id, uint64_t peer)
 {
-    struct raft_waiting_read read = {.id = id};
+    struct raft_waiting_read read = {
+        .id = id, .peer = peer, .round = ++r->read_round};
 
-    CHECK(id > raft_reads_newest(r));
-    r->waiting = row_room(r->waiting, &r->waiting_cap, r->waiting_count,
-                          sizeof(r->waiting[0]));
     if (raft_knows_commit(r)) {
         read.index = r->hard.commit;
     }
-    r->waiting[r->waiting_count++] = read;
+    waiting_add(r, read);
     if (read.index > 0) {
-        raft_ask_peers(r);
+        ask_members(r);
     }
+}
+
+static void ask_leader(struct raft *r, uint64_t id)
+{
+    struct raft_msg *m = raft_say_now(r, RAFT_MSG_READ, r->leader);
+
+    m->term = 0;
+    m->context = id;
+    waiting_add(r, (struct raft_waiting_read){.id = id});
+}
+
+enum status raft_read_ask(struct raft *r, uint64_t id)
+{
+    CHECK(id > 0);
+    if (r->leader == RAFT_NOBODY) {
+        return ST_NOT_LEADER;
+    }
+    if (r->role == RAFT_LEADER) {
+        lead_read(r, id, RAFT_NOBODY);
+    } else {
+        ask_leader(r, id);
+    }
+    return ST_OK;
+}
+
+void raft_on_read(struct raft *r, const struct raft_msg *m)
+{
+    if (r->role == RAFT_LEADER && raft_peer(r, m->from) != NULL &&
+        r->waiting_count < READS_FORWARDED_MAX) {
+        lead_read(r, m->context, m->from);
+    }
+}
+
+/* What was asked before is answered as well: the index is of a later time. */
+void raft_on_read_reply(struct raft *r, const struct raft_msg *m)
+{
+    size_t done = 0;
+
+    if (r->role == RAFT_LEADER || m->from != r->leader) {
+        return;
+    }
+    while (done < r->waiting_count && r->waiting[done].id <= m->context) {
+        hand_out(r, (struct raft_read){r->waiting[done].id, m->pos.index});
+        done++;
+    }
+    waiting_remove(r, done);
 }
 
 /* A new leader learns what is committed by committing an entry of its term.
@@ -88,14 +164,16 @@ void raft_reads_begin(struct raft *r)
         r->waiting[i].index = r->hard.commit;
     }
     if (r->waiting_count > 0) {
-        raft_ask_peers(r);
+        ask_members(r);
     }
 }
 
 void raft_reads_lose(struct raft *r)
 {
     for (size_t i = 0; i < r->waiting_count; i++) {
-        raft_ids_add(&r->lost, r->waiting[i].id);
+        if (r->waiting[i].peer == RAFT_NOBODY) {
+            raft_ids_add(&r->lost, r->waiting[i].id);
+        }
     }
     r->waiting_count = 0;
 }

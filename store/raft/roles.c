@@ -35,27 +35,43 @@ struct raft_msg *raft_say(struct raft *r, enum raft_msg_type type, uint64_t to)
     return raft_queue(r, &r->messages, type, to);
 }
 
+void raft_append(struct raft *r, struct raft_entry entry)
+{
+    raft_log_append(&r->log, entry);
+    if (entry.type != RAFT_ENTRY_NORMAL) {
+        r->last_conf = entry.pos.index;
+    }
+}
+
 void raft_append_own(struct raft *r, struct raft_entry entry)
 {
     CHECK(r->role == RAFT_LEADER);
     entry.pos.term = r->hard.term;
     entry.pos.index = raft_log_last(&r->log) + 1;
-    raft_log_append(&r->log, entry);
+    raft_append(r, entry);
     r->uncommitted += entry.len;
 }
 
-void raft_cut_log(struct raft *r, uint64_t index)
+void raft_drop_tags(struct raft *r, uint64_t from)
 {
-    CHECK(r->role != RAFT_LEADER);
-    CHECK(index > r->hard.commit);
-    for (uint64_t i = index; i <= raft_log_last(&r->log); i++) {
+    for (uint64_t i = from; i <= raft_log_last(&r->log); i++) {
         uint64_t tag = raft_log_at(&r->log, i)->tag;
 
         if (tag != 0) {
             raft_ids_add(&r->dropped, tag);
         }
     }
+}
+
+void raft_cut_log(struct raft *r, uint64_t index)
+{
+    CHECK(r->role != RAFT_LEADER);
+    CHECK(index > r->hard.commit);
+    raft_drop_tags(r, index);
     raft_log_cut(&r->log, index);
+    if (r->last_conf >= index) {
+        raft_find_last_conf(r);
+    }
     if (r->stable >= index) {
         r->stable = index - 1;
     }
@@ -95,7 +111,9 @@ static void raft_enter_role(struct raft *r, enum raft_role role,
 {
     r->role = role;
     r->leader = leader;
+    r->leader_lost = false;
     r->uncommitted = 0;
+    r->transfer_to = RAFT_NOBODY;
     raft_reads_lose(r);
     raft_peers_reset(r);
     raft_defer_election(r);
@@ -118,7 +136,7 @@ void raft_become_pre_candidate(struct raft *r)
 
 void raft_become_candidate(struct raft *r)
 {
-    CHECK(r->role == RAFT_PRE_CANDIDATE);
+    CHECK(r->role != RAFT_LEADER);
     raft_enter_term(r, r->hard.term + 1, r->config.id);
     raft_enter_role(r, RAFT_CANDIDATE, RAFT_NOBODY);
 }

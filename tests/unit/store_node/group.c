@@ -171,6 +171,27 @@ static void on_apply(void *ctx, const struct raft_entry *entries, size_t count)
     }
 }
 
+static void on_apply_conf(void *ctx, const struct node_conf_entry *told)
+{
+    CHECK(!told->refused);
+    on_apply(ctx, told->entry, 1);
+}
+
+static enum status on_install(void *ctx, struct raft_pos pos, struct err *err)
+{
+    (void)ctx;
+    (void)pos;
+    (void)err;
+    UNREACHABLE(); /* Nobody sends one: see group_save(). */
+}
+
+static void on_send_snapshot(void *ctx, const struct raft_msg *message)
+{
+    (void)ctx;
+    (void)message;
+    UNREACHABLE();
+}
+
 static void on_dropped(void *ctx, uint64_t tag, enum status why)
 {
     struct member *m = ctx;
@@ -358,9 +379,12 @@ void group_start(struct group *g, uint64_t id)
     struct node_config c = config_of(g, id, members);
     struct node_ports ports = {.ctx = m,
                                .apply = on_apply,
+                               .apply_conf = on_apply_conf,
+                               .install = on_install,
                                .dropped = on_dropped,
                                .read_ready = on_read_ready,
                                .send = on_send,
+                               .send_snapshot = on_send_snapshot,
                                .changed = on_changed,
                                .failed = on_failed};
     struct err err = {0};
@@ -501,7 +525,10 @@ void group_sync_disk(struct group *g, uint64_t id)
 enum status group_propose(struct group *g, uint64_t id, uint64_t name)
 {
     struct member *m = member(g, id);
-    enum status st = node_propose(m->node, slice_of(&name, sizeof(name)), name);
+    bool forwarded = false;
+    enum status st =
+        node_propose(m->node, RAFT_ENTRY_NORMAL, slice_of(&name, sizeof(name)),
+                     name, &forwarded);
 
     flush(m);
     settle(g);

@@ -58,6 +58,20 @@ static void say_append_reply(const struct group_config *c,
     }
 }
 
+static void say_read(const struct group_config *c, const struct raft_msg *m,
+                     const char *fate)
+{
+    if (m->type == RAFT_MSG_READ) {
+        say(c, "%" PRIu64 " asks %" PRIu64 " for read %" PRIu64 "%s", m->from,
+            m->to, m->context, fate);
+    } else {
+        say(c,
+            "%" PRIu64 " tells %" PRIu64 " to read %" PRIu64 " at %" PRIu64
+            "%s",
+            m->from, m->to, m->context, m->pos.index, fate);
+    }
+}
+
 void trace_message(const struct group_config *c, const struct raft_msg *m,
                    const char *fate)
 {
@@ -91,6 +105,26 @@ void trace_message(const struct group_config *c, const struct raft_msg *m,
         if (m->context != 0) {
             say(c, "%" PRIu64 " confirms %" PRIu64 "%s", m->from, m->to, fate);
         }
+        return;
+    case RAFT_MSG_PROPOSE:
+        say(c, "%" PRIu64 " passes %zu entries on to %" PRIu64 "%s", m->from,
+            m->entries_count, m->to, fate);
+        return;
+    case RAFT_MSG_READ:
+    case RAFT_MSG_READ_REPLY:
+        say_read(c, m, fate);
+        return;
+    case RAFT_MSG_TRANSFER:
+        say(c, "%" PRIu64 " is asked to hand over to %" PRIu64 "%s", m->to,
+            m->from, fate);
+        return;
+    case RAFT_MSG_TIMEOUT_NOW:
+        say(c, "%" PRIu64 " tells %" PRIu64 " to stand%s", m->from, m->to,
+            fate);
+        return;
+    case RAFT_MSG_SNAPSHOT:
+        say(c, "%" PRIu64 " sends %" PRIu64 " a snapshot%s", m->from, m->to,
+            fate);
         return;
     }
     UNREACHABLE();

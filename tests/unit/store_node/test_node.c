@@ -50,6 +50,12 @@ static void on_apply(void *ctx, const struct raft_entry *entries, size_t count)
     }
 }
 
+static void on_apply_conf(void *ctx, const struct node_conf_entry *told)
+{
+    ck_assert(!told->refused);
+    on_apply(ctx, told->entry, 1);
+}
+
 static void on_dropped(void *ctx, uint64_t tag, enum status why)
 {
     struct world *w = ctx;
@@ -110,6 +116,7 @@ static enum status world_try(struct world *w, uint64_t applied, struct err *err)
         test_config(applied, w->members == 0 ? 1 : w->members);
     struct node_ports ports = {.ctx = w,
                                .apply = on_apply,
+                               .apply_conf = on_apply_conf,
                                .dropped = on_dropped,
                                .read_ready = on_read_ready,
                                .send = on_send,
@@ -163,13 +170,22 @@ static void turn(struct world *w)
     finish_disk(w);
 }
 
+static enum status try_propose(struct world *w, struct slice data, uint64_t tag)
+{
+    bool forwarded = false;
+    enum status st =
+        node_propose(w->node, RAFT_ENTRY_NORMAL, data, tag, &forwarded);
+
+    ck_assert(!forwarded);
+    return st;
+}
+
 static void propose(struct world *w, uint64_t tag)
 {
     char text[300];
 
     memset(text, (int)(tag % 251), sizeof(text));
-    ck_assert(node_propose(w->node, slice_of(text, 100 + tag % 200), tag) ==
-              ST_OK);
+    ck_assert(try_propose(w, slice_of(text, 100 + tag % 200), tag) == ST_OK);
 }
 
 /* As in etcd: the member's own addition, then the leader's empty entry. */
@@ -199,7 +215,7 @@ START_TEST(leads_after_its_vote_is_durable)
     ck_assert(node_start(w->node, 0) == ST_OK);
     ck_assert(mem_disk_busy(w->disk));
     ck_assert(w->role == RAFT_CANDIDATE);
-    ck_assert(node_propose(w->node, slice_str("x"), 1) == ST_NOT_LEADER);
+    ck_assert(try_propose(w, slice_str("x"), 1) == ST_NOT_LEADER);
     finish_disk(w);
     ck_assert(w->role == RAFT_LEADER);
     world_free(w);
@@ -310,7 +326,7 @@ static bool fails_well(int late, size_t call, uint64_t keep)
         ck_assert(st == ST_IO);
         ck_assert_uint_eq(w->failures, 1);
         ck_assert_uint_gt(strlen(w->failure), 0);
-        ck_assert(node_propose(w->node, slice_str("x"), 999) == ST_IO);
+        ck_assert(try_propose(w, slice_str("x"), 999) == ST_IO);
         ck_assert(node_flush(w->node, 0) == ST_IO);
         ck_assert_uint_le(w->dropped_count, 1);
     }
@@ -451,7 +467,7 @@ START_TEST(too_much_is_refused)
 
     world_open(w, 0);
     while (taken < 100) {
-        st = node_propose(w->node, slice_of(bytes, 8 * 1024 * 1024), taken + 1);
+        st = try_propose(w, slice_of(bytes, 8 * 1024 * 1024), taken + 1);
         if (st) {
             break;
         }
@@ -459,11 +475,11 @@ START_TEST(too_much_is_refused)
     }
     ck_assert(st == ST_BUSY);
     ck_assert_uint_eq(taken, 8);
-    ck_assert(node_propose(w->node, slice_of(bytes, 17 * 1024 * 1024), 999) ==
+    ck_assert(try_propose(w, slice_of(bytes, 17 * 1024 * 1024), 999) ==
               ST_TOO_BIG);
     turn(w); /* In records of bounded size, one after the other. */
     ck_assert_uint_eq(w->applied_index, 2 + taken);
-    ck_assert(node_propose(w->node, slice_str("x"), 1) == ST_OK);
+    ck_assert(try_propose(w, slice_str("x"), 1) == ST_OK);
     free(bytes);
     world_free(w);
 }

@@ -31,10 +31,13 @@ static void bench_new(struct bench *b, size_t voters)
                             .uncommitted_max = 1000,
                             .rng_seed = 5};
 
-    *b = (struct bench){.raft = raft_new(&c), .now_ms = 1};
+    struct raft_conf conf = {.count = voters};
+
     for (uint64_t id = 1; id <= voters; id++) {
-        raft_change_members(b->raft, RAFT_ADD_VOTER, id);
+        conf.list[id - 1] = (struct raft_conf_member){id, RAFT_VOTER};
     }
+    *b = (struct bench){.raft = raft_new(&c), .now_ms = 1};
+    raft_restore_conf(b->raft, &conf);
     ck_assert(step(b, (struct raft_event){.type = RAFT_STARTED}) == ST_OK);
 }
 
@@ -477,7 +480,13 @@ START_TEST(what_is_compacted_is_not_sent)
         ck_assert_uint_eq(b.work.appends[0].pos.index, 1);
         ck_assert_uint_eq(b.work.appends[0].pos.term, 1);
         ck_assert(receive(&b, refusal) == ST_OK);
+        ck_assert_uint_eq(b.work.appends_count, 1);
+        ck_assert_int_eq(b.work.appends[0].type, RAFT_MSG_SNAPSHOT);
+        ck_assert(receive(&b, beat) == ST_OK); /* It is on its way. */
         ck_assert_uint_eq(b.work.appends_count, 0);
+        ck_assert(step(&b, (struct raft_event){
+                               .type = RAFT_SNAPSHOT_ENDED,
+                               .snapshot_ended = {.peer = 3}}) == ST_OK);
         ck_assert(propose(&b, 1, 9) == ST_OK);
         for (size_t j = 0; j < b.work.appends_count; j++) {
             ck_assert_uint_ne(b.work.appends[j].to, 3);
@@ -492,20 +501,49 @@ START_TEST(what_is_compacted_is_not_sent)
 }
 END_TEST
 
-START_TEST(removing_a_voter_may_commit)
+static enum status change(struct bench *b, enum raft_change_type type,
+                          uint64_t id)
 {
-    struct bench b;
+    struct raft_changes changes = {.count = 1, .list = {{type, id}}};
+
+    return step(
+        b, (struct raft_event){.type = RAFT_CONF_APPLIED, .changes = &changes});
+}
+
+static enum status propose_change(struct bench *b)
+{
+    struct raft_entry e = {.type = RAFT_ENTRY_CONF, .tag = 9};
+
+    return step(b,
+                (struct raft_event){.type = RAFT_PROPOSED,
+                                    .proposed = {.entries = &e, .count = 1}});
+}
+
+static enum status has(struct bench *b, uint64_t peer, uint64_t index)
+{
+    return receive(b, (struct raft_msg){.type = RAFT_MSG_APPEND_REPLY,
+                                        .from = peer,
+                                        .term = raft_status(b->raft).hard.term,
+                                        .pos.index = index});
+}
+
+START_TEST(changes_come_one_at_a_time)
+{
     struct raft_persist due;
+    struct bench b;
 
     lead(&b);
-    ck_assert(propose(&b, 1, 1) == ST_OK);
+    ck_assert(propose_change(&b) == ST_OK);
     due = b.work.persist;
-    raft_change_members(b.raft, RAFT_REMOVE, 3);
-    raft_change_members(b.raft, RAFT_REMOVE, 2);
-    ck_assert_uint_eq(raft_status(b.raft).voters_count, 1);
+    ck_assert(propose_change(&b) == ST_BUSY);
     ck_assert(step(&b, (struct raft_event){.type = RAFT_PERSISTED,
                                            .persisted = due}) == ST_OK);
+    ck_assert(has(&b, 2, 2) == ST_OK);
     ck_assert_uint_eq(b.work.committed_count, 1);
+    ck_assert(propose_change(&b) == ST_BUSY); /* Committed, not applied. */
+    ck_assert(change(&b, RAFT_REMOVE, 3) == ST_OK);
+    ck_assert_uint_eq(raft_status(b.raft).voters_count, 2);
+    ck_assert(propose_change(&b) == ST_OK);
     bench_free(&b);
 }
 END_TEST
@@ -515,17 +553,21 @@ START_TEST(learners_have_no_vote)
     struct bench b;
 
     bench_new(&b, 1);
-    raft_change_members(b.raft, RAFT_ADD_LEARNER, 2);
-    raft_change_members(b.raft, RAFT_ADD_LEARNER, 3);
     persist(&b);
     ck_assert_int_eq(raft_status(b.raft).role, RAFT_LEADER);
-    ck_assert_uint_eq(b.work.appends_count, 2); /* They get entries. */
     persist(&b);
-    ck_assert_uint_eq(b.work.committed_count, 1); /* Nobody waits for them. */
-    raft_change_members(b.raft, RAFT_ADD_VOTER, 2);
+    ck_assert(propose_change(&b) == ST_OK);
+    persist(&b);
+    ck_assert(change(&b, RAFT_ADD_LEARNER, 2) == ST_OK);
+    ck_assert_uint_eq(b.work.appends_count, 1); /* It gets entries. */
+    ck_assert(propose_change(&b) == ST_OK);
+    persist(&b);
+    ck_assert_uint_eq(b.work.committed_count, 1); /* Nobody waits for it. */
+    ck_assert(change(&b, RAFT_ADD_VOTER, 2) == ST_OK);
     ck_assert(raft_is_voter(b.raft, 2));
-    raft_change_members(b.raft, RAFT_ADD_LEARNER, 2);
-    ck_assert(raft_is_voter(b.raft, 2));
+    ck_assert(propose(&b, 1, 1) == ST_OK);
+    persist(&b);
+    ck_assert_uint_eq(b.work.committed_count, 0);
     bench_free(&b);
 }
 END_TEST
@@ -563,7 +605,7 @@ UNIT_MAIN("raft", {
     tcase_add_test(tc, messages_under_way_are_bounded);
     tcase_add_test(tc, nothing_is_before_the_beginning);
     tcase_add_test(tc, what_is_compacted_is_not_sent);
-    tcase_add_test(tc, removing_a_voter_may_commit);
+    tcase_add_test(tc, changes_come_one_at_a_time);
     tcase_add_test(tc, learners_have_no_vote);
     tcase_add_test(tc, restored_parts_must_fit);
 })
