@@ -258,6 +258,25 @@ static void on_apply(void *ctx, const struct raft_entry *entries, size_t count)
     wait_apply(ctx, entries, count);
 }
 
+static void on_apply_conf(void *ctx, const struct node_conf_entry *told)
+{
+    wait_apply_conf(ctx, told);
+}
+
+static enum status on_install(void *ctx, struct raft_pos pos, struct err *err)
+{
+    struct api *api = ctx;
+
+    return api->config.install(api->config.ctx, pos, err);
+}
+
+static void on_send_snapshot(void *ctx, const struct raft_msg *message)
+{
+    struct api *api = ctx;
+
+    api->config.send_snapshot(api->config.ctx, message);
+}
+
 static void on_dropped(void *ctx, uint64_t tag, enum status why)
 {
     wait_dropped(ctx, tag, why);
@@ -273,6 +292,7 @@ static void on_changed(void *ctx, const struct raft_status *status)
     struct api *api = ctx;
     bool led = api->leader == api->own.member;
     bool leads = status->role == RAFT_LEADER;
+    bool found = api->leader == RAFT_NOBODY && status->leader != RAFT_NOBODY;
 
     if (status->leader != api->leader && status->leader != RAFT_NOBODY) {
         api->numbers.leader_changes.value++;
@@ -283,10 +303,12 @@ static void on_changed(void *ctx, const struct raft_status *status)
     api->leader = status->leader;
     if (leads && !led) {
         kv_lead(api->config.kv, loop_now_ms(api->config.loop));
-        wait_unpark(api);
-        api_publish(api);
     } else if (!leads && led) {
         kv_follow(api->config.kv);
+    }
+    if (found) {
+        wait_unpark(api);
+        api_publish(api);
     }
 }
 
@@ -310,10 +332,13 @@ struct node_ports api_ports(struct api *api)
     return (struct node_ports){
         .ctx = api,
         .apply = on_apply,
+        .apply_conf = on_apply_conf,
+        .install = on_install,
         .dropped = on_dropped,
         .read_ready = on_read_ready,
         .changed = on_changed,
         .send = on_send,
+        .send_snapshot = on_send_snapshot,
         .failed = on_failed,
     };
 }

@@ -46,6 +46,8 @@ struct api_config {
     void *ctx;
     void (*wake)(void *ctx); /* Call api_turn() at the end of this turn. */
     void (*send)(void *ctx, const struct raft_msg *messages, size_t count);
+    void (*send_snapshot)(void *ctx, const struct raft_msg *message);
+    enum status (*install)(void *ctx, struct raft_pos pos, struct err *err);
     void (*failed)(void *ctx, const struct err *why); /* Of the node. */
 };
 

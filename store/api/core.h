@@ -42,16 +42,24 @@ struct wait {
     TAILQ_ENTRY(wait) aged; /* All, oldest first. */
     struct api *api;
     enum wait_kind kind;
-    bool in_node; /* The node will answer; else it waits for a leader. */
-    bool parked;  /* On the list of those that wait for a leader. */
-    void *owner;  /* NULL: nobody cares any more. */
+    bool in_node;   /* The node will answer. */
+    bool parked;    /* On the list of those that wait for a leader. */
+    bool forwarded; /* Sent to the leader: known by its id when applied. */
+    uint64_t id;    /* Of the log entry. */
+    void *owner;    /* NULL: nobody cares any more. */
     wait_done_fn *on_done;
     struct buf entry; /* While parked: what to propose. */
     uint64_t expires_ms;
     TAILQ_ENTRY(wait) in_park;
+    LIST_ENTRY(wait) in_forwarded;
 };
 
 TAILQ_HEAD(wait_list, wait);
+LIST_HEAD(wait_chain, wait);
+
+enum {
+    WAIT_CHAINS = 1024 /* A power of two. */
+};
 
 /* Propose a request for `owner`. NULL: refused at once, *out_st says why, and
  * on_done does not come. */
@@ -74,6 +82,7 @@ void wait_release_all(struct api *api); /* No node any more. */
 /* For the node's ports. */
 void wait_apply(struct api *api, const struct raft_entry *entries,
                 size_t count);
+void wait_apply_conf(struct api *api, const struct node_conf_entry *told);
 void wait_dropped(struct api *api, uint64_t tag, enum status why);
 void wait_read_ready(struct api *api, uint64_t tag, enum status why);
 
@@ -133,6 +142,8 @@ struct api {
     struct wait_list idle; /* Memory for the next. */
     size_t waits_count;
     size_t idle_count;
+    struct wait_chain forwarded[WAIT_CHAINS]; /* By id. */
+    size_t forwarded_count;
     struct buf entry;      /* Scratch. */
     struct kv_reply reply; /* Of kv_apply(). */
     struct kv_reply spare; /* Lent to a range; see reply_take(). */

@@ -59,6 +59,11 @@ static void wait_unlist(struct wait *w)
         api->parked_count--;
         w->parked = false;
     }
+    if (w->forwarded) {
+        LIST_REMOVE(w, in_forwarded);
+        api->forwarded_count--;
+        w->forwarded = false;
+    }
     buf_release(&w->entry);
 }
 
@@ -113,19 +118,49 @@ static bool park(struct wait *w)
     return true;
 }
 
+static struct wait_chain *chain_of(struct api *api, uint64_t id)
+{
+    return &api->forwarded[id & (WAIT_CHAINS - 1)];
+}
+
+/* The node will not say what becomes of it. */
+static void note_forwarded(struct wait *w)
+{
+    w->forwarded = true;
+    LIST_INSERT_HEAD(chain_of(w->api, w->id), w, in_forwarded);
+    w->api->forwarded_count++;
+}
+
+static struct wait *find_forwarded(struct api *api, uint64_t id)
+{
+    struct wait *w;
+
+    LIST_FOREACH(w, chain_of(api, id), in_forwarded)
+    {
+        if (w->id == id) {
+            return w;
+        }
+    }
+    return NULL;
+}
+
 /* Hand it to the node, or let it wait for a leader. */
 static enum status submit(struct wait *w, struct slice entry, bool *out_ready)
 {
     struct api *api = w->api;
+    bool forwarded = false;
     enum status st;
 
     *out_ready = false;
     if (w->kind == WAIT_READ) {
         st = node_read(api->node, tag_of(w), out_ready);
     } else {
-        st = node_propose(api->node, entry, tag_of(w));
+        st = node_propose(api->node, RAFT_ENTRY_NORMAL, entry, tag_of(w),
+                          &forwarded);
     }
-    if (st == ST_OK) {
+    if (st == ST_OK && forwarded) {
+        note_forwarded(w);
+    } else if (st == ST_OK) {
         w->in_node = !*out_ready;
     } else if (st == ST_NOT_LEADER) {
         st = park(w) ? ST_OK : ST_BUSY;
@@ -137,6 +172,7 @@ struct wait *wait_propose(struct api *api, enum kv_kind kind,
                           struct slice request, wait_done_fn *on_done,
                           void *owner, enum status *out_st)
 {
+    uint64_t id = api->next_id++;
     struct wait *w;
     bool ready;
 
@@ -145,12 +181,13 @@ struct wait *wait_propose(struct api *api, enum kv_kind kind,
         return NULL;
     }
     buf_clear(&api->entry);
-    kv_entry_pack(&api->entry, api->next_id++, kind, request);
+    kv_entry_pack(&api->entry, id, kind, request);
     if (api->entry.len > api->config.max_request_bytes) {
         *out_st = ST_TOO_BIG;
         return NULL;
     }
     w = wait_new(api, WAIT_PROPOSAL, on_done, owner);
+    w->id = id;
     *out_st = submit(w, buf_slice(&api->entry), &ready);
     if (*out_st) {
         wait_free(w);
@@ -224,7 +261,7 @@ void wait_unpark(struct api *api)
         st = submit(w, buf_slice(&w->entry), &ready);
         if (st || ready) {
             wait_end(w, st, NULL);
-        } else if (w->in_node) {
+        } else if (!w->parked) {
             buf_release(&w->entry);
         }
     }
@@ -261,9 +298,21 @@ void wait_release_all(struct api *api)
 
 /* --- What the node says --- */
 
+/* Whoever waits for the entry: by its tag, or by its id if it went round by the
+ * leader. */
+static struct wait *waiter_of(struct api *api, const struct raft_entry *e)
+{
+    if (e->tag != 0) {
+        return wait_of(e->tag);
+    }
+    return api->forwarded_count == 0
+               ? NULL
+               : find_forwarded(api, kv_entry_id(raft_entry_data(e)));
+}
+
 static void apply_one(struct api *api, const struct raft_entry *e)
 {
-    struct wait *w = wait_of(e->tag);
+    struct wait *w = waiter_of(api, e);
     struct kv_entry entry = {
         .index = e->pos.index, .term = e->pos.term, .data = raft_entry_data(e)};
 
@@ -277,12 +326,13 @@ static void apply_one(struct api *api, const struct raft_entry *e)
 void wait_apply(struct api *api, const struct raft_entry *entries, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (entries[i].type == RAFT_ENTRY_NORMAL) {
-            apply_one(api, &entries[i]);
-        } else {
-            api_apply_member(api, &entries[i]);
-        }
+        apply_one(api, &entries[i]);
     }
+}
+
+void wait_apply_conf(struct api *api, const struct node_conf_entry *told)
+{
+    api_apply_member(api, told->entry);
 }
 
 void wait_dropped(struct api *api, uint64_t tag, enum status why)

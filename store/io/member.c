@@ -225,6 +225,18 @@ static void on_send(void *ctx, const struct raft_msg *messages, size_t count)
     (void)count;
 }
 
+static void on_send_snapshot(void *ctx, const struct raft_msg *message)
+{
+    on_send(ctx, message, 1);
+}
+
+static enum status on_install(void *ctx, struct raft_pos pos, struct err *err)
+{
+    (void)ctx;
+    (void)pos;
+    return err_set(err, ST_UNSUPPORTED, "nobody sends snapshots");
+}
+
 /* --- Timers --- */
 
 static void on_beat(uv_timer_t *timer)
@@ -336,6 +348,8 @@ static void make_api(struct member *m)
         .ctx = m,
         .wake = wake,
         .send = on_send,
+        .send_snapshot = on_send_snapshot,
+        .install = on_install,
         .failed = on_node_failed,
     };
 

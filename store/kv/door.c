@@ -196,3 +196,21 @@ void kv_entry_pack(struct buf *out, uint64_t id, enum kv_kind kind,
     pb_uint(out, 1, id);
     pb_end(out, mark);
 }
+
+uint64_t kv_entry_id(struct slice entry)
+{
+    struct pb_field f;
+    struct slice header = {0};
+
+    while (pb_next(&entry, &f)) {
+        if (f.number == 100 && f.type == PB_BYTES) {
+            header = f.bytes;
+        }
+    }
+    while (pb_next(&header, &f)) {
+        if (f.number == 1) {
+            return f.value;
+        }
+    }
+    return 0;
+}

@@ -131,6 +131,9 @@ bool kv_over_quota(const struct kv *kv, enum kv_kind kind,
 void kv_entry_pack(struct buf *out, uint64_t id, enum kv_kind kind,
                    struct slice request);
 
+/* The id that kv_entry_pack() has put into an entry; 0: none. */
+uint64_t kv_entry_id(struct slice entry);
+
 /* ---------------------------------------------------------------- apply -- */
 
 struct kv_entry {
