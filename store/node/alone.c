@@ -22,7 +22,7 @@ static void alone_add(struct alone *a, struct raft_change change)
     e.pos.term = a->hard->term;
     e.pos.index = raft_log_last(a->log) + 1;
     buf_init(&body, LIMIT_RECORD_BYTES);
-    node_conf_change_pack(&change, e.pos.index, (struct slice){0}, &body);
+    raftpb_change_pack(&change, e.pos.index, (struct slice){0}, &body);
     e.data = body.data; /* The log's from here. */
     e.len = body.len;
     raft_log_append(a->log, e);
@@ -32,7 +32,7 @@ static void alone_add(struct alone *a, struct raft_change change)
 static enum status alone_conf(const struct wal_content *c,
                               struct raft_conf *out_conf)
 {
-    enum status st = node_conf_unpack(buf_slice(&c->mark_state), out_conf);
+    enum status st = raftpb_conf_unpack(buf_slice(&c->mark_state), out_conf);
 
     for (uint64_t i = c->log.compacted.index + 1;
          st == ST_OK && i <= c->hard.commit; i++) {

@@ -31,8 +31,8 @@ enum status node_found(const struct node_config *config, struct disk *disk,
         struct raft_change change = change_adding(&config->members[i]);
 
         buf_init(&bodies[i], (size_t)LIMIT_RECORD_BYTES);
-        node_conf_change_pack(&change, i + 1, config->members[i].context,
-                              &bodies[i]);
+        raftpb_change_pack(&change, i + 1, config->members[i].context,
+                           &bodies[i]);
         entries[i] = (struct raft_entry){.pos = {.term = 1, .index = i + 1},
                                          .type = RAFT_ENTRY_CONF,
                                          .data = bodies[i].data,
@@ -110,7 +110,7 @@ static enum status boot_conf(struct node *n, struct slice mark_state)
 {
     struct raft_status s = raft_status(n->raft);
     struct raft_conf conf;
-    enum status st = node_conf_unpack(mark_state, &n->conf);
+    enum status st = raftpb_conf_unpack(mark_state, &n->conf);
 
     if (st) {
         return st;

@@ -6,23 +6,15 @@
  * reads.c    reads that wait for a confirmation
  * boot.c     the first log; starting from an older one
  * alone.c    --force-new-cluster
- * conf.c     membership as entries and marks carry it
+ * conf.c     membership as entries change it
  */
 #pragma once
 
 #include "base/core/bytes.h"
 #include "store/node/node.h"
+#include "store/raftpb/raftpb.h"
 
 /* ---- conf.c ---- */
-
-/* As raftpb.ConfState. ST_CORRUPT */
-void node_conf_pack(const struct raft_conf *c, struct buf *out_bytes);
-enum status node_conf_unpack(struct slice bytes, struct raft_conf *out_conf);
-
-/* What the entry asks for; nothing, for a NORMAL one. ST_CORRUPT: it cannot be
- * read. */
-enum status node_changes_of(const struct raft_entry *e,
-                            struct raft_changes *out_changes);
 
 /* Change *c as the entry says. false: it cannot be followed and nothing has
  * changed; *out_changes is then a change that means nothing. */

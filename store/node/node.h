@@ -152,7 +152,3 @@ uint64_t node_torn_bytes(const struct node *n); /* See wal.h. */
 
 /* ST_OK, or why the member has failed. */
 enum status node_failure(const struct node *n);
-
-/* raftpb.ConfChange {id, type, node_id, context}, as etcd writes it. */
-void node_conf_change_pack(const struct raft_change *change, uint64_t id,
-                           struct slice context, struct buf *out_bytes);

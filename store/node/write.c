@@ -161,11 +161,11 @@ static const struct wal_mark *node_mark(struct node *n, struct buf *state,
                                         struct wal_mark *mark)
 {
     if (n->restart.pos.index > 0) {
-        node_conf_pack(&n->restart.conf, state);
+        raftpb_conf_pack(&n->restart.conf, state);
         *mark = (struct wal_mark){.pos = n->restart.pos, .restart = true};
         n->restart_written = true;
     } else if (n->cut.index > 0) {
-        node_conf_pack(&n->conf, state);
+        raftpb_conf_pack(&n->conf, state);
         *mark = (struct wal_mark){.pos = n->cut};
         n->cut_written = true;
     } else {
