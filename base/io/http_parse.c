@@ -132,7 +132,10 @@ static int on_headers_complete(http_parser *parser)
     if (!target_split(p)) {
         return refuse(p, 400, "the address cannot be understood");
     }
-    if (!(parser->flags & F_CHUNKED) && parser->content_length != UINT64_MAX &&
+    p->streamed = p->streamed_path != NULL &&
+                  slice_eq(p->path, slice_str(p->streamed_path));
+    if (!p->streamed && !(parser->flags & F_CHUNKED) &&
+        parser->content_length != UINT64_MAX &&
         parser->content_length > LIMIT_HTTP_BODY) {
         return refuse(p, 413, "the body is longer than 1.5 MiB");
     }
@@ -207,6 +210,7 @@ void http_parse_reset(struct http_parse *p)
     p->query = slice_of(NULL, 0);
     p->in_value = false;
     p->begun = false;
+    p->streamed = false;
     p->headers_done = false;
     p->complete = false;
     p->wants_continue = false;

@@ -28,10 +28,13 @@ struct http_parse {
     struct buf body;
     struct http_field fields[LIMIT_HEADER_COUNT];
     unsigned fields_count;
-    struct slice path;  /* Of target. Valid when complete. */
-    struct slice query; /* Behind the "?". */
-    bool in_value;      /* The last piece belonged to a value. */
-    bool begun;         /* Some of a request has arrived. */
+    struct slice path;         /* Of target. Valid when complete. */
+    struct slice query;        /* Behind the "?". */
+    bool in_value;             /* The last piece belonged to a value. */
+    bool begun;                /* Some of a request has arrived. */
+    const char *streamed_path; /* Bodies sent there have no limit; the caller
+                                  takes them out of `body` after each feed. */
+    bool streamed;             /* This one is such a request. */
     bool headers_done;
     bool complete;
     bool wants_continue; /* Expect: 100-continue, not answered yet. */

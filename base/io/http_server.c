@@ -30,7 +30,11 @@ struct http_conn {
     struct http_parse parse;
     struct http_exchange exchange;
     bool exchange_open;
-    bool reading; /* http_conn_read() is on the stack. */
+    bool body_open; /* A streamed body is coming in for the exchange. */
+    size_t body_bytes;
+    bool streaming; /* The reply has begun and goes on. */
+    size_t chunk;   /* Where the open chunk's head is. */
+    bool reading;   /* http_conn_read() is on the stack. */
     bool stopping;
     bool finished;
     uint64_t begun_ms;       /* When the request began to arrive. */
@@ -165,7 +169,8 @@ static enum status add_head(struct http_conn *c, int status, size_t body_len,
                             bool keep_alive)
 {
     struct buf *out = stream_out(c->stream);
-    bool counted = status >= 200 && status != 204 && status != 304;
+    bool counted =
+        !c->streaming && status >= 200 && status != 204 && status != 304;
     const char *connection = "";
     enum status st;
 
@@ -212,6 +217,8 @@ static void conn_finish(struct http_conn *c)
 static void exchange_end(struct http_conn *c)
 {
     c->exchange_open = false;
+    c->body_open = false;
+    c->streaming = false;
     arena_reset(&c->exchange.arena);
     http_parse_reset(&c->parse);
 }
@@ -268,6 +275,85 @@ void http_reply_text(struct http_exchange *x, int status, const char *text)
     http_reply_type(x, status, "text/plain; charset=utf-8", slice_str(text));
 }
 
+/* ----------------------------------------------- a reply that goes on -- */
+
+/* Eight digits: the length is filled in when it is known. */
+static const char chunk_head[] = "00000000\r\n";
+
+void http_stream_begin(struct http_exchange *x,
+                       const struct http_header *headers, size_t count)
+{
+    struct http_conn *c = x->conn;
+    struct http_header coding = {.name = slice_str("Transfer-Encoding"),
+                                 .value = slice_str("chunked")};
+    struct buf *out = stream_out(c->stream);
+    enum status st;
+
+    CHECK(c->exchange_open);
+    c->streaming = true;
+    st = add_head(c, 200, 0, false);
+    for (size_t i = 0; !st && i < count; i++) {
+        st = add_field(out, &headers[i]);
+    }
+    if (!st) {
+        st = add_field(out, &coding);
+    }
+    if (!st) {
+        st = buf_add_str(out, "\r\n");
+    }
+    CHECK(st == ST_OK); /* Nothing has been written before. */
+    stream_flush_later(c->stream);
+}
+
+struct buf *http_stream_open_chunk(struct http_exchange *x)
+{
+    struct buf *out = stream_out(x->conn->stream);
+
+    CHECK(x->conn->streaming);
+    x->conn->chunk = out->len;
+    CHECK(buf_add_str(out, chunk_head) == ST_OK);
+    return out;
+}
+
+void http_stream_close_chunk(struct http_exchange *x)
+{
+    static const char digits[] = "0123456789abcdef";
+    struct http_conn *c = x->conn;
+    struct buf *out = stream_out(c->stream);
+    size_t len = out->len - c->chunk - (sizeof(chunk_head) - 1);
+
+    CHECK(len > 0);
+    for (size_t i = 8; i-- > 0; len >>= 4) {
+        out->data[c->chunk + i] = (uint8_t)digits[len & 15];
+    }
+    CHECK(buf_add_str(out, "\r\n") == ST_OK);
+    stream_flush_later(c->stream);
+}
+
+void http_stream_end(struct http_exchange *x)
+{
+    struct http_conn *c = x->conn;
+
+    CHECK(c->streaming);
+    if (!c->finished) {
+        (void)buf_add_str(stream_out(c->stream), "0\r\n\r\n");
+        stream_flush_later(c->stream);
+        c->finished = true;
+        stream_finish(c->stream);
+    }
+    exchange_end(c);
+}
+
+size_t http_stream_waiting(const struct http_exchange *x)
+{
+    return stream_out_bytes(x->conn->stream);
+}
+
+const char *http_peer(const struct http_exchange *x)
+{
+    return x->conn->stream->peer;
+}
+
 /* ------------------------------------------------------- the connection -- */
 
 /* The client broke a rule or a limit. It may still be sending: the stream's
@@ -295,7 +381,9 @@ static void send_continue(struct http_conn *c)
 static void exchange_begin(struct http_conn *c)
 {
     c->exchange_open = true;
-    c->exchange.data = NULL;
+    if (!c->body_open) {
+        c->exchange.data = NULL;
+    }
     stream_set_deadline(c->stream, UINT64_MAX);
     c->handler->on_request(&c->exchange);
 }
@@ -309,7 +397,28 @@ static void set_arrival_deadline(struct http_conn *c)
     stream_set_deadline(
         c->stream, c->begun_ms +
                        or_default(c->handler->header_ms, HEADER_MS_DEFAULT) +
-                       c->parse.body.len / BODY_MS_PER_BYTES);
+                       (c->body_bytes + c->parse.body.len) / BODY_MS_PER_BYTES);
+}
+
+/* Pass on what has come of a streamed body. */
+static void pass_body(struct http_conn *c)
+{
+    int refusal = 0;
+
+    if (!c->body_open) {
+        c->body_open = true;
+        c->body_bytes = 0;
+        c->exchange.data = NULL;
+        refusal = c->handler->on_body(&c->exchange, (struct slice){0});
+    }
+    if (refusal == 0 && c->parse.body.len > 0) {
+        c->body_bytes += c->parse.body.len;
+        refusal = c->handler->on_body(&c->exchange, buf_slice(&c->parse.body));
+    }
+    buf_clear(&c->parse.body);
+    if (refusal != 0) {
+        conn_refuse(c, refusal, http_status_text(refusal));
+    }
 }
 
 /* Handle requests until the bytes end or one must be waited for; returns what
@@ -318,6 +427,13 @@ static struct slice conn_consume(struct http_conn *c, struct slice bytes)
 {
     while (bytes.len > 0 && !c->exchange_open && !c->finished) {
         bytes = slice_skip(bytes, http_parse_feed(&c->parse, bytes));
+        if (c->parse.streamed && c->parse.headers_done &&
+            c->parse.refusal == 0) {
+            pass_body(c);
+        }
+        if (c->finished) {
+            break;
+        }
         if (c->parse.refusal != 0) {
             conn_refuse(c, c->parse.refusal, c->parse.refusal_text);
         } else if (c->parse.complete) {
@@ -422,6 +538,7 @@ struct http_conn *http_conn_new(struct stream *stream,
     c->exchange.conn = c;
     c->resume.run = on_resume;
     http_parse_init(&c->parse);
+    c->parse.streamed_path = handler->streamed_path;
     buf_init(&c->ahead, 2 * AHEAD_BYTES_MAX + LOOP_READ_BYTES);
     set_idle_deadline(c);
     return c;
@@ -433,7 +550,7 @@ void http_conn_free(struct http_conn *c)
         return;
     }
     c->finished = true;
-    if (c->exchange_open && c->handler->on_gone != NULL) {
+    if ((c->exchange_open || c->body_open) && c->handler->on_gone != NULL) {
         c->handler->on_gone(&c->exchange);
     }
     loop_undefer(c->stream->loop, LOOP_WORK, &c->resume);

@@ -10,8 +10,9 @@
  * loop's thread. Exactly one of these ends an exchange, after which it must not
  * be touched:
  *
- *     http_reply()   called by the owner, once
- *     on_gone()      called when the client has left before that
+ *     http_reply()       called by the owner, once
+ *     http_stream_end()  likewise, after http_stream_begin()
+ *     on_gone()          called when the client has left before that
  *
  * Pipelined requests are handled one after the other; the next one is read when
  * the reply to the one before has been queued.
@@ -32,6 +33,12 @@ struct http_handler {
     void (*on_request)(struct http_exchange *x);
     void (*on_gone)(struct http_exchange *x); /* NULL: all replies are made
                                                  inside on_request. */
+    /* Requests to this path have bodies without limit, which come bit by bit
+     * before on_request; the first call, with nothing, says that the head is
+     * there. 0: go on; else the request is refused with that status, and
+     * on_gone comes. NULL: no such path. */
+    const char *streamed_path;
+    int (*on_body)(struct http_exchange *x, struct slice bytes);
     uint64_t idle_ms;   /* A kept-alive connection without request is closed
                            after this; 0: 75 s */
     uint64_t header_ms; /* For a request to arrive whole; 0: 10 s, which grows
@@ -69,6 +76,19 @@ void http_reply(struct http_exchange *x, int status,
 void http_reply_type(struct http_exchange *x, int status, const char *type,
                      struct slice body);
 void http_reply_text(struct http_exchange *x, int status, const char *text);
+
+/* An answer that goes on, chunked, until http_stream_end() or on_gone: begin,
+ * then any number of chunks. A chunk is what is appended to the buffer between
+ * open and close; it leaves at the end of the loop's turn. */
+void http_stream_begin(struct http_exchange *x,
+                       const struct http_header *headers, size_t count);
+struct buf *http_stream_open_chunk(struct http_exchange *x);
+void http_stream_close_chunk(struct http_exchange *x);
+void http_stream_end(struct http_exchange *x);
+size_t http_stream_waiting(const struct http_exchange *x); /* Bytes unsent. */
+
+/* "127.0.0.1:4711" */
+const char *http_peer(const struct http_exchange *x);
 
 /* "Not Found"; "" for numbers nobody knows. */
 const char *http_status_text(int status);

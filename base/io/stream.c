@@ -43,6 +43,14 @@ void stream_close(struct stream *s, const char *why)
     uv_close((uv_handle_t *)&s->timer, on_handle_closed);
 }
 
+static void stream_fail(struct stream *s, int error)
+{
+    if (s->error == 0 && s->state != STREAM_CLOSING) {
+        s->error = error;
+    }
+    stream_close(s, uv_strerror(error));
+}
+
 bool stream_usable(const struct stream *s)
 {
     return s->state != STREAM_CLOSING && s->state != STREAM_FINISHING;
@@ -189,7 +197,7 @@ static void on_written(uv_write_t *request, int error)
 
     loop_return(s->loop, &s->writing);
     if (error) {
-        stream_close(s, uv_strerror(error));
+        stream_fail(s, error);
         return;
     }
     stream_flush_later(s); /* What has come together meanwhile. */
@@ -212,7 +220,7 @@ static void stream_write_rest(struct stream *s, struct buf *from, size_t done)
     s->request.write.data = s;
     error = uv_write(&s->request.write, &s->uv.stream, &rest, 1, on_written);
     if (error) {
-        stream_close(s, uv_strerror(error));
+        stream_fail(s, error);
     }
 }
 
@@ -258,7 +266,7 @@ static void stream_write_now(struct stream *s)
     all = uv_buf_init((char *)from->data, (unsigned)from->len);
     count = uv_try_write(&s->uv.stream, &all, 1);
     if (count < 0 && count != UV_EAGAIN) {
-        stream_close(s, uv_strerror(count));
+        stream_fail(s, count);
     } else if (count == (int)from->len) {
         loop_return(s->loop, from);
         stream_written(s);
@@ -359,7 +367,7 @@ static void on_bytes(uv_stream_t *stream, ssize_t count, const uv_buf_t *room)
     } else if (count == UV_EOF) {
         stream_ended(s, "closed by the other side");
     } else {
-        stream_close(s, uv_strerror((int)count));
+        stream_fail(s, (int)count);
     }
 }
 
@@ -368,7 +376,7 @@ static void stream_start_reading(struct stream *s)
     int error = uv_read_start(&s->uv.stream, on_room, on_bytes);
 
     if (error) {
-        stream_close(s, uv_strerror(error));
+        stream_fail(s, error);
     }
 }
 
@@ -456,7 +464,7 @@ void stream_accept(struct stream *s, struct loop *loop,
     stream_init(s, loop, hooks, listener->type == UV_NAMED_PIPE);
     error = uv_accept(listener, &s->uv.stream);
     if (error) {
-        stream_close(s, uv_strerror(error));
+        stream_fail(s, error);
         return;
     }
     if (tls != NULL) {
@@ -471,7 +479,7 @@ static void on_connected(uv_connect_t *request, int error)
     bool with_tls = s->tls != NULL;
 
     if (error) {
-        stream_close(s, uv_strerror(error));
+        stream_fail(s, error);
     } else if (s->state == STREAM_CONNECTING) {
         stream_begin(s, with_tls);
     }
@@ -501,7 +509,7 @@ void stream_connect(struct stream *s, struct loop *loop,
                                on_connected);
     }
     if (error) {
-        stream_close(s, uv_strerror(error));
+        stream_fail(s, error);
     }
 }
 

@@ -75,6 +75,7 @@ struct stream {
     struct tls_session *tls; /* NULL: plain. */
     char peer[64];           /* "127.0.0.1:4711", "unix" */
     char why[160];           /* Why it closed; empty: we wanted it. */
+    int error;               /* libuv's, if that was why; 0: none. */
 };
 
 /* Take the next connection of a listener. `tls` may be NULL; then on_open comes

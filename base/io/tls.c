@@ -29,6 +29,8 @@ struct tls {
     char *cert;
     char *key;
     char *ca;
+    char *allowed_cn;
+    bool http1;
     struct file_mark marks[3]; /* Of what is loaded. */
     SSL_CTX *ctx;
 };
@@ -138,9 +140,31 @@ static enum status tls_load_ca(const struct tls *tls, SSL_CTX *ctx,
     return ST_OK;
 }
 
+/* After a certificate was found good: is it for the right name? */
+static int on_verified(int good, X509_STORE_CTX *store)
+{
+    SSL *ssl =
+        X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    const struct tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    char name[256] = "";
+
+    if (!good || X509_STORE_CTX_get_error_depth(store) > 0) {
+        return good;
+    }
+    (void)X509_NAME_get_text_by_NID(
+        X509_get_subject_name(X509_STORE_CTX_get_current_cert(store)),
+        NID_commonName, name, sizeof(name));
+    if (strcmp(name, tls->allowed_cn) != 0) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_HOSTNAME_MISMATCH);
+        return 0;
+    }
+    return 1;
+}
+
 static void tls_set_rules(const struct tls *tls, SSL_CTX *ctx)
 {
-    static const unsigned char alpn[] = "\x02h2";
+    static const unsigned char h2[] = "\x02h2";
+    static const unsigned char http1[] = "\x08http/1.1";
     int verify = SSL_VERIFY_NONE;
 
     CHECK(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
@@ -150,7 +174,9 @@ static void tls_set_rules(const struct tls *tls, SSL_CTX *ctx)
                         SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     if (tls->side == TLS_CLIENT) {
         verify = SSL_VERIFY_PEER;
-        CHECK(SSL_CTX_set_alpn_protos(ctx, alpn, sizeof(alpn) - 1) == 0);
+        CHECK(SSL_CTX_set_alpn_protos(
+                  ctx, tls->http1 ? http1 : h2,
+                  (tls->http1 ? sizeof(http1) : sizeof(h2)) - 1) == 0);
     } else {
         SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
         CHECK(SSL_CTX_set_session_id_context(
@@ -159,7 +185,9 @@ static void tls_set_rules(const struct tls *tls, SSL_CTX *ctx)
             verify = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
         }
     }
-    SSL_CTX_set_verify(ctx, verify, NULL);
+    SSL_CTX_set_app_data(ctx, (void *)tls);
+    SSL_CTX_set_verify(ctx, verify,
+                       tls->allowed_cn != NULL ? on_verified : NULL);
 }
 
 /* Make a context from what the files hold now. */
@@ -237,6 +265,8 @@ static enum status tls_new(enum tls_side side, const struct tls_files *files,
     tls->cert = copy(files->cert);
     tls->key = copy(files->key);
     tls->ca = copy(files->ca);
+    tls->allowed_cn = copy(files->allowed_cn);
+    tls->http1 = files->http1;
     tls_look(tls, tls->marks);
     st = tls_load(tls, &tls->ctx, err);
     if (st) {
@@ -278,6 +308,7 @@ void tls_free(struct tls *tls)
     free(tls->cert);
     free(tls->key);
     free(tls->ca);
+    free(tls->allowed_cn);
     free(tls);
 }
 

@@ -12,6 +12,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/core/err.h"
 
 struct tls;
@@ -22,6 +24,9 @@ struct tls_files {
     const char *key;  /* NULL when `cert` is. */
     const char *ca;   /* Whom we trust. NULL: on clients the system's store, on
                          servers nobody. */
+    const char *allowed_cn; /* The other side's certificate must be for this
+                               common name; NULL: any. */
+    bool http1;             /* Clients: to speak HTTP/1.1, not h2. */
 };
 
 enum tls_client_auth {

@@ -1,0 +1,413 @@
+#include "base/io/http_client.h"
+
+#include <http_parser.h>
+#include <netdb.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/core/check.h"
+#include "base/io/http_server.h"
+#include "base/io/stream.h"
+
+#define CALL_MS_DEFAULT 5000
+#define TCP_QUIET_MS    2000
+#define TCP_PATIENCE_MS 10000
+
+struct http_call {
+    struct loop *loop;
+    struct http_call_hooks hooks;
+    struct tls *tls;
+    char *host;
+    uint16_t port;
+    uint64_t connect_ms;
+    uint64_t silence_ms;
+    struct stream stream;
+    bool stream_open;
+    uv_getaddrinfo_t resolver;
+    bool resolving;
+    struct loop_task ending; /* Posted: on_end, when there is no stream. */
+    http_parser parser;
+    struct buf request; /* Until the connection is there. */
+    bool writes;
+    bool ended; /* Nothing but on_end may come any more. */
+    bool whole; /* The answer is complete. */
+    enum status st;
+    struct err why;
+};
+
+static uint64_t or_default(uint64_t value)
+{
+    return value == 0 ? CALL_MS_DEFAULT : value;
+}
+
+/* ---- the end ---- */
+
+static void call_finish(struct http_call *c)
+{
+    struct http_call_hooks hooks = c->hooks;
+    struct err why = c->why;
+    enum status st = c->st;
+
+    buf_release(&c->request);
+    free(c->host);
+    free(c);
+    hooks.on_end(hooks.ctx, st, why.text);
+}
+
+static void on_ending(struct loop_task *task)
+{
+    call_finish((struct http_call *)((char *)task -
+                                     offsetof(struct http_call, ending)));
+}
+
+/* The first reason counts. on_end comes when nothing is open any more. */
+static void call_end(struct http_call *c, enum status st, const char *text)
+{
+    if (c->ended) {
+        return;
+    }
+    c->ended = true;
+    c->st = err_set(&c->why, st, "%s", text);
+    if (c->resolving) {
+        (void)uv_cancel((uv_req_t *)&c->resolver); /* Or it comes later. */
+    } else if (c->stream_open) {
+        stream_close(&c->stream, NULL);
+    } else {
+        loop_post(c->loop, &c->ending);
+    }
+}
+
+void http_call_cancel(struct http_call *c)
+{
+    call_end(c, ST_CANCELED, "given up");
+}
+
+/* ---- the answer ---- */
+
+static int on_headers_complete(http_parser *parser)
+{
+    struct http_call *c = parser->data;
+
+    if (parser->status_code >= 200) {
+        c->hooks.on_head(c->hooks.ctx, (int)parser->status_code);
+    }
+    return 0;
+}
+
+static int on_body(http_parser *parser, const char *at, size_t len)
+{
+    struct http_call *c = parser->data;
+
+    if (!c->ended) {
+        c->hooks.on_body(c->hooks.ctx, slice_of(at, len));
+    }
+    return c->ended ? -1 : 0;
+}
+
+static int on_message_complete(http_parser *parser)
+{
+    struct http_call *c = parser->data;
+
+    if (parser->status_code < 200) {
+        return 0; /* 100 Continue: the answer is still to come. */
+    }
+    c->whole = true;
+    http_parser_pause(parser, 1);
+    return 0;
+}
+
+static const http_parser_settings settings = {
+    .on_headers_complete = on_headers_complete,
+    .on_body = on_body,
+    .on_message_complete = on_message_complete,
+};
+
+static void set_silence(struct http_call *c)
+{
+    stream_set_deadline(&c->stream, loop_now_ms(c->loop) + c->silence_ms);
+}
+
+static struct http_call *call_of(struct stream *s)
+{
+    return (struct http_call *)((char *)s - offsetof(struct http_call, stream));
+}
+
+static void on_stream_read(struct stream *s, struct slice bytes)
+{
+    struct http_call *c = call_of(s);
+
+    if (c->ended) {
+        return;
+    }
+    set_silence(c);
+    (void)http_parser_execute(&c->parser, &settings, (const char *)bytes.data,
+                              bytes.len);
+    if (c->whole) {
+        call_end(c, ST_OK, "");
+    } else if (HTTP_PARSER_ERRNO(&c->parser) != HPE_OK) {
+        call_end(c, ST_INVALID,
+                 http_errno_description(HTTP_PARSER_ERRNO(&c->parser)));
+    }
+}
+
+/* An answer without length ends here; any other is cut short. */
+static void on_stream_eof(struct stream *s)
+{
+    struct http_call *c = call_of(s);
+
+    if (c->ended) {
+        return;
+    }
+    (void)http_parser_execute(&c->parser, &settings, NULL, 0);
+    if (c->whole) {
+        call_end(c, ST_OK, "");
+    } else {
+        call_end(c, ST_CLOSED, "the other side has closed the connection");
+    }
+}
+
+/* ---- the connection ---- */
+
+static void on_stream_open(struct stream *s)
+{
+    struct http_call *c = call_of(s);
+
+    stream_watch_silence(s, TCP_QUIET_MS, TCP_PATIENCE_MS);
+    set_silence(c);
+    if (buf_add(stream_out(s), buf_slice(&c->request))) {
+        call_end(c, ST_TOO_BIG, "the request is too large");
+        return;
+    }
+    buf_release(&c->request);
+    stream_flush_later(s);
+}
+
+static void on_stream_drained(struct stream *s)
+{
+    struct http_call *c = call_of(s);
+
+    if (!c->ended) {
+        set_silence(c);
+        if (c->hooks.on_drained != NULL) {
+            c->hooks.on_drained(c->hooks.ctx);
+        }
+    }
+}
+
+static void on_stream_deadline(struct stream *s)
+{
+    struct http_call *c = call_of(s);
+
+    call_end(c, ST_TIMEOUT,
+             s->state == STREAM_OPEN ? "the other side is silent"
+                                     : "no connection in time");
+}
+
+static enum status status_of(const struct stream *s)
+{
+    switch (s->error) {
+    case UV_ECONNREFUSED:
+    case UV_ENOENT: /* A Unix socket. */
+        return ST_DENIED;
+    case UV_ECONNRESET:
+    case UV_EPIPE:
+        return ST_CLOSED;
+    default:
+        return ST_IO;
+    }
+}
+
+static void on_stream_closed(struct stream *s)
+{
+    struct http_call *c = call_of(s);
+
+    if (!c->ended) {
+        c->ended = true;
+        c->st = err_set(&c->why, status_of(s), "%s", s->why);
+    }
+    call_finish(c);
+}
+
+static const struct stream_hooks stream_hooks = {
+    .on_open = on_stream_open,
+    .on_read = on_stream_read,
+    .on_eof = on_stream_eof,
+    .on_drained = on_stream_drained,
+    .on_deadline = on_stream_deadline,
+    .on_closed = on_stream_closed,
+};
+
+static void call_connect(struct http_call *c, const struct sockaddr *address)
+{
+    struct stream_target target = {.address = address,
+                                   .unix_path = address ? NULL : c->host,
+                                   .tls = c->tls,
+                                   .server_name = c->host};
+
+    c->stream_open = true;
+    stream_connect(&c->stream, c->loop, &stream_hooks, &target);
+    stream_set_deadline(&c->stream, loop_now_ms(c->loop) + c->connect_ms);
+}
+
+static void on_resolved(uv_getaddrinfo_t *resolver, int error,
+                        struct addrinfo *list)
+{
+    struct http_call *c = resolver->data;
+
+    c->resolving = false;
+    if (c->ended) {
+        loop_post(c->loop, &c->ending);
+    } else if (error) {
+        call_end(c, ST_IO, uv_strerror(error));
+    } else {
+        call_connect(c, list->ai_addr);
+    }
+    uv_freeaddrinfo(list);
+}
+
+/* Addresses are used as they are; only names need the resolver's threads. */
+static void call_resolve(struct http_call *c)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICSERV};
+    struct sockaddr_storage address;
+    char port[8];
+    int error;
+
+    if (c->port == 0) {
+        call_connect(c, NULL);
+    } else if (uv_ip4_addr(c->host, c->port, (struct sockaddr_in *)&address) ==
+                   0 ||
+               uv_ip6_addr(c->host, c->port, (struct sockaddr_in6 *)&address) ==
+                   0) {
+        call_connect(c, (struct sockaddr *)&address);
+    } else {
+        (void)snprintf(port, sizeof(port), "%u", c->port);
+        c->resolver.data = c;
+        error = uv_getaddrinfo(loop_uv(c->loop), &c->resolver, on_resolved,
+                               c->host, port, &hints);
+        c->resolving = error == 0;
+        if (error) {
+            call_end(c, ST_IO, uv_strerror(error));
+        }
+    }
+}
+
+/* ---- the request ---- */
+
+static void put_host(struct http_call *c)
+{
+    bool v6 = strchr(c->host, ':') != NULL;
+
+    if (c->port == 0) {
+        CHECK(buf_add_str(&c->request, "Host: localhost\r\n") == ST_OK);
+    } else {
+        CHECK(buf_addf(&c->request, "Host: %s%s%s:%u\r\n", v6 ? "[" : "",
+                       c->host, v6 ? "]" : "", c->port) == ST_OK);
+    }
+}
+
+static void put_request(struct http_call *c,
+                        const struct http_call_config *config)
+{
+    struct buf *out = &c->request;
+
+    CHECK(buf_addf(out, "%s %s HTTP/1.1\r\n", config->method, config->path) ==
+          ST_OK);
+    put_host(c);
+    for (size_t i = 0; i < config->headers_count; i++) {
+        const struct http_header *h = &config->headers[i];
+
+        CHECK(buf_addf(out, "%.*s: %.*s\r\n", (int)h->name.len,
+                       (const char *)h->name.data, (int)h->value.len,
+                       (const char *)h->value.data) == ST_OK);
+    }
+    if (config->writes) {
+        CHECK(buf_add_str(out, "Transfer-Encoding: chunked\r\n") == ST_OK);
+    } else if (config->body.len > 0 || strcmp(config->method, "POST") == 0) {
+        CHECK(buf_addf(out, "Content-Length: %zu\r\n", config->body.len) ==
+              ST_OK);
+    }
+    CHECK(buf_add_str(out, "\r\n") == ST_OK);
+    CHECK(buf_add(out, config->body) == ST_OK);
+}
+
+struct http_call *http_call_start(struct loop *loop,
+                                  const struct http_call_config *config,
+                                  struct http_call_hooks hooks)
+{
+    struct http_call *c = calloc(1, sizeof(*c));
+
+    CHECK(c != NULL);
+    c->loop = loop;
+    c->hooks = hooks;
+    c->tls = config->tls;
+    c->host = strdup(config->host);
+    CHECK(c->host != NULL);
+    c->port = config->port;
+    c->connect_ms = or_default(config->connect_ms);
+    c->silence_ms = or_default(config->silence_ms);
+    c->writes = config->writes;
+    c->ending.run = on_ending;
+    http_parser_init(&c->parser, HTTP_RESPONSE);
+    c->parser.data = c;
+    buf_init(&c->request, SIZE_MAX);
+    put_request(c, config);
+    call_resolve(c);
+    return c;
+}
+
+/* Before the connection is open, bytes gather behind the request. */
+static struct buf *call_out(struct http_call *c)
+{
+    return c->stream_open && c->stream.state == STREAM_OPEN
+               ? stream_out(&c->stream)
+               : &c->request;
+}
+
+static void call_flush(struct http_call *c)
+{
+    if (c->stream_open && c->stream.state == STREAM_OPEN) {
+        stream_flush_later(&c->stream);
+    }
+}
+
+enum status http_call_write(struct http_call *c, struct slice bytes)
+{
+    struct buf *out = call_out(c);
+    enum status st;
+
+    CHECK(c->writes);
+    if (c->ended || bytes.len == 0) {
+        return ST_OK;
+    }
+    st = buf_addf(out, "%zx\r\n", bytes.len);
+    if (st == ST_OK) {
+        st = buf_add(out, bytes);
+    }
+    if (st == ST_OK) {
+        st = buf_add_str(out, "\r\n");
+    }
+    call_flush(c);
+    return st;
+}
+
+void http_call_write_end(struct http_call *c)
+{
+    CHECK(c->writes);
+    if (!c->ended) {
+        (void)buf_add_str(call_out(c), "0\r\n\r\n");
+        call_flush(c);
+    }
+}
+
+size_t http_call_waiting(const struct http_call *c)
+{
+    return c->request.len + (c->stream_open ? stream_out_bytes(&c->stream) : 0);
+}
+
+const char *http_call_peer(const struct http_call *c)
+{
+    return c->stream.peer;
+}
