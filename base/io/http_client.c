@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/core/check.h"
 #include "base/io/http_server.h"
@@ -28,6 +29,8 @@ struct http_call {
     bool resolving;
     struct loop_task ending; /* Posted: on_end, when there is no stream. */
     http_parser parser;
+    struct buf fields; /* "name\0value\0" of each. */
+    bool in_value;
     struct buf request; /* Until the connection is there. */
     bool writes;
     bool ended; /* Nothing but on_end may come any more. */
@@ -50,6 +53,7 @@ static void call_finish(struct http_call *c)
     enum status st = c->st;
 
     buf_release(&c->request);
+    buf_release(&c->fields);
     free(c->host);
     free(c);
     hooks.on_end(hooks.ctx, st, why.text);
@@ -85,10 +89,57 @@ void http_call_cancel(struct http_call *c)
 
 /* ---- the answer ---- */
 
+static int add_text(struct http_call *c, const char *at, size_t len)
+{
+    return buf_add(&c->fields, slice_of(at, len)) ? -1 : 0;
+}
+
+static int on_field_name(http_parser *parser, const char *at, size_t len)
+{
+    struct http_call *c = parser->data;
+
+    if (c->in_value && add_text(c, "", 1)) {
+        return -1;
+    }
+    c->in_value = false;
+    return add_text(c, at, len);
+}
+
+static int on_field_value(http_parser *parser, const char *at, size_t len)
+{
+    struct http_call *c = parser->data;
+
+    if (!c->in_value && add_text(c, "", 1)) {
+        return -1;
+    }
+    c->in_value = true;
+    return add_text(c, at, len);
+}
+
+struct slice http_call_field(const struct http_call *c, const char *name)
+{
+    size_t at = 0;
+
+    while (at < c->fields.len) {
+        const char *field = (const char *)c->fields.data + at;
+        const char *value = field + strlen(field) + 1;
+
+        if (strcasecmp(field, name) == 0) {
+            return slice_str(value);
+        }
+        at += strlen(field) + strlen(value) + 2;
+    }
+    return (struct slice){0};
+}
+
 static int on_headers_complete(http_parser *parser)
 {
     struct http_call *c = parser->data;
 
+    if (add_text(c, "", c->in_value ? 1 : 0)) {
+        return -1;
+    }
+    c->in_value = false;
     if (parser->status_code >= 200) {
         c->hooks.on_head(c->hooks.ctx, (int)parser->status_code);
     }
@@ -118,6 +169,8 @@ static int on_message_complete(http_parser *parser)
 }
 
 static const http_parser_settings settings = {
+    .on_header_field = on_field_name,
+    .on_header_value = on_field_value,
     .on_headers_complete = on_headers_complete,
     .on_body = on_body,
     .on_message_complete = on_message_complete,
@@ -352,6 +405,7 @@ struct http_call *http_call_start(struct loop *loop,
     c->ending.run = on_ending;
     http_parser_init(&c->parser, HTTP_RESPONSE);
     c->parser.data = c;
+    buf_init(&c->fields, LIMIT_HEADER_BYTES);
     buf_init(&c->request, SIZE_MAX);
     put_request(c, config);
     call_resolve(c);

@@ -63,5 +63,9 @@ enum status http_call_write(struct http_call *c, struct slice bytes);
 void http_call_write_end(struct http_call *c);
 size_t http_call_waiting(const struct http_call *c); /* Bytes not sent. */
 
+/* A header field of the answer, by name in any case; from on_head on. NULL
+ * data: absent. */
+struct slice http_call_field(const struct http_call *c, const char *name);
+
 /* The address in use, "127.0.0.1:2380"; "" before. */
 const char *http_call_peer(const struct http_call *c);
