@@ -22,20 +22,29 @@ static void alone_add(struct alone *a, struct raft_change change)
     e.pos.term = a->hard->term;
     e.pos.index = raft_log_last(a->log) + 1;
     buf_init(&body, LIMIT_RECORD_BYTES);
-    raftpb_change_pack(&change, e.pos.index, (struct slice){0}, &body);
+    raftpb_change_pack(
+        &change, e.pos.index,
+        slice_str(change.type == RAFT_ADD_VOTER ? "{\"isPromote\":true}" : ""),
+        &body);
     e.data = body.data; /* The log's from here. */
     e.len = body.len;
     raft_log_append(a->log, e);
     a->hard->commit = e.pos.index;
 }
 
-static enum status alone_conf(const struct wal_content *c,
+/* Of what is committed, beginning with what is known for sure. */
+static enum status alone_conf(const struct node *n, const struct wal_content *c,
                               struct raft_conf *out_conf)
 {
+    uint64_t from = c->log.compacted.index;
     enum status st = raftpb_conf_unpack(buf_slice(&c->mark_state), out_conf);
 
-    for (uint64_t i = c->log.compacted.index + 1;
-         st == ST_OK && i <= c->hard.commit; i++) {
+    if (n->config.conf != NULL) {
+        *out_conf = *n->config.conf;
+        from = n->config.applied;
+        st = ST_OK;
+    }
+    for (uint64_t i = from + 1; st == ST_OK && i <= c->hard.commit; i++) {
         struct raft_changes unused;
 
         (void)node_conf_follow(out_conf, raft_log_at(&c->log, i), &unused);
@@ -88,7 +97,7 @@ enum status node_stand_alone(struct node *n, struct wal_content *content,
         a.hard->commit = a.log->compacted.index;
     }
     raft_log_cut(a.log, a.hard->commit + 1);
-    st = alone_conf(content, &conf);
+    st = alone_conf(n, content, &conf);
     if (st == ST_OK && raft_conf_is_joint(&conf)) {
         st = ST_UNSUPPORTED;
     }

@@ -103,30 +103,27 @@ static enum status boot_check_applied(const struct node_config *config,
     return ST_OK;
 }
 
-/* The members as of the log's beginning, of what is applied, and of what is
- * committed. Raft is told the last: what is committed holds, and the members of
- * a new cluster must know each other to elect a leader. */
+/* The members as of the log's beginning, and as of what is applied. The state
+ * machine's word counts: it may have found a change that it could not follow.
+ */
 static enum status boot_conf(struct node *n, struct slice mark_state)
 {
-    struct raft_status s = raft_status(n->raft);
-    struct raft_conf conf;
+    uint64_t first = raft_status(n->raft).first_index;
     enum status st = raftpb_conf_unpack(mark_state, &n->conf);
 
     if (st) {
         return st;
     }
-    conf = n->conf;
-    n->now = conf;
-    for (uint64_t i = s.first_index; i <= s.hard.commit; i++) {
+    n->now = n->conf;
+    for (uint64_t i = first; i <= n->config.applied; i++) {
         struct raft_changes unused;
 
-        (void)node_conf_follow(&conf, raft_entry_at(n->raft, i), &unused);
-        if (i == n->config.applied) {
-            n->now = conf;
-        }
+        (void)node_conf_follow(&n->now, raft_entry_at(n->raft, i), &unused);
     }
-    n->conf_index = s.hard.commit;
-    raft_restore_conf(n->raft, &conf);
+    if (n->config.conf != NULL) {
+        n->now = *n->config.conf;
+    }
+    raft_restore_conf(n->raft, &n->now);
     return ST_OK;
 }
 

@@ -10,7 +10,12 @@ bool node_conf_follow(struct raft_conf *c, const struct raft_entry *e,
          raft_conf_apply(c, out_changes) == ST_OK)) {
         return true;
     }
-    *out_changes = (struct raft_changes){
-        .count = 1, .list = {{.type = RAFT_UPDATE, .id = RAFT_NOBODY}}};
+    *out_changes = node_no_change();
     return false;
+}
+
+struct raft_changes node_no_change(void)
+{
+    return (struct raft_changes){
+        .count = 1, .list = {{.type = RAFT_UPDATE, .id = RAFT_NOBODY}}};
 }

@@ -20,6 +20,7 @@
  * changed; *out_changes is then a change that means nothing. */
 bool node_conf_follow(struct raft_conf *c, const struct raft_entry *e,
                       struct raft_changes *out_changes);
+struct raft_changes node_no_change(void);
 
 /* ---- the node ---- */
 
@@ -71,7 +72,6 @@ struct node {
     uint64_t applied;        /* Given to ports->apply, and back from it. */
     bool applying;           /* node_apply_committed() is at work. */
     struct raft_conf now;    /* As of `applied`. */
-    uint64_t conf_index;     /* Changes up to here are known to raft. */
     struct raft_status told; /* What ports->changed said last. */
 
     struct node_queue queue; /* Proposals of this turn. */

@@ -34,6 +34,7 @@ enum status node_new(const struct node_config *config, struct disk *disk,
     n->ports = *ports;
     st = node_boot(n, disk, err);
     n->config.members = NULL; /* Borrowed for this call only. */
+    n->config.conf = NULL;
     if (st) {
         node_free(n);
         return st;
@@ -77,23 +78,24 @@ static void node_tell_changed(struct node *n)
     }
 }
 
+/* A change that raft or the state machine cannot follow changes nothing. */
 static void node_apply_conf(struct node *n, const struct raft_entry *e)
 {
+    struct raft_conf next = n->now;
     struct raft_changes changes;
     struct node_conf_entry told = {
-        .entry = e, .changes = &changes, .conf = &n->now};
+        .entry = e, .changes = &changes, .conf = &next};
+    struct raft_event event = {
+        .type = RAFT_CONF_APPLIED, .now_ms = n->now_ms, .changes = &changes};
 
-    told.refused = !node_conf_follow(&n->now, e, &changes);
+    told.refused = !node_conf_follow(&next, e, &changes);
     n->applied = e->pos.index;
-    n->ports.apply_conf(n->ports.ctx, &told);
-    if (n->applied > n->conf_index) {
-        struct raft_event event = {.type = RAFT_CONF_APPLIED,
-                                   .now_ms = n->now_ms,
-                                   .changes = &changes};
-
-        n->conf_index = n->applied;
-        (void)node_feed(n, &event);
+    if (n->ports.apply_conf(n->ports.ctx, &told) && !told.refused) {
+        n->now = next;
+    } else {
+        changes = node_no_change();
     }
+    (void)node_feed(n, &event);
 }
 
 /* The entries from `e` on, up to `end`, that change nobody's vote. */

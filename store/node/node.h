@@ -44,11 +44,14 @@ struct node_config {
                                           this member joins a cluster that has
                                           added it. */
     size_t members_count;
-    uint64_t applied;        /* The state machine's durable consistent index. */
-    uint64_t snapshot_count; /* Entries after which the log is cut. */
-    uint64_t keep_count;     /* Entries kept for slow followers: 5 000. */
-    bool force_new_cluster;  /* Of an existing log: forget what is not
-                                committed, and all members but this one. */
+    uint64_t applied; /* The state machine's durable consistent index. */
+    const struct raft_conf *conf; /* As of `applied`, as the state machine has
+                                     it. NULL: it does not say; then it is what
+                                     the log makes of it. */
+    uint64_t snapshot_count;      /* Entries after which the log is cut. */
+    uint64_t keep_count;          /* Entries kept for slow followers: 5 000. */
+    bool force_new_cluster;       /* Of an existing log: forget what is not
+                                     committed, and all members but this one. */
 };
 
 /* etcd's numbers; ids, members and applied are left to the caller. */

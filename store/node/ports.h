@@ -18,7 +18,7 @@ struct node_conf_entry {
     const struct raft_entry *entry; /* Borrowed. */
     const struct raft_changes *changes;
     const struct raft_conf *conf; /* What holds from here on. */
-    bool refused; /* It could not be followed and has changed nothing. */
+    bool refused; /* It cannot be followed and changes nothing. */
 };
 
 struct node_ports {
@@ -27,10 +27,11 @@ struct node_ports {
     /* Committed and durable entries, each exactly once a start and in order:
      * all of them, empty ones (a leader's first) too, for the state machine
      * must follow the index; membership entries come by apply_conf, in their
-     * place. `tag` is that of node_propose() when the entry is one of ours,
-     * else 0. Entries are borrowed. */
+     * place, and true says that the change is one that the state machine can
+     * follow: it must be so on each member. `tag` is that of node_propose()
+     * when the entry is one of ours, else 0. Entries are borrowed. */
     void (*apply)(void *ctx, const struct raft_entry *entries, size_t count);
-    void (*apply_conf)(void *ctx, const struct node_conf_entry *entry);
+    bool (*apply_conf)(void *ctx, const struct node_conf_entry *entry);
 
     /* Replace the state machine by the snapshot up to `pos` that was received
      * with the message (node_receive) and is whole on disk. The log's mark is

@@ -230,7 +230,6 @@ static void node_finish_restart(struct node *n)
     }
     n->applied = n->restart.pos.index;
     n->durable = n->applied;
-    n->conf_index = n->applied;
     n->conf = n->restart.conf;
     n->now = n->restart.conf;
     n->restart.pos = (struct raft_pos){0};

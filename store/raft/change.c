@@ -84,6 +84,9 @@ void raft_on_conf_applied(struct raft *r, const struct raft_changes *changes)
     r->conf_index = index;
     raft_peers_follow_conf(r);
     if (r->role == RAFT_FOLLOWER) {
+        if (raft_is_alone(r)) {
+            raft_campaign(r); /* Whom should it wait for? */
+        }
         return;
     }
     if (!raft_is_voter(r, r->config.id)) {

@@ -81,7 +81,7 @@ void raft_restore_conf(struct raft *r, const struct raft_conf *conf)
 {
     CHECK(!r->started);
     r->conf = *conf;
-    r->conf_index = r->hard.commit;
+    r->conf_index = r->applied;
 }
 
 /* ---- events ---- */

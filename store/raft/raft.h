@@ -191,8 +191,7 @@ void raft_free(struct raft *r);
 
 /* Restoring, between raft_new() and RAFT_STARTED, in this order: the log as the
  * files hold it (log.h; taken over and left empty), the hard state, how far the
- * state machine already is, and the configuration as of the last entry known to
- * be committed.
+ * state machine already is, and the configuration as of that.
  * ST_CORRUPT: these do not fit together (a term or a commit past the end). */
 void raft_restore_log(struct raft *r, struct raft_log *log);
 enum status raft_restore_hard(struct raft *r, struct raft_hard hard);

@@ -1,3 +1,4 @@
+#include "base/core/check.h"
 #include "base/core/pb.h"
 #include "store/raftpb/raftpb.h"
 
@@ -36,10 +37,11 @@ enum {
 static const struct {
     unsigned field;
     unsigned role;
-} state_fields[] = {{STATE_VOTERS, RAFT_VOTER},
-                    {STATE_LEARNERS, RAFT_LEARNER},
-                    {STATE_OUTGOING, RAFT_OUTGOING},
-                    {STATE_LEARNERS_NEXT, RAFT_LEARNER_NEXT}};
+    const char *name; /* In JSON. */
+} state_fields[] = {{STATE_VOTERS, RAFT_VOTER, "voters"},
+                    {STATE_LEARNERS, RAFT_LEARNER, "learners"},
+                    {STATE_OUTGOING, RAFT_OUTGOING, "voters_outgoing"},
+                    {STATE_LEARNERS_NEXT, RAFT_LEARNER_NEXT, "learners_next"}};
 
 enum {
     STATE_FIELDS = sizeof(state_fields) / sizeof(state_fields[0])
@@ -110,6 +112,135 @@ enum status raftpb_conf_unpack(struct slice bytes, struct raft_conf *out_conf)
         return ST_CORRUPT;
     }
     *out_conf = conf;
+    return ST_OK;
+}
+
+/* ---- ConfState as JSON ---- */
+
+static void ids_to_json(const struct raft_conf *c, size_t field,
+                        struct buf *out)
+{
+    const char *before = "[";
+
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->list[i].roles & state_fields[field].role) {
+            CHECK(buf_addf(out, "%s%llu", before,
+                           (unsigned long long)c->list[i].id) == ST_OK);
+            before = ",";
+        }
+    }
+    CHECK(buf_add_str(out, "],") == ST_OK);
+}
+
+static bool has_role(const struct raft_conf *c, unsigned role)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->list[i].roles & role) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void raftpb_conf_to_json(const struct raft_conf *c, struct buf *out)
+{
+    CHECK(buf_add_str(out, "{") == ST_OK);
+    for (size_t f = 0; f < STATE_FIELDS; f++) {
+        if (has_role(c, state_fields[f].role)) {
+            CHECK(buf_addf(out, "\"%s\":", state_fields[f].name) == ST_OK);
+            ids_to_json(c, f, out);
+        }
+    }
+    CHECK(buf_addf(out, "\"auto_leave\":%s}",
+                   c->auto_leave ? "true" : "false") == ST_OK);
+}
+
+/* The text is flat and its ids need all 64 bits, which JSON libraries do not
+ * promise: so it is read by hand, blanks and unknown names not expected. */
+static bool take(struct slice *json, const char *text)
+{
+    if (!slice_starts(*json, slice_str(text))) {
+        return false;
+    }
+    *json = slice_skip(*json, strlen(text));
+    return true;
+}
+
+static bool take_id(struct slice *json, uint64_t *out_id)
+{
+    uint64_t id = 0;
+    size_t len = 0;
+
+    while (len < json->len && json->data[len] >= '0' &&
+           json->data[len] <= '9') {
+        uint64_t digit = (uint64_t)(json->data[len] - '0');
+
+        if (id > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        id = id * 10 + digit;
+        len++;
+    }
+    *json = slice_skip(*json, len);
+    *out_id = id;
+    return len > 0;
+}
+
+static bool take_ids(struct slice *json, unsigned role, struct raft_conf *c)
+{
+    uint64_t id;
+
+    if (take(json, "null") || take(json, "[]")) {
+        return true;
+    }
+    if (!take(json, "[")) {
+        return false;
+    }
+    do {
+        if (!take_id(json, &id) || id == RAFT_NOBODY ||
+            !conf_add_role(c, id, role)) {
+            return false;
+        }
+    } while (take(json, ","));
+    return take(json, "]");
+}
+
+static bool take_member(struct slice *json, struct raft_conf *c)
+{
+    if (!take(json, "\"")) {
+        return false;
+    }
+    for (size_t f = 0; f < STATE_FIELDS; f++) {
+        struct slice rest = *json;
+
+        if (take(&rest, state_fields[f].name) && take(&rest, "\":")) {
+            *json = rest;
+            return take_ids(json, state_fields[f].role, c);
+        }
+    }
+    if (!take(json, "auto_leave\":")) {
+        return false;
+    }
+    c->auto_leave = take(json, "true");
+    return c->auto_leave || take(json, "false");
+}
+
+enum status raftpb_conf_from_json(struct slice json, struct raft_conf *out_conf)
+{
+    struct raft_conf c = {0};
+
+    if (!take(&json, "{")) {
+        return ST_CORRUPT;
+    }
+    do {
+        if (!take_member(&json, &c)) {
+            return ST_CORRUPT;
+        }
+    } while (take(&json, ","));
+    if (!take(&json, "}") || json.len > 0) {
+        return ST_CORRUPT;
+    }
+    *out_conf = c;
     return ST_OK;
 }
 

@@ -17,6 +17,11 @@
 void raftpb_conf_pack(const struct raft_conf *c, struct buf *out_bytes);
 enum status raftpb_conf_unpack(struct slice bytes, struct raft_conf *out_conf);
 
+/* The same as etcd's backend keeps it: {"voters":[1,2],"auto_leave":false}. */
+void raftpb_conf_to_json(const struct raft_conf *c, struct buf *out);
+enum status raftpb_conf_from_json(struct slice json,
+                                  struct raft_conf *out_conf);
+
 /* ConfChange {id, type, node_id, context}. */
 void raftpb_change_pack(const struct raft_change *change, uint64_t id,
                         struct slice context, struct buf *out_bytes);

@@ -171,10 +171,11 @@ static void on_apply(void *ctx, const struct raft_entry *entries, size_t count)
     }
 }
 
-static void on_apply_conf(void *ctx, const struct node_conf_entry *told)
+static bool on_apply_conf(void *ctx, const struct node_conf_entry *told)
 {
     CHECK(!told->refused);
     on_apply(ctx, told->entry, 1);
+    return true;
 }
 
 static enum status on_install(void *ctx, struct raft_pos pos, struct err *err)

@@ -50,10 +50,11 @@ static void on_apply(void *ctx, const struct raft_entry *entries, size_t count)
     }
 }
 
-static void on_apply_conf(void *ctx, const struct node_conf_entry *told)
+static bool on_apply_conf(void *ctx, const struct node_conf_entry *told)
 {
     ck_assert(!told->refused);
     on_apply(ctx, told->entry, 1);
+    return true;
 }
 
 static void on_dropped(void *ctx, uint64_t tag, enum status why)
