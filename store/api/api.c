@@ -89,6 +89,19 @@ bool api_has_leader(struct grpc_call *call)
     return false;
 }
 
+/* A learner answers nothing but what it has, to those who want just that. */
+bool api_may_learner(struct grpc_call *call, bool reads_locally)
+{
+    const struct api *api = api_of(call);
+    const struct kv_member *self = api_member(api, api->own.member);
+
+    if (reads_locally || self == NULL || !self->is_learner) {
+        return true;
+    }
+    api_refuse(call, KV_LEARNER);
+    return false;
+}
+
 bool api_check(struct grpc_call *call, enum kv_kind kind, struct slice request)
 {
     enum kv_error error = kv_check(api_of(call)->config.kv, kind, request);
@@ -97,7 +110,7 @@ bool api_check(struct grpc_call *call, enum kv_kind kind, struct slice request)
         api_refuse(call, error);
         return false;
     }
-    return api_has_leader(call);
+    return api_may_learner(call, false) && api_has_leader(call);
 }
 
 void api_answer(struct grpc_call *call, const struct kv_reply *reply)
@@ -258,9 +271,15 @@ static void on_apply(void *ctx, const struct raft_entry *entries, size_t count)
     wait_apply(ctx, entries, count);
 }
 
-static void on_apply_conf(void *ctx, const struct node_conf_entry *told)
+static bool on_apply_conf(void *ctx, const struct node_conf_entry *told)
 {
-    wait_apply_conf(ctx, told);
+    struct api *api = ctx;
+    bool good = wait_apply_conf(api, told);
+
+    if (good) {
+        api->config.members_changed(api->config.ctx);
+    }
+    return good;
 }
 
 static enum status on_install(void *ctx, struct raft_pos pos, struct err *err)
@@ -310,6 +329,7 @@ static void on_changed(void *ctx, const struct raft_status *status)
         wait_unpark(api);
         api_publish(api);
     }
+    api_transfer_changed(api);
 }
 
 static void on_send(void *ctx, const struct raft_msg *messages, size_t count)
@@ -395,8 +415,10 @@ struct api *api_new(const struct api_config *config)
     TAILQ_INIT(&api->parked);
     TAILQ_INIT(&api->idle);
     TAILQ_INIT(&api->slow);
+    TAILQ_INIT(&api->asks);
     LIST_INIT(&api->held);
     LIST_INIT(&api->streams);
+    LIST_INIT(&api->transfers);
     buf_init(&api->entry, SIZE_MAX);
     kv_reply_init(&api->reply);
     kv_reply_init(&api->spare);
@@ -414,6 +436,7 @@ void api_free(struct api *api)
     CHECK(LIST_EMPTY(&api->streams));
     CHECK(TAILQ_EMPTY(&api->slow));
     wait_release_all(api);
+    ask_release_all(api);
     buf_release(&api->entry);
     kv_reply_release(&api->reply);
     if (!api->spare_lent) {
@@ -421,6 +444,11 @@ void api_free(struct api *api)
     }
     numbers_release(&api->numbers);
     free(api);
+}
+
+const char *api_version(void)
+{
+    return API_VERSION;
 }
 
 const struct grpc_methods *api_grpc(struct api *api)
@@ -463,6 +491,8 @@ bool api_turn(struct api *api)
 void api_tick(struct api *api, uint64_t now_ms)
 {
     wait_expire(api, now_ms);
+    ask_tick(api, now_ms);
+    api_transfer_expire(api, now_ms);
     if (now_ms >= api->expiry_due_ms) {
         api->expiry_due_ms = now_ms + API_EXPIRY_MS;
         api_lease_expire(api, now_ms);

@@ -28,6 +28,7 @@
 
 struct api;
 struct grpc_methods;
+struct http_exchange;
 struct http_handler;
 struct loop;
 
@@ -39,6 +40,8 @@ struct api_config {
     uint64_t max_request_bytes;
     int64_t quota_bytes; /* As configured, for the metric. */
     uint64_t election_timeout_ms;
+    const char *cluster_token; /* For the ids of members that are added. */
+    bool strict_reconfig_check;
     uint64_t progress_notify_interval_ms;
     struct metrics *metrics; /* Ours are added; /metrics writes them all. */
 
@@ -48,6 +51,15 @@ struct api_config {
     void (*send)(void *ctx, const struct raft_msg *messages, size_t count);
     void (*send_snapshot)(void *ctx, const struct raft_msg *message);
     enum status (*install)(void *ctx, struct raft_pos pos, struct err *err);
+    void (*members_changed)(void *ctx);               /* kv_members() has. */
+    uint64_t (*active_since)(void *ctx, uint64_t id); /* peers.h; 0: not now */
+    /* POST to another member's peer port; `on_answer` comes later, always:
+     * status 0 when there was no answer. */
+    void (*ask)(void *ctx, uint64_t id, const char *path, struct slice body,
+                uint64_t timeout_ms,
+                void (*on_answer)(void *ctx, int status, struct slice body,
+                                  const char *why),
+                void *answer_ctx);
     void (*failed)(void *ctx, const struct err *why); /* Of the node. */
 };
 
@@ -77,6 +89,13 @@ void api_stop(struct api *api);
 /* Feed watchers, go on with long ranges, answer what compaction has held back.
  * true: there is more to do at once, in another turn. */
 bool api_turn(struct api *api);
+
+/* What other members ask for on the peer port: /members, /version. */
+void api_peer_request(struct api *api, struct http_exchange *x);
+void api_peer_gone(struct api *api, struct http_exchange *x);
+
+/* "3.5.16": the etcd whose API this is. */
+const char *api_version(void);
 
 /* Time has passed: deadlines, lease expiry, progress notices. */
 void api_tick(struct api *api, uint64_t now_ms);

@@ -5,15 +5,13 @@
 #include "base/core/limits.h"
 #include "base/core/log.h"
 #include "base/core/pb.h"
-#include "base/proto/pb_arena.h"
-#include "base/proto/raft.pb-c.h"
 #include "store/api/core.h"
 
 /* --- MemberList --- */
 
-static void put_member(struct buf *out, const struct kv_member *m)
+void api_put_member(struct buf *out, unsigned field, const struct kv_member *m)
 {
-    size_t mark = pb_begin(out, 2);
+    size_t mark = pb_begin(out, field);
 
     pb_uint(out, 1, m->id);
     pb_bytes(out, 2, slice_str(m->name));
@@ -27,18 +25,36 @@ static void put_member(struct buf *out, const struct kv_member *m)
     pb_end(out, mark);
 }
 
-static void member_list_answer(struct grpc_call *call, struct slice request)
+void api_put_members(const struct api *api, struct buf *out, unsigned field)
 {
-    struct api *api = api_of(call);
-    struct buf *out = grpc_call_begin_message(call);
     size_t count;
     const struct kv_member *members = kv_members(api->config.kv, &count);
 
-    (void)request;
-    api_write_header(api, out, 0);
     for (size_t i = 0; i < count; i++) {
-        put_member(out, &members[i]);
+        api_put_member(out, field, &members[i]);
     }
+}
+
+const struct kv_member *api_member(const struct api *api, uint64_t id)
+{
+    size_t count;
+    const struct kv_member *members = kv_members(api->config.kv, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        if (members[i].id == id) {
+            return &members[i];
+        }
+    }
+    return NULL;
+}
+
+static void member_list_answer(struct grpc_call *call, struct slice request)
+{
+    struct buf *out = grpc_call_begin_message(call);
+
+    (void)request;
+    api_write_header(api_of(call), out, 0);
+    api_put_members(api_of(call), out, 2);
     grpc_call_end_message(call);
     grpc_call_finish(call, GRPC_OK, NULL);
 }
@@ -56,6 +72,8 @@ void api_member_list(struct grpc_call *call, struct slice request)
     }
     if (rest.len > 0) {
         api_refuse(call, KV_MALFORMED);
+    } else if (!api_may_learner(call, false)) {
+        return;
     } else if (linearizable) {
         api_read(call, request, member_list_answer);
     } else {
@@ -65,25 +83,52 @@ void api_member_list(struct grpc_call *call, struct slice request)
 
 /* --- Membership entries of the log --- */
 
-void api_apply_member(struct api *api, const struct raft_entry *entry)
+static void apply_index(struct api *api, const struct kv_entry *e)
 {
-    struct arena arena = {0};
-    struct kv_entry e = {.index = entry->pos.index, .term = entry->pos.term};
-    const Raftpb__ConfChange *c = NULL;
+    kv_apply(api->config.kv, e, loop_now_ms(api->config.loop), NULL);
+}
 
-    if (entry->type == RAFT_ENTRY_CONF) {
-        c = pb_decode(&arena, &raftpb__conf_change__descriptor,
-                      raft_entry_data(entry));
+/* Raft's four kinds are ConfChange's, in another order. */
+static enum kv_member_change change_of(enum raft_change_type type)
+{
+    static const enum kv_member_change changes[] = {
+        [RAFT_ADD_VOTER] = KV_MEMBER_ADD,
+        [RAFT_ADD_LEARNER] = KV_MEMBER_ADD_LEARNER,
+        [RAFT_REMOVE] = KV_MEMBER_REMOVE,
+        [RAFT_UPDATE] = KV_MEMBER_UPDATE};
+
+    return changes[type];
+}
+
+/* Entries of type ConfChangeV2 say nothing of who the members are: raft's
+ * configuration follows them, the table of members does not. */
+enum kv_error api_apply_member(struct api *api,
+                               const struct node_conf_entry *told)
+{
+    const struct raft_entry *entry = told->entry;
+    struct kv_entry e = {.index = entry->pos.index, .term = entry->pos.term};
+    struct kv_membership m = {.context = raftpb_change_note(entry).context};
+    struct buf conf;
+    enum kv_error error;
+
+    if (told->refused || entry->type != RAFT_ENTRY_CONF) {
+        apply_index(api, &e);
+        return told->refused ? KV_MALFORMED : KV_OK;
     }
-    if (c == NULL) {
-        /* The node has understood it or stopped; for us nothing but an index.
-         */
-        kv_apply(api->config.kv, &e, loop_now_ms(api->config.loop), NULL);
-    } else {
-        kv_apply_member(api->config.kv, &e, (enum kv_member_change)c->type,
-                        c->node_id, slice_of(c->context.data, c->context.len));
+    m.change = change_of(told->changes->list[0].type);
+    m.id = told->changes->list[0].id;
+    error = kv_index(api->config.kv) >= e.index
+                ? KV_OK
+                : kv_check_member(api->config.kv, &m);
+    if (error) {
+        apply_index(api, &e);
+        return error;
     }
-    arena_release(&arena);
+    buf_init(&conf, SIZE_MAX);
+    raftpb_conf_to_json(told->conf, &conf);
+    kv_apply_member(api->config.kv, &e, &m, buf_slice(&conf));
+    buf_release(&conf);
+    return KV_OK;
 }
 
 /* --- What we publish when we begin to lead --- */
@@ -147,7 +192,8 @@ void api_publish(struct api *api)
     if (api->publishing == NULL) {
         publish_attributes(api);
     }
-    if (api->versioning == NULL && *kv_cluster_version(api->config.kv) == 0) {
+    if (api->leader == api->own.member && api->versioning == NULL &&
+        *kv_cluster_version(api->config.kv) == 0) {
         publish_version(api);
     }
 }

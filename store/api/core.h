@@ -3,7 +3,11 @@
  *
  *   wait.c      proposals and reads on their way through the node
  *   api.c       life of the whole, headers, errors
- *   kv.c, lease.c, watch.c, cluster.c, maintenance.c     the services
+ *   kv.c, lease.c, watch.c, maintenance.c     the services,
+ *   cluster.c, members.c                      and that of the members
+ *   ask.c       questions to the leader, for what only it knows
+ *   transfer.c  leadership handed over on request
+ *   peer.c      what other members ask for
  *   methods.c   their table
  *   http.c      /health, /version, /metrics;   numbers.c   the metrics
  */
@@ -17,6 +21,7 @@
 #include "store/api/api.h"
 #include "store/api/numbers.h"
 #include "store/kv/watch.h"
+#include "store/raftpb/raftpb.h"
 
 /* As etcd 3.5.16 answers, whose API this is. */
 #define API_VERSION         "3.5.16"
@@ -46,7 +51,8 @@ struct wait {
     bool parked;    /* On the list of those that wait for a leader. */
     bool forwarded; /* Sent to the leader: known by its id when applied. */
     uint64_t id;    /* Of the log entry. */
-    void *owner;    /* NULL: nobody cares any more. */
+    enum raft_entry_type type;
+    void *owner; /* NULL: nobody cares any more. */
     wait_done_fn *on_done;
     struct buf entry; /* While parked: what to propose. */
     uint64_t expires_ms;
@@ -67,6 +73,11 @@ struct wait *wait_propose(struct api *api, enum kv_kind kind,
                           struct slice request, wait_done_fn *on_done,
                           void *owner, enum status *out_st);
 
+/* The same for a change of membership; `id` of the request and member JSON. */
+struct wait *wait_change(struct api *api, const struct raft_change *change,
+                         struct slice context, wait_done_fn *on_done,
+                         void *owner, enum status *out_st);
+
 /* A linearizable read. *out_ready: go on at once; the result is NULL then. */
 struct wait *wait_read(struct api *api, wait_done_fn *on_done, void *owner,
                        bool *out_ready, enum status *out_st);
@@ -82,9 +93,25 @@ void wait_release_all(struct api *api); /* No node any more. */
 /* For the node's ports. */
 void wait_apply(struct api *api, const struct raft_entry *entries,
                 size_t count);
-void wait_apply_conf(struct api *api, const struct node_conf_entry *told);
+bool wait_apply_conf(struct api *api, const struct node_conf_entry *told);
 void wait_dropped(struct api *api, uint64_t tag, enum status why);
 void wait_read_ready(struct api *api, uint64_t tag, enum status why);
+
+/* --- Questions to the leader over the peer port (ask.c) --- */
+
+struct ask;
+
+/* The leader's answer, or status 0: there was none within etcd's time. Not from
+ * inside ask_leader(). */
+typedef void ask_said_fn(void *owner, int status, struct slice body);
+
+/* POST to the leader, whoever that is by then; tried again while it cannot
+ * answer. */
+struct ask *ask_leader(struct api *api, const char *path, struct slice body,
+                       ask_said_fn *on_said, void *owner);
+void ask_forget(struct ask *a); /* The owner goes. NULL is fine. */
+void ask_tick(struct api *api, uint64_t now_ms);
+void ask_release_all(struct api *api);
 
 /* --- The whole (api.c) --- */
 
@@ -115,7 +142,8 @@ enum {
     API_EXPIRY_MS = 500
 }; /* As etcd. */
 
-struct held; /* Replies that compaction holds back; kv.c. */
+struct transfer; /* transfer.c */
+struct held;     /* Replies that compaction holds back; kv.c. */
 struct watch_stream;
 
 struct api {
@@ -130,6 +158,8 @@ struct api {
     struct wait *versioning;
     struct wait *raising;    /* The alarm. */
     struct wait *confirming; /* Leadership, before leases are revoked. */
+    LIST_HEAD(, transfer) transfers;
+    TAILQ_HEAD(, ask) asks;
     uint64_t expiry_due_ms;
     uint64_t next_id; /* Of log entries. */
 
@@ -234,6 +264,7 @@ double api_watch_streams(const struct api *api); /* How many. */
 void api_lease_grant(struct grpc_call *call, struct slice request);
 void api_lease_revoke(struct grpc_call *call, struct slice request);
 void api_lease_time_to_live(struct grpc_call *call, struct slice request);
+void api_time_to_live_closed(struct grpc_call *call);
 void api_lease_leases(struct grpc_call *call, struct slice request);
 void api_keep_alive_open(struct grpc_call *call);
 void api_keep_alive_message(struct grpc_call *call, struct slice message);
@@ -246,7 +277,24 @@ void api_hash_kv(struct grpc_call *call, struct slice request);
 void api_alarm(struct grpc_call *call, struct slice request);
 void api_raise_no_space(struct api *api);
 
-void api_apply_member(struct api *api, const struct raft_entry *entry);
+/* Apply an entry; KV_OK, or why it changes nothing. */
+enum kv_error api_apply_member(struct api *api,
+                               const struct node_conf_entry *told);
+void api_member_add(struct grpc_call *call, struct slice request);
+void api_member_remove(struct grpc_call *call, struct slice request);
+void api_member_update(struct grpc_call *call, struct slice request);
+void api_member_promote(struct grpc_call *call, struct slice request);
+void api_put_members(const struct api *api, struct buf *out, unsigned field);
+void api_put_member(struct buf *out, unsigned field, const struct kv_member *m);
+const struct kv_member *api_member(const struct api *api, uint64_t id);
+void api_change_closed(struct grpc_call *call);
+enum kv_error api_check_promotion(struct api *api, uint64_t id);
+struct wait *api_promote(struct api *api, uint64_t id, wait_done_fn *on_done,
+                         void *owner, enum status *out_st);
+void api_move_leader(struct grpc_call *call, struct slice request);
+void api_transfer_changed(struct api *api); /* The leader has. */
+void api_transfer_expire(struct api *api, uint64_t now_ms);
+bool api_may_learner(struct grpc_call *call, bool reads_locally);
 void api_member_list(struct grpc_call *call, struct slice request);
 void api_publish(struct api *api);
 
@@ -254,4 +302,6 @@ void api_health_check(struct grpc_call *call, struct slice request);
 void api_health_watch(struct grpc_call *call, struct slice request);
 
 void api_http_request(struct http_exchange *x);
+void api_reply_version(const struct api *api, struct http_exchange *x);
+void api_transfer_closed(struct grpc_call *call);
 void api_http_gone(struct http_exchange *x);

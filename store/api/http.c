@@ -115,7 +115,7 @@ void api_http_gone(struct http_exchange *x)
 
 /* --- /version, /metrics --- */
 
-static void reply_version(const struct api *api, struct http_exchange *x)
+void api_reply_version(const struct api *api, struct http_exchange *x)
 {
     const char *cluster = kv_cluster_version(api->config.kv);
     char body[96];
@@ -169,7 +169,7 @@ void api_http_request(struct http_exchange *x)
     } else if (health) {
         check_health(api, x);
     } else if (version) {
-        reply_version(api, x);
+        api_reply_version(api, x);
     } else {
         reply_metrics(api, x);
     }

@@ -73,9 +73,9 @@ void api_lease_revoke(struct grpc_call *call, struct slice request)
     }
 }
 
-/* --- TimeToLive, Leases: from what this member knows --- */
+/* --- TimeToLive: the leader knows; Leases: what this member has --- */
 
-void api_lease_time_to_live(struct grpc_call *call, struct slice request)
+static void time_from_here(struct grpc_call *call, struct slice request)
 {
     struct api *api = api_of(call);
     struct kv_reply reply = reply_take(api);
@@ -84,6 +84,72 @@ void api_lease_time_to_live(struct grpc_call *call, struct slice request)
                           loop_now_ms(api->config.loop), &reply);
     api_answer(call, &reply);
     reply_give(api, reply);
+}
+
+/* In the call's arena. */
+struct time_call {
+    struct grpc_call *call;
+    struct ask *ask;
+};
+
+/* The leader's answer, which only lacks our own header. */
+static void on_time_said(void *owner, int status, struct slice body)
+{
+    struct time_call *t = owner;
+    struct slice answer = {0};
+    struct pb_field f;
+
+    t->ask = NULL;
+    while (status == 200 && pb_next(&body, &f)) {
+        answer = f.number == 1 ? f.bytes : answer;
+    }
+    if (status == 200) {
+        grpc_call_send(t->call, answer);
+        grpc_call_finish(t->call, GRPC_OK, NULL);
+    } else if (kv_error_of_text(body) != KV_OK) {
+        api_refuse(t->call, kv_error_of_text(body));
+    } else {
+        api_end_failed(t->call, ST_TIMEOUT);
+    }
+}
+
+static void time_by_leader(struct grpc_call *call, struct slice request)
+{
+    struct time_call *t = arena_zalloc(grpc_call_arena(call), 1, sizeof(*t));
+    struct buf body;
+
+    buf_init(&body, request.len + 16);
+    pb_message(&body, 1, request);
+    t->call = call;
+    grpc_call_set_data(call, t);
+    t->ask = ask_leader(api_of(call), "/leases/internal", buf_slice(&body),
+                        on_time_said, t);
+    buf_release(&body);
+}
+
+void api_time_to_live_closed(struct grpc_call *call)
+{
+    struct time_call *t = grpc_call_data(call);
+
+    if (t != NULL) {
+        ask_forget(t->ask);
+    }
+}
+
+void api_lease_time_to_live(struct grpc_call *call, struct slice request)
+{
+    struct api *api = api_of(call);
+
+    if (!api_may_learner(call, false)) {
+        return;
+    }
+    if (kv_check(api->config.kv, KV_LEASE_REVOKE, request)) {
+        api_refuse(call, KV_MALFORMED);
+    } else if (api->leader == api->own.member) {
+        time_from_here(call, request);
+    } else {
+        time_by_leader(call, request);
+    }
 }
 
 void api_lease_leases(struct grpc_call *call, struct slice request)
@@ -103,29 +169,37 @@ void api_lease_leases(struct grpc_call *call, struct slice request)
 struct keep_alive {
     struct grpc_call *call;
     struct wait *wait; /* One confirmation for all that wait. */
+    struct ask *ask;   /* Or the leader's word, for the oldest of them. */
     int64_t *ids;      /* Of KEEP_ALIVES_MAX; made when first needed. */
     size_t ids_count;
     bool half_closed;
 };
 
-static void renew(struct keep_alive *k, int64_t id)
+static void send_renewal(struct keep_alive *k, int64_t id, int64_t ttl)
 {
     struct api *api = api_of(k->call);
     int64_t revision = kv_revision(api->config.kv);
-    int64_t ttl =
-        kv_lease_renew(api->config.kv, id, loop_now_ms(api->config.loop));
     struct buf *out = grpc_call_begin_message(k->call);
 
     api_write_header(api, out, revision);
     pb_int(out, 2, id);
     pb_int(out, 3, ttl);
     grpc_call_end_message(k->call);
+}
+
+static void renew(struct keep_alive *k, int64_t id)
+{
+    struct api *api = api_of(k->call);
+    int64_t ttl =
+        kv_lease_renew(api->config.kv, id, loop_now_ms(api->config.loop));
+
+    send_renewal(k, id, ttl);
     api->numbers.leases_renewed.value += ttl > 0;
 }
 
 static void finish_if_done(struct keep_alive *k)
 {
-    if (k->half_closed && k->wait == NULL) {
+    if (k->half_closed && k->wait == NULL && k->ask == NULL) {
         grpc_call_finish(k->call, GRPC_OK, NULL);
     }
 }
@@ -148,12 +222,48 @@ static void on_confirmed(struct wait *w, enum status st,
     finish_if_done(k);
 }
 
+/* --- KeepAlive on a follower: the leader renews --- */
+
+static void ask_next(struct keep_alive *k);
+
+/* 404: the lease is gone, which is said by a TTL of 0. */
+static void on_renewal_said(void *owner, int status, struct slice body)
+{
+    struct keep_alive *k = owner;
+
+    k->ask = NULL;
+    if (status != 200 && status != 404) {
+        api_end_failed(k->call, ST_TIMEOUT);
+        return;
+    }
+    send_renewal(k, k->ids[0], status == 200 ? field_int(body, 3) : 0);
+    k->ids_count--;
+    memmove(k->ids, k->ids + 1, k->ids_count * sizeof(k->ids[0]));
+    ask_next(k);
+    finish_if_done(k);
+}
+
+static void ask_next(struct keep_alive *k)
+{
+    struct buf body;
+
+    if (k->ids_count == 0 || k->ask != NULL) {
+        return;
+    }
+    buf_init(&body, GRANT_BYTES_MAX);
+    pb_int(&body, 1, k->ids[0]);
+    k->ask = ask_leader(api_of(k->call), "/leases", buf_slice(&body),
+                        on_renewal_said, k);
+    buf_release(&body);
+}
+
 void api_keep_alive_open(struct grpc_call *call)
 {
     struct keep_alive *k = arena_zalloc(grpc_call_arena(call), 1, sizeof(*k));
 
     k->call = call;
     grpc_call_set_data(call, k);
+    (void)api_may_learner(call, false);
 }
 
 static void keep_for_later(struct keep_alive *k, int64_t id)
@@ -185,6 +295,11 @@ void api_keep_alive_message(struct grpc_call *call, struct slice message)
         keep_for_later(k, id);
         return;
     }
+    if (k->ask != NULL || api_of(call)->leader != api_of(call)->own.member) {
+        keep_for_later(k, id);
+        ask_next(k);
+        return;
+    }
     k->wait = wait_read(api_of(call), on_confirmed, k, &ready, &st);
     if (ready) {
         renew(k, id);
@@ -208,6 +323,7 @@ void api_keep_alive_closed(struct grpc_call *call)
     struct keep_alive *k = grpc_call_data(call);
 
     wait_forget(k->wait);
+    ask_forget(k->ask);
 }
 
 /* --- Expiry --- */

@@ -10,6 +10,12 @@
         .on_message = (handler), .on_closed = api_unary_closed \
     }
 
+#define CHANGE(path_, handler)                                  \
+    {                                                           \
+        .path = (path_), .requests = GRPC_ONE_REQUEST,          \
+        .on_message = (handler), .on_closed = api_change_closed \
+    }
+
 const struct grpc_method api_methods[] = {
     UNARY("/etcdserverpb.KV/Range", api_range),
     UNARY("/etcdserverpb.KV/Put", api_put),
@@ -29,7 +35,10 @@ const struct grpc_method api_methods[] = {
 
     UNARY("/etcdserverpb.Lease/LeaseGrant", api_lease_grant),
     UNARY("/etcdserverpb.Lease/LeaseRevoke", api_lease_revoke),
-    UNARY("/etcdserverpb.Lease/LeaseTimeToLive", api_lease_time_to_live),
+    {.path = "/etcdserverpb.Lease/LeaseTimeToLive",
+     .requests = GRPC_ONE_REQUEST,
+     .on_message = api_lease_time_to_live,
+     .on_closed = api_time_to_live_closed},
     UNARY("/etcdserverpb.Lease/LeaseLeases", api_lease_leases),
     {.path = "/etcdserverpb.Lease/LeaseKeepAlive",
      .requests = GRPC_MANY_REQUESTS,
@@ -39,10 +48,18 @@ const struct grpc_method api_methods[] = {
      .on_closed = api_keep_alive_closed},
 
     UNARY("/etcdserverpb.Cluster/MemberList", api_member_list),
+    CHANGE("/etcdserverpb.Cluster/MemberAdd", api_member_add),
+    CHANGE("/etcdserverpb.Cluster/MemberRemove", api_member_remove),
+    CHANGE("/etcdserverpb.Cluster/MemberUpdate", api_member_update),
+    CHANGE("/etcdserverpb.Cluster/MemberPromote", api_member_promote),
 
     UNARY("/etcdserverpb.Maintenance/Status", api_status),
     UNARY("/etcdserverpb.Maintenance/HashKV", api_hash_kv),
     UNARY("/etcdserverpb.Maintenance/Alarm", api_alarm),
+    {.path = "/etcdserverpb.Maintenance/MoveLeader",
+     .requests = GRPC_ONE_REQUEST,
+     .on_message = api_move_leader,
+     .on_closed = api_transfer_closed},
 
     UNARY("/grpc.health.v1.Health/Check", api_health_check),
     UNARY("/grpc.health.v1.Health/Watch", api_health_watch),

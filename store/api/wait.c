@@ -155,8 +155,7 @@ static enum status submit(struct wait *w, struct slice entry, bool *out_ready)
     if (w->kind == WAIT_READ) {
         st = node_read(api->node, tag_of(w), out_ready);
     } else {
-        st = node_propose(api->node, RAFT_ENTRY_NORMAL, entry, tag_of(w),
-                          &forwarded);
+        st = node_propose(api->node, w->type, entry, tag_of(w), &forwarded);
     }
     if (st == ST_OK && forwarded) {
         note_forwarded(w);
@@ -168,11 +167,11 @@ static enum status submit(struct wait *w, struct slice entry, bool *out_ready)
     return st;
 }
 
-struct wait *wait_propose(struct api *api, enum kv_kind kind,
-                          struct slice request, wait_done_fn *on_done,
-                          void *owner, enum status *out_st)
+/* Propose what lies in api->entry. */
+static struct wait *propose(struct api *api, enum raft_entry_type type,
+                            uint64_t id, wait_done_fn *on_done, void *owner,
+                            enum status *out_st)
 {
-    uint64_t id = api->next_id++;
     struct wait *w;
     bool ready;
 
@@ -180,13 +179,12 @@ struct wait *wait_propose(struct api *api, enum kv_kind kind,
         *out_st = ST_CLOSED;
         return NULL;
     }
-    buf_clear(&api->entry);
-    kv_entry_pack(&api->entry, id, kind, request);
     if (api->entry.len > api->config.max_request_bytes) {
         *out_st = ST_TOO_BIG;
         return NULL;
     }
     w = wait_new(api, WAIT_PROPOSAL, on_done, owner);
+    w->type = type;
     w->id = id;
     *out_st = submit(w, buf_slice(&api->entry), &ready);
     if (*out_st) {
@@ -199,6 +197,28 @@ struct wait *wait_propose(struct api *api, enum kv_kind kind,
     }
     api->config.wake(api->config.ctx);
     return w;
+}
+
+struct wait *wait_propose(struct api *api, enum kv_kind kind,
+                          struct slice request, wait_done_fn *on_done,
+                          void *owner, enum status *out_st)
+{
+    uint64_t id = api->next_id++;
+
+    buf_clear(&api->entry);
+    kv_entry_pack(&api->entry, id, kind, request);
+    return propose(api, RAFT_ENTRY_NORMAL, id, on_done, owner, out_st);
+}
+
+struct wait *wait_change(struct api *api, const struct raft_change *change,
+                         struct slice context, wait_done_fn *on_done,
+                         void *owner, enum status *out_st)
+{
+    uint64_t id = api->next_id++;
+
+    buf_clear(&api->entry);
+    raftpb_change_pack(change, id, context, &api->entry);
+    return propose(api, RAFT_ENTRY_CONF, id, on_done, owner, out_st);
 }
 
 struct wait *wait_read(struct api *api, wait_done_fn *on_done, void *owner,
@@ -302,12 +322,17 @@ void wait_release_all(struct api *api)
  * leader. */
 static struct wait *waiter_of(struct api *api, const struct raft_entry *e)
 {
+    uint64_t id;
+
     if (e->tag != 0) {
         return wait_of(e->tag);
     }
-    return api->forwarded_count == 0
-               ? NULL
-               : find_forwarded(api, kv_entry_id(raft_entry_data(e)));
+    if (api->forwarded_count == 0) {
+        return NULL;
+    }
+    id = e->type == RAFT_ENTRY_NORMAL ? kv_entry_id(raft_entry_data(e))
+                                      : raftpb_change_note(e).id;
+    return find_forwarded(api, id);
 }
 
 static void apply_one(struct api *api, const struct raft_entry *e)
@@ -330,9 +355,17 @@ void wait_apply(struct api *api, const struct raft_entry *entries, size_t count)
     }
 }
 
-void wait_apply_conf(struct api *api, const struct node_conf_entry *told)
+bool wait_apply_conf(struct api *api, const struct node_conf_entry *told)
 {
-    api_apply_member(api, told->entry);
+    struct wait *w = waiter_of(api, told->entry);
+    enum kv_error error = api_apply_member(api, told);
+
+    if (w != NULL) {
+        kv_reply_reset(&api->reply);
+        api->reply.error = error;
+        wait_end(w, ST_OK, &api->reply);
+    }
+    return error == KV_OK;
 }
 
 void wait_dropped(struct api *api, uint64_t tag, enum status why)

@@ -317,12 +317,21 @@ void kv_apply(struct kv *kv, const struct kv_entry *entry, uint64_t now_ms,
     reply->revision = kv->revision;
 }
 
-void kv_apply_member(struct kv *kv, const struct kv_entry *entry,
-                     enum kv_member_change change, uint64_t id,
-                     struct slice context)
+enum kv_error kv_check_member(const struct kv *kv,
+                              const struct kv_membership *m)
 {
-    if (apply_enter(kv, entry)) {
-        cluster_change(&kv->cluster, change, id, context, &kv->pending);
+    return cluster_check(&kv->cluster, m);
+}
+
+void kv_apply_member(struct kv *kv, const struct kv_entry *entry,
+                     const struct kv_membership *m, struct slice conf_state)
+{
+    if (!apply_enter(kv, entry)) {
+        return;
+    }
+    cluster_change(&kv->cluster, m, &kv->pending);
+    if (conf_state.len > 0) {
+        cluster_set_conf_state(&kv->cluster, conf_state, &kv->pending);
     }
 }
 

@@ -8,6 +8,7 @@
 #include "base/core/check.h"
 #include "base/core/limits.h"
 #include "base/core/pb.h"
+#include "base/core/row.h"
 #include "store/kv/pending.h"
 
 struct strings {
@@ -56,6 +57,8 @@ void cluster_release(struct cluster *c)
     }
     free(c->list);
     free(c->version);
+    free(c->removed);
+    buf_release(&c->conf_state);
     *c = (struct cluster){0};
 }
 
@@ -166,7 +169,7 @@ static json_t *texts_to_json(char *const *list, size_t count)
 }
 
 /* The id goes in by hand: see member_parse(). */
-static void member_dump(const struct kv_member *m, struct buf *out)
+void kv_member_json(const struct kv_member *m, struct buf *out)
 {
     json_t *root = json_object();
     char *text;
@@ -207,26 +210,32 @@ static void member_note(const struct kv_member *m, struct pending *pending)
     struct buf row;
 
     buf_init(&row, SIZE_MAX);
-    member_dump(m, &row);
+    kv_member_json(m, &row);
     pending_note(pending, TABLE_MEMBERS, member_row_key(m->id, key),
                  buf_slice(&row));
     buf_release(&row);
 }
 
-bool cluster_restore_member(struct cluster *c, struct slice row_key,
-                            struct slice row)
+static bool row_id(struct slice row_key, uint64_t *out_id)
 {
     char text[17] = {0};
-    struct kv_member m;
     char *end;
-    uint64_t id;
 
     if (row_key.len == 0 || row_key.len >= sizeof(text)) {
         return false;
     }
     memcpy(text, row_key.data, row_key.len);
-    id = strtoull(text, &end, 16);
-    if (*end != '\0') {
+    *out_id = strtoull(text, &end, 16);
+    return *end == '\0';
+}
+
+bool cluster_restore_member(struct cluster *c, struct slice row_key,
+                            struct slice row)
+{
+    struct kv_member m;
+    uint64_t id;
+
+    if (!row_id(row_key, &id)) {
         return false;
     }
     if (!member_parse(id, row, &m)) {
@@ -237,44 +246,210 @@ bool cluster_restore_member(struct cluster *c, struct slice row_key,
     return true;
 }
 
+static bool was_removed(const struct cluster *c, uint64_t id)
+{
+    for (size_t i = 0; i < c->removed_count; i++) {
+        if (c->removed[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void removed_add(struct cluster *c, uint64_t id)
+{
+    if (!was_removed(c, id)) {
+        c->removed = row_room(c->removed, &c->removed_cap, c->removed_count,
+                              sizeof(c->removed[0]));
+        c->removed[c->removed_count++] = id;
+    }
+}
+
+bool cluster_restore_removed(struct cluster *c, struct slice row_key)
+{
+    uint64_t id;
+
+    if (!row_id(row_key, &id)) {
+        return false;
+    }
+    removed_add(c, id);
+    return true;
+}
+
+void cluster_restore_conf_state(struct cluster *c, struct slice row)
+{
+    buf_release(&c->conf_state);
+    buf_init(&c->conf_state, SIZE_MAX);
+    CHECK(buf_add(&c->conf_state, row) == ST_OK);
+}
+
+void cluster_set_conf_state(struct cluster *c, struct slice json,
+                            struct pending *pending)
+{
+    cluster_restore_conf_state(c, json);
+    pending_note(pending, TABLE_META, slice_str("confState"), json);
+}
+
 void cluster_restore_version(struct cluster *c, struct slice row)
 {
     free(c->version);
     c->version = text_copy(row);
 }
 
-void cluster_change(struct cluster *c, enum kv_member_change change,
-                    uint64_t id, struct slice context, struct pending *pending)
+/* --------------------------------------------------------------- change -- */
+
+static bool is_promotion(const struct kv_membership *m)
 {
-    struct kv_member *present = member_find(c, id);
+    json_t *root;
+    bool promote;
+
+    if (m->change != KV_MEMBER_ADD || m->context.len == 0) {
+        return false;
+    }
+    root = json_loadb((const char *)m->context.data, m->context.len,
+                      JSON_DECODE_INT_AS_REAL, NULL);
+    promote = json_is_true(json_object_get(root, "isPromote"));
+    json_decref(root);
+    return promote;
+}
+
+/* Whether another member listens at one of the URLs. */
+static bool url_is_taken(const struct cluster *c, const struct kv_member *m)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        const struct kv_member *other = &c->list[i];
+
+        for (size_t j = 0; other->id != m->id && j < other->peer_urls_count;
+             j++) {
+            for (size_t k = 0; k < m->peer_urls_count; k++) {
+                if (strcmp(other->peer_urls[j], m->peer_urls[k]) == 0) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
+enum {
+    LEARNERS_MAX = 1 /* As etcd's default. */
+};
+
+static size_t learners(const struct cluster *c)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < c->count; i++) {
+        count += c->list[i].is_learner;
+    }
+    return count;
+}
+
+static enum kv_error check_urls(const struct cluster *c,
+                                const struct kv_membership *change)
+{
     struct kv_member m;
+    bool taken;
+
+    (void)member_parse(change->id, change->context, &m);
+    taken = url_is_taken(c, &m);
+    member_release(&m);
+    return taken ? KV_PEER_URL_EXISTS : KV_OK;
+}
+
+static enum kv_error check_add(const struct cluster *c,
+                               const struct kv_membership *m)
+{
+    const struct kv_member *present = member_find(c, m->id);
+    enum kv_error e;
+
+    if (is_promotion(m)) {
+        return present == NULL        ? KV_MEMBER_NOT_FOUND
+               : !present->is_learner ? KV_MEMBER_NOT_LEARNER
+                                      : KV_OK;
+    }
+    if (present != NULL) {
+        return KV_MEMBER_EXISTS;
+    }
+    e = check_urls(c, m);
+    if (e) {
+        return e;
+    }
+    return m->change == KV_MEMBER_ADD_LEARNER && learners(c) >= LEARNERS_MAX
+               ? KV_TOO_MANY_LEARNERS
+               : KV_OK;
+}
+
+/* etcd's ValidateConfigurationChange. */
+enum kv_error cluster_check(const struct cluster *c,
+                            const struct kv_membership *m)
+{
+    if (was_removed(c, m->id)) {
+        return KV_MEMBER_NOT_FOUND;
+    }
+    switch (m->change) {
+    case KV_MEMBER_ADD:
+    case KV_MEMBER_ADD_LEARNER:
+        return check_add(c, m);
+    case KV_MEMBER_REMOVE:
+        return member_find(c, m->id) == NULL ? KV_MEMBER_NOT_FOUND : KV_OK;
+    case KV_MEMBER_UPDATE:
+        return member_find(c, m->id) == NULL ? KV_MEMBER_NOT_FOUND
+                                             : check_urls(c, m);
+    }
+    return KV_MALFORMED;
+}
+
+static void change_remove(struct cluster *c, uint64_t id,
+                          struct pending *pending)
+{
     char key[17];
 
-    if (change == KV_MEMBER_REMOVE) {
-        member_drop(c, id);
-        pending_note_remove(pending, TABLE_MEMBERS, member_row_key(id, key));
-        pending_note(pending, TABLE_MEMBERS_REMOVED, member_row_key(id, key),
-                     slice_str("removed"));
+    member_drop(c, id);
+    removed_add(c, id);
+    pending_note_remove(pending, TABLE_MEMBERS, member_row_key(id, key));
+    pending_note(pending, TABLE_MEMBERS_REMOVED, member_row_key(id, key),
+                 slice_str("removed"));
+}
+
+/* Promoting or updating says nothing of what the member has published about
+ * itself. */
+static void keep_attributes(struct kv_member *m, struct kv_member *present)
+{
+    free(m->name);
+    strings_free(m->client_urls, m->client_urls_count);
+    m->name = present->name;
+    m->client_urls = present->client_urls;
+    m->client_urls_count = present->client_urls_count;
+    present->name = NULL;
+    present->client_urls = NULL;
+    present->client_urls_count = 0;
+}
+
+void cluster_change(struct cluster *c, const struct kv_membership *change,
+                    struct pending *pending)
+{
+    struct kv_member *present = member_find(c, change->id);
+    struct kv_member m;
+
+    if (change->change == KV_MEMBER_REMOVE) {
+        change_remove(c, change->id, pending);
         return;
     }
-    (void)member_parse(id, context, &m);
-    m.is_learner =
-        change == KV_MEMBER_ADD_LEARNER ||
-        (change == KV_MEMBER_UPDATE && present != NULL && present->is_learner);
-    if (present != NULL && m.name[0] == '\0') {
-        /* Promoting or updating says nothing of what the member has published
-         * about itself. */
-        free(m.name);
-        strings_free(m.client_urls, m.client_urls_count);
-        m.name = present->name;
-        m.client_urls = present->client_urls;
-        m.client_urls_count = present->client_urls_count;
-        present->name = NULL;
-        present->client_urls = NULL;
-        present->client_urls_count = 0;
+    if (present != NULL && is_promotion(change)) {
+        present->is_learner = false;
+        member_note(present, pending);
+        return;
+    }
+    (void)member_parse(change->id, change->context, &m);
+    m.is_learner = change->change == KV_MEMBER_ADD_LEARNER ||
+                   (change->change == KV_MEMBER_UPDATE && present != NULL &&
+                    present->is_learner);
+    if (present != NULL) {
+        keep_attributes(&m, present);
     }
     member_set(c, m);
-    member_note(member_find(c, id), pending);
+    member_note(member_find(c, change->id), pending);
 }
 
 static bool attributes_parse(struct slice bytes, struct strings *urls,

@@ -221,6 +221,17 @@ const struct kv_member *kv_members(const struct kv *kv, size_t *out_count)
     return kv->cluster.list;
 }
 
+const uint64_t *kv_members_removed(const struct kv *kv, size_t *out_count)
+{
+    *out_count = kv->cluster.removed_count;
+    return kv->cluster.removed;
+}
+
+struct slice kv_conf_state(const struct kv *kv)
+{
+    return buf_slice(&kv->cluster.conf_state);
+}
+
 const char *kv_cluster_version(const struct kv *kv)
 {
     return kv->cluster.version == NULL ? "" : kv->cluster.version;

@@ -156,9 +156,24 @@ enum kv_member_change {
     KV_MEMBER_UPDATE = 2,
     KV_MEMBER_ADD_LEARNER = 3,
 };
+struct kv_membership {
+    enum kv_member_change change;
+    uint64_t id;
+    struct slice context;
+};
+
+/* Whether the members as they are now can follow the change: etcd's rules. What
+ * it says no to must change nothing on any member. */
+enum kv_error kv_check_member(const struct kv *kv,
+                              const struct kv_membership *m);
+
+/* As kv_apply(), with an entry that has passed. `conf_state` (JSON, as etcd's
+ * `confState`) is kept with it; empty: it is not known, and stays. */
 void kv_apply_member(struct kv *kv, const struct kv_entry *entry,
-                     enum kv_member_change change, uint64_t id,
-                     struct slice context);
+                     const struct kv_membership *m, struct slice conf_state);
+
+/* What was kept last; empty: nothing. */
+struct slice kv_conf_state(const struct kv *kv);
 
 /* ---------------------------------------------------------------- reads -- */
 
@@ -273,6 +288,12 @@ struct kv_member {
     size_t client_urls_count;
     bool is_learner;
 };
+
+/* One as etcd writes it: {"id":1,"peerURLs":[...],"name":"a",...}. */
+void kv_member_json(const struct kv_member *m, struct buf *out);
+
+/* Ids that can never come back. Borrowed. */
+const uint64_t *kv_members_removed(const struct kv *kv, size_t *out_count);
 
 /* By id, ascending. Borrowed. */
 const struct kv_member *kv_members(const struct kv *kv, size_t *out_count);

@@ -25,3 +25,17 @@ const char *kv_error_text(enum kv_error e)
     CHECK((unsigned)e < sizeof(texts) / sizeof(texts[0]));
     return texts[e];
 }
+
+enum kv_error kv_error_of_text(struct slice text)
+{
+    while (text.len > 0 && (text.data[text.len - 1] == '\n' ||
+                            text.data[text.len - 1] == ' ')) {
+        text.len--;
+    }
+    for (enum kv_error e = KV_MALFORMED; e <= KV_DAMAGED; e++) {
+        if (slice_eq(text, slice_str(kv_error_text(e)))) {
+            return e;
+        }
+    }
+    return KV_OK;
+}

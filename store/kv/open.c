@@ -44,6 +44,8 @@ static bool on_meta(void *ctx, struct slice key, struct slice value)
             return row_bad(o, key);
         }
         o->kv->applied_term = wire_get_u64be(value.data);
+    } else if (slice_eq(key, slice_str("confState"))) {
+        cluster_restore_conf_state(&o->kv->cluster, value);
     }
     return true;
 }
@@ -89,6 +91,14 @@ static bool on_member(void *ctx, struct slice key, struct slice value)
 
     return cluster_restore_member(&o->kv->cluster, key, value) ||
            row_bad(o, key);
+}
+
+static bool on_removed(void *ctx, struct slice key, struct slice value)
+{
+    struct opening *o = ctx;
+
+    (void)value;
+    return cluster_restore_removed(&o->kv->cluster, key) || row_bad(o, key);
 }
 
 static bool on_cluster(void *ctx, struct slice key, struct slice value)
@@ -214,7 +224,8 @@ static enum status open_tables(struct kv *kv, struct err *err)
     } passes[] = {
         {TABLE_META, on_meta},       {TABLE_LEASE, on_lease},
         {TABLE_ALARM, on_alarm},     {TABLE_MEMBERS, on_member},
-        {TABLE_CLUSTER, on_cluster}, {TABLE_KEY, on_key},
+        {TABLE_CLUSTER, on_cluster}, {TABLE_MEMBERS_REMOVED, on_removed},
+        {TABLE_KEY, on_key},
     };
     int64_t scheduled;
     int64_t finished;

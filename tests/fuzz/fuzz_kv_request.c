@@ -112,9 +112,16 @@ static void watch(struct fuzzed *f, struct slice bytes)
 static void member(struct fuzzed *f, struct slice bytes)
 {
     struct kv_entry e = {.index = ++f->index, .term = 1, .data = bytes};
+    struct kv_membership m = {
+        .change = (enum kv_member_change)(bytes.len & 3),
+        .id = bytes.len / 4,
+        .context = bytes,
+    };
 
-    kv_apply_member(f->kv, &e, (enum kv_member_change)(bytes.len & 3),
-                    bytes.len / 4, bytes);
+    if (kv_check_member(f->kv, &m)) {
+        m.change = KV_MEMBER_UPDATE; /* Must not crash either. */
+    }
+    kv_apply_member(f->kv, &e, &m, bytes);
 }
 
 static void step(struct fuzzed *f, enum step what, struct slice bytes)

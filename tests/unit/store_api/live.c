@@ -75,6 +75,7 @@ static void start(struct live *l)
     config.name = "live";
     config.data_dir = l->path;
     config.listen_client_urls = "http://127.0.0.1:0";
+    config.listen_peer_urls = NULL;
     config.max_request_bytes = 64 * 1024;
     config.max_txn_ops = 16;
     config.progress_notify_interval_ms = 100;
