@@ -187,7 +187,7 @@ static void clear_value(const struct arg_option *o)
         *o->ms = 0;
         return;
     case ARG_BOOL:
-        *o->boolean = false;
+        *o->boolean = o->fallback != NULL;
         return;
     case ARG_LIST:
         o->list->count = 0;

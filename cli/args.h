@@ -53,7 +53,8 @@ enum arg_kind {
     ARG_STRING,   /* .string; any text */
     ARG_INT,      /* .number; decimal, within min..max when max > min */
     ARG_DURATION, /* .ms; as Go writes them: 100ms, 1.5s, 1m30s, 2h */
-    ARG_BOOL,     /* .boolean; alone or =true, =false, never `--flag value` */
+    ARG_BOOL,     /* .boolean; alone or =true, =false, never `--flag value`;
+                     with a fallback it begins as true */
     ARG_LIST,     /* .list; comma-separated and repeatable */
     ARG_PORT,     /* .port; 0..65535 */
     ARG_HANDED,   /* .on_value; the command reads the text itself */

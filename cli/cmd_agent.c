@@ -257,6 +257,7 @@ static enum status member_open(struct session *s, struct err *err)
     member_config_init(&config);
     config.name = c->node;
     config.data_dir = arena_printf(&c->arena, "%s/store", c->data_dir);
+    config.listen_peer_urls = NULL; /* It is alone. */
     config.listen_client_urls =
         arena_printf(&c->arena, "http://%s%s%s:%u", v6 ? "[" : "",
                      c->store_listen.host, v6 ? "]" : "", c->store_listen.port);

@@ -41,6 +41,10 @@ static const char examples[] =
     "muster store --data-dir /var/lib/muster/store\n"
     "muster store --listen-client-urls http://127.0.0.1:0 "
     "--data-dir /tmp/store\n"
+    "muster store --name a --listen-peer-urls http://10.0.0.1:2380 "
+    "--initial-advertise-peer-urls http://10.0.0.1:2380 "
+    "--initial-cluster a=http://10.0.0.1:2380,b=http://10.0.0.2:2380,"
+    "c=http://10.0.0.3:2380\n"
     "ETCD_LISTEN_CLIENT_URLS=http://127.0.0.1:2379 muster store\n"
     "etcdctl --endpoints http://127.0.0.1:2379 put greeting hello\n";
 
@@ -101,6 +105,16 @@ static bool read_flags(struct store_flags *f, struct args *args, int argc,
          .metavar = "new|existing",
          .fallback = "new",
          .help = "found a cluster or join one"},
+        {.name = "force-new-cluster",
+         .kind = ARG_BOOL,
+         .boolean = &c->force_new_cluster,
+         .help = "go on alone with what this member has: the others are "
+                 "removed"},
+        {.name = "strict-reconfig-check",
+         .kind = ARG_BOOL,
+         .boolean = &c->strict_reconfig_check,
+         .fallback = "true",
+         .help = "refuse changes of members that could cost the majority"},
         {.name = "snapshot-count",
          .kind = ARG_INT,
          .number = &f->snapshot_count,
@@ -174,6 +188,30 @@ static bool read_flags(struct store_flags *f, struct args *args, int argc,
          .string = &c->trusted_ca_file,
          .metavar = "FILE",
          .help = "who may have signed clients' certificates"},
+        {.name = "peer-cert-file",
+         .kind = ARG_STRING,
+         .string = &c->peer_cert_file,
+         .metavar = "FILE",
+         .help = "certificate for https among members"},
+        {.name = "peer-key-file",
+         .kind = ARG_STRING,
+         .string = &c->peer_key_file,
+         .metavar = "FILE",
+         .help = "its key"},
+        {.name = "peer-trusted-ca-file",
+         .kind = ARG_STRING,
+         .string = &c->peer_trusted_ca_file,
+         .metavar = "FILE",
+         .help = "who may have signed other members' certificates"},
+        {.name = "peer-client-cert-auth",
+         .kind = ARG_BOOL,
+         .boolean = &c->peer_client_cert_auth,
+         .help = "refuse members without a certificate"},
+        {.name = "peer-cert-allowed-cn",
+         .kind = ARG_STRING,
+         .string = &c->peer_cert_allowed_cn,
+         .metavar = "NAME",
+         .help = "common name that other members' certificates must have"},
         {.name = "log-level",
          .kind = ARG_STRING,
          .string = &f->log_level,
@@ -248,6 +286,11 @@ static void on_fatal(void *ctx, const struct err *why)
     store_stop(s);
 }
 
+static void on_removed(void *ctx)
+{
+    store_stop(ctx); /* As it should be: the end is a good one. */
+}
+
 /* One line on stdout, so that scripts learn the ports that were chosen. */
 static void print_started(const struct store *s, const char *name)
 {
@@ -316,7 +359,8 @@ static void catch_signals(struct store *s)
 static int run(const struct member_config *config)
 {
     struct store s = {.loop = loop_new(), .code = CLI_OK};
-    struct member_hooks hooks = {.ctx = &s, .on_fatal = on_fatal};
+    struct member_hooks hooks = {
+        .ctx = &s, .on_fatal = on_fatal, .on_removed = on_removed};
     struct err err = {""};
 
     if (member_start(s.loop, config, hooks, &s.member, &err)) {

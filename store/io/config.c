@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/core/limits.h"
+#include "store/io/data_dir.h"
 
 enum {
     ELECTION_TIMEOUT_MS_MAX = 50000,
@@ -31,6 +32,7 @@ void member_config_init(struct member_config *config)
         .heartbeat_interval_ms = 100,
         .election_timeout_ms = 1000,
         .progress_notify_interval_ms = 600000,
+        .strict_reconfig_check = true,
     };
 }
 
@@ -127,10 +129,39 @@ static enum status check_tls(const struct member_plan *plan, struct err *err)
     return ST_OK;
 }
 
+static enum status check_peer_tls(const struct member_plan *plan,
+                                  struct err *err)
+{
+    const struct member_config *c = &plan->config;
+    bool tls = false;
+
+    for (size_t i = 0; i < plan->peer_urls.count; i++) {
+        tls = tls || plan->peer_urls.urls[i].tls;
+    }
+    if ((c->peer_cert_file == NULL) != (c->peer_key_file == NULL)) {
+        return err_set(err, ST_INVALID,
+                       "--peer-cert-file and --peer-key-file: both or none are "
+                       "needed");
+    }
+    if (tls && c->peer_cert_file == NULL) {
+        return err_set(err, ST_INVALID,
+                       "--listen-peer-urls: https needs --peer-cert-file and "
+                       "--peer-key-file");
+    }
+    if (c->peer_client_cert_auth && c->peer_trusted_ca_file == NULL) {
+        return err_set(err, ST_INVALID,
+                       "--peer-client-cert-auth needs --peer-trusted-ca-file");
+    }
+    if (c->peer_cert_allowed_cn != NULL && !c->peer_client_cert_auth) {
+        return err_set(err, ST_INVALID,
+                       "--peer-cert-allowed-cn needs --peer-client-cert-auth");
+    }
+    return ST_OK;
+}
+
 static enum status read_urls(struct member_plan *plan, struct err *err)
 {
     const struct member_config *c = &plan->config;
-    struct url_list peers;
     enum status st =
         url_list_parse(&plan->arena, "listen-client-urls",
                        c->listen_client_urls, &plan->client_urls, err);
@@ -139,9 +170,9 @@ static enum status read_urls(struct member_plan *plan, struct err *err)
         st = url_list_parse(&plan->arena, "advertise-client-urls",
                             c->advertise_client_urls, &plan->advertised, err);
     }
-    if (!st) {
+    if (!st && c->listen_peer_urls != NULL) {
         st = url_list_parse(&plan->arena, "listen-peer-urls",
-                            c->listen_peer_urls, &peers, err);
+                            c->listen_peer_urls, &plan->peer_urls, err);
     }
     return st;
 }
@@ -201,6 +232,10 @@ static void own_all(struct member_plan *plan)
     own(a, &c->cert_file);
     own(a, &c->key_file);
     own(a, &c->trusted_ca_file);
+    own(a, &c->peer_cert_file);
+    own(a, &c->peer_key_file);
+    own(a, &c->peer_trusted_ca_file);
+    own(a, &c->peer_cert_allowed_cn);
     if (c->data_dir == NULL) {
         c->data_dir = arena_printf(a, "%s.etcd", c->name);
     }
@@ -227,7 +262,13 @@ enum status member_plan_make(struct member_plan *plan,
     if (!st) {
         st = check_tls(plan, err);
     }
-    return st ? st : read_founding(plan, err);
+    if (!st) {
+        st = check_peer_tls(plan, err);
+    }
+    if (!st && !data_dir_has_log(plan->config.data_dir)) {
+        st = read_founding(plan, err); /* A restart does not ask for it. */
+    }
+    return st;
 }
 
 void member_plan_release(struct member_plan *plan)

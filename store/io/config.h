@@ -13,8 +13,10 @@ struct member_plan {
     struct arena arena;
     struct member_config config; /* All defaults filled in. */
     struct url_list client_urls;
+    struct url_list peer_urls;  /* count 0: none; nobody else can join */
     struct url_list advertised; /* count 0: as bound */
-    struct founding founding;
+    struct founding founding;   /* No founders: there is a log. */
+    bool joins;                 /* A cluster that exists; ids are its. */
 };
 
 /* ST_INVALID: `err` names the flag and what is wrong. In every case

@@ -1,7 +1,9 @@
 #include "store/io/data_dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -105,8 +107,32 @@ enum status data_dir_open(struct arena *arena, const char *path,
     }
     dir.wal = arena_printf(arena, "%s/wal", member);
     dir.backend = arena_printf(arena, "%s/backend", member);
+    dir.incoming = arena_printf(arena, "%s/incoming", member);
+    st = folder_make(dir.incoming, err);
+    if (st) {
+        data_dir_close(&dir);
+        return st;
+    }
     *out_dir = dir;
     return ST_OK;
+}
+
+bool data_dir_has_log(const char *path)
+{
+    char wal[PATH_MAX];
+    struct dirent *entry;
+    bool found = false;
+    DIR *folder;
+    int len = snprintf(wal, sizeof(wal), "%s/member/wal", path);
+
+    folder = len > 0 && (size_t)len < sizeof(wal) ? opendir(wal) : NULL;
+    while (folder != NULL && !found && (entry = readdir(folder)) != NULL) {
+        found = strstr(entry->d_name, ".wal") != NULL;
+    }
+    if (folder != NULL) {
+        (void)closedir(folder); /* Only read. */
+    }
+    return found;
 }
 
 void data_dir_close(struct data_dir *dir)

@@ -5,8 +5,11 @@
  *     DIR/member/format     which program and format: ours, version 1
  *     DIR/member/wal/       the log
  *     DIR/member/backend/   LMDB
+ *     DIR/member/incoming/  snapshots of other members, while they arrive
  */
 #pragma once
+
+#include <stdbool.h>
 
 #include "base/core/arena.h"
 #include "base/core/err.h"
@@ -15,6 +18,7 @@ struct data_dir {
     int lock; /* Descriptor; -1: none. */
     const char *wal;
     const char *backend;
+    const char *incoming;
 };
 
 /* Make or recognise a data directory and lock it. Paths are from `arena`.
@@ -22,4 +26,7 @@ struct data_dir {
  * to a later version. */
 enum status data_dir_open(struct arena *arena, const char *path,
                           struct data_dir *out_dir, struct err *err);
+
+/* Whether a member has run with this directory before. */
+bool data_dir_has_log(const char *path);
 void data_dir_close(struct data_dir *dir);

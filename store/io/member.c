@@ -2,23 +2,13 @@
 
 #include <inttypes.h>
 #include <openssl/rand.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/core/check.h"
 #include "base/core/limits.h"
-#include "base/core/log.h"
-#include "base/core/metrics.h"
-#include "base/io/loop.h"
-#include "base/io/server.h"
-#include "base/io/tls.h"
-#include "store/api/api.h"
-#include "store/io/backend.h"
-#include "store/io/config.h"
-#include "store/io/data_dir.h"
-#include "store/io/file_disk.h"
-#include "store/kv/kv.h"
-#include "store/node/node.h"
+#include "store/io/bootstrap.h"
+#include "store/io/member_impl.h"
+#include "store/raftpb/raftpb.h"
 
 enum {
     BATCH_MS = 100,      /* As etcd's backend-batch-interval, */
@@ -30,53 +20,12 @@ enum {
 /* Address space, not memory: LMDB never grows past it. */
 #define MAP_BYTES (UINT64_C(256) << 30)
 
-struct listener {
-    struct member *member;
-    struct server *server;
-    char *url;
-};
-
-struct member {
-    struct member_plan plan;
-    struct member_hooks hooks;
-    struct loop *loop;
-    struct data_dir dir;
-    struct backend *backend;
-    struct file_disk *disk;
-    struct kv *kv;
-    struct node *node;
-    struct api *api;
-    struct metrics metrics;
-    struct tls *tls;
-    struct listener *listeners;
-    size_t listeners_count;
-    size_t listeners_open;
-    const char **advertised; /* NULL-terminated. */
-
-    uv_timer_t beat;
-    uv_timer_t batch;
-    size_t timers_open;
-    struct loop_task turn;   /* Deferred: the end of a turn. */
-    struct loop_task again;  /* Posted: another turn. */
-    struct loop_task fatal;  /* Posted: tell the owner. */
-    struct loop_task closed; /* Posted: on_stopped. */
-    uint64_t batch_index;    /* Of the batch that is being written. */
-    bool running;
-    bool failed;
-    bool stopping;
-    struct err why;
-    member_stopped_fn *on_stopped;
-    void *stopped_ctx;
-};
-
 static struct member *member_of(void *task, size_t offset)
 {
     return (struct member *)((char *)task - offset);
 }
 
 #define MEMBER_OF(task, name) member_of(task, offsetof(struct member, name))
-
-static void stop_step(struct member *m);
 
 /* --- Failure --- */
 
@@ -90,7 +39,7 @@ static void on_fatal_posted(struct loop_task *task)
 }
 
 /* Nothing is acknowledged from here on. */
-static void member_fail(struct member *m, const struct err *why)
+void member_fail(struct member *m, const struct err *why)
 {
     if (m->failed) {
         return;
@@ -115,20 +64,54 @@ static void fail_by_backend(struct member *m)
     member_fail(m, &why);
 }
 
+static void on_gone_posted(struct loop_task *task)
+{
+    struct member *m = MEMBER_OF(task, gone);
+
+    if (!m->stopping && !m->failed) {
+        m->hooks.on_removed(m->hooks.ctx);
+    }
+}
+
+void member_removed(struct member *m)
+{
+    struct err why = {0};
+
+    if (m->removed || m->failed) {
+        return;
+    }
+    m->removed = true;
+    (void)err_set(&why, ST_DENIED,
+                  "this member, %016" PRIx64 ", has been permanently removed "
+                  "from the cluster; its data directory %s cannot be used "
+                  "again: to come back, remove it and add the member anew",
+                  member_id(m), m->plan.config.data_dir);
+    if (m->hooks.on_removed == NULL) {
+        member_fail(m, &why);
+        return;
+    }
+    log_warn("store", "%s", why.text);
+    m->gone.run = on_gone_posted;
+    loop_post(m->loop, &m->gone);
+}
+
 /* --- The end of a turn --- */
 
-static void wake(void *ctx)
+void member_wake(struct member *m)
 {
-    struct member *m = ctx;
-
     if (m->running) {
         loop_defer(m->loop, LOOP_WORK, &m->turn);
     }
 }
 
+static void on_wake(void *ctx)
+{
+    member_wake(ctx);
+}
+
 static void on_again(struct loop_task *task)
 {
-    wake(MEMBER_OF(task, again));
+    member_wake(MEMBER_OF(task, again));
 }
 
 static void write_batch(struct member *m)
@@ -181,9 +164,9 @@ static void on_written(void *ctx, enum status result)
     } else {
         kv_done(m->kv);
         (void)node_durable(m->node, m->batch_index);
-        wake(m);
+        member_wake(m);
     }
-    stop_step(m);
+    member_stop_step(m);
 }
 
 static void on_committed(void *ctx, enum status result)
@@ -191,13 +174,13 @@ static void on_committed(void *ctx, enum status result)
     struct member *m = ctx;
 
     (void)node_persisted(m->node, result, loop_now_ms(m->loop));
-    wake(m);
-    stop_step(m);
+    member_wake(m);
+    member_stop_step(m);
 }
 
 static void on_idle(void *ctx)
 {
-    stop_step(ctx);
+    member_stop_step(ctx);
 }
 
 /* The disk's own words are more exact, if it was the disk. */
@@ -218,38 +201,81 @@ static void on_node_failed(void *ctx, const struct err *why)
 
 static void on_send(void *ctx, const struct raft_msg *messages, size_t count)
 {
-    /* Peer listeners and links are not open yet: what is sent is lost, which
-     * raft allows. A lone voter sends nothing. */
-    (void)ctx;
-    (void)messages;
-    (void)count;
+    member_send(ctx, messages, count);
 }
 
 static void on_send_snapshot(void *ctx, const struct raft_msg *message)
 {
-    on_send(ctx, message, 1);
+    member_send_snapshot(ctx, message);
 }
 
 static enum status on_install(void *ctx, struct raft_pos pos, struct err *err)
 {
-    (void)ctx;
-    (void)pos;
-    return err_set(err, ST_UNSUPPORTED, "nobody sends snapshots");
+    return member_install(ctx, pos, err);
+}
+
+static bool was_removed(const struct member *m)
+{
+    size_t count;
+    const uint64_t *removed = kv_members_removed(m->kv, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        if (removed[i] == member_id(m)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_members_changed(void *ctx)
+{
+    struct member *m = ctx;
+
+    member_follow_members(m);
+    if (was_removed(m)) {
+        member_removed(m);
+    }
+}
+
+static uint64_t on_active_since(void *ctx, uint64_t id)
+{
+    struct member *m = ctx;
+
+    return m->peers == NULL ? 0 : peers_active_since(m->peers, id);
+}
+
+static void on_ask(void *ctx, uint64_t id, const char *path, struct slice body,
+                   uint64_t timeout_ms, peers_answer_fn *on_answer,
+                   void *answer_ctx)
+{
+    struct member *m = ctx;
+
+    if (m->peers == NULL) {
+        on_answer(answer_ctx, 0, (struct slice){0}, "the member stops");
+    } else {
+        peers_fetch(m->peers, id, "POST", path, body, timeout_ms, on_answer,
+                    answer_ctx);
+    }
 }
 
 /* --- Timers --- */
+
+static void leave_step(struct member *m, uint64_t now_ms);
 
 static void on_beat(uv_timer_t *timer)
 {
     struct member *m = timer->data;
     uint64_t now_ms = loop_now_ms(m->loop);
 
+    if (m->leaving) {
+        leave_step(m, now_ms);
+    }
     if (!m->running || m->failed) {
         return;
     }
     (void)node_tick(m->node, now_ms);
     api_tick(m->api, now_ms);
-    wake(m);
+    member_wake(m);
 }
 
 static void on_batch(uv_timer_t *timer)
@@ -343,13 +369,18 @@ static void make_api(struct member *m)
         .max_request_bytes = c->max_request_bytes,
         .quota_bytes = quota_of(c),
         .election_timeout_ms = c->election_timeout_ms,
+        .cluster_token = c->initial_cluster_token,
+        .strict_reconfig_check = c->strict_reconfig_check,
         .progress_notify_interval_ms = c->progress_notify_interval_ms,
         .metrics = &m->metrics,
         .ctx = m,
-        .wake = wake,
+        .wake = on_wake,
         .send = on_send,
         .send_snapshot = on_send_snapshot,
         .install = on_install,
+        .members_changed = on_members_changed,
+        .active_since = on_active_since,
+        .ask = on_ask,
         .failed = on_node_failed,
     };
 
@@ -363,101 +394,48 @@ static enum status make_node(struct member *m, struct err *err)
     struct node_member *members =
         arena_zalloc(&m->plan.arena, f->founders_count, sizeof(*members));
     struct node_config config = node_config_default();
+    struct raft_conf conf;
     struct node_ports ports = api_ports(m->api);
 
     for (size_t i = 0; i < f->founders_count; i++) {
         members[i].id = f->founders[i].id;
         members[i].context = founder_json(&m->plan.arena, &f->founders[i]);
     }
-    config.raft.id = f->founders[f->self].id;
+    config.raft.id = f->founders_count == 0 ? 1 : f->founders[f->self].id;
     config.raft.heartbeat_ms = c->heartbeat_interval_ms;
     config.raft.election_ms = c->election_timeout_ms;
     random_bytes(&config.raft.rng_seed, sizeof(config.raft.rng_seed));
     config.cluster_id = f->cluster_id;
     config.members = members;
-    config.members_count = f->founders_count;
+    config.members_count = m->plan.joins ? 0 : f->founders_count;
     config.applied = kv_index(m->kv);
+    config.force_new_cluster = c->force_new_cluster;
+    if (kv_conf_state(m->kv).len > 0) {
+        if (raftpb_conf_from_json(kv_conf_state(m->kv), &conf)) {
+            return err_set(err, ST_CORRUPT,
+                           "table \"meta\", row confState: not a "
+                           "configuration; restore the data directory from a "
+                           "backup, or remove it and let this member join "
+                           "again");
+        }
+        config.conf = &conf;
+    }
     config.snapshot_count = c->snapshot_count;
     return node_new(&config, file_disk_port(m->disk), &ports, &m->node, err);
 }
 
-/* --- Listening --- */
+/* --- Beginning --- */
 
-static enum status listen_one(struct member *m, const struct url *url,
-                              struct err *err)
+static enum status check_not_removed(const struct member *m, struct err *err)
 {
-    struct listener *l = &m->listeners[m->listeners_count];
-    const char *host = url->host;
-    struct server_config config;
-    enum status st;
-
-    server_config_init(&config);
-    config.address = url->unix_socket
-                         ? arena_printf(&m->plan.arena, "unix:%s", host)
-                         : arena_printf(&m->plan.arena,
-                                        strchr(host, ':') ? "[%s]:%u" : "%s:%u",
-                                        host, url->port);
-    config.tls = url->tls ? m->tls : NULL;
-    config.grpc = api_grpc(m->api);
-    config.http = api_http(m->api);
-    st = server_start(m->loop, &config, &l->server, err);
-    if (st) {
-        return err_prefix(err, st, "--listen-client-urls: %s", url->text);
-    }
-    l->member = m;
-    l->url =
-        arena_printf(&m->plan.arena, "%s%s", url->tls ? "https://" : "http://",
-                     server_address(l->server));
-    if (url->unix_socket || url->port != 0) {
-        l->url = arena_strdup(&m->plan.arena, slice_str(url->text));
-    }
-    m->listeners_count++;
-    m->listeners_open++;
-    return ST_OK;
-}
-
-static enum status make_tls(struct member *m, struct err *err)
-{
-    const struct member_config *c = &m->plan.config;
-    struct tls_files files = {
-        .cert = c->cert_file, .key = c->key_file, .ca = c->trusted_ca_file};
-
-    if (c->cert_file == NULL) {
+    if (!was_removed(m)) {
         return ST_OK;
     }
-    return tls_server_new(
-        &files, c->client_cert_auth ? TLS_CLIENT_REQUIRED : TLS_CLIENT_ANY,
-        &m->tls, err);
-}
-
-/* What clients are told: as configured, or where we really listen. */
-static void choose_advertised(struct member *m)
-{
-    const struct url_list *given = &m->plan.advertised;
-    size_t count = given->count > 0 ? given->count : m->listeners_count;
-
-    m->advertised =
-        arena_zalloc(&m->plan.arena, count + 1, sizeof(*m->advertised));
-    for (size_t i = 0; i < count; i++) {
-        m->advertised[i] =
-            given->count > 0 ? given->urls[i].text : m->listeners[i].url;
-    }
-}
-
-static enum status listen_all(struct member *m, struct err *err)
-{
-    const struct url_list *urls = &m->plan.client_urls;
-    enum status st = make_tls(m, err);
-
-    m->listeners =
-        arena_zalloc(&m->plan.arena, urls->count, sizeof(*m->listeners));
-    for (size_t i = 0; i < urls->count && !st; i++) {
-        st = listen_one(m, &urls->urls[i], err);
-    }
-    if (!st) {
-        choose_advertised(m);
-    }
-    return st;
+    return err_set(err, ST_DENIED,
+                   "%s: the member has been permanently removed from the "
+                   "cluster; to come back, remove this directory and add the "
+                   "member anew",
+                   m->plan.config.data_dir);
 }
 
 static void begin(struct member *m)
@@ -482,7 +460,7 @@ static void begin(struct member *m)
     /* Before any timer or request can reach the node. A failure comes by
      * on_failed, and from there to the owner. */
     (void)node_start(m->node, loop_now_ms(m->loop));
-    wake(m);
+    member_wake(m);
 }
 
 /* Nothing of it runs any more. */
@@ -494,6 +472,8 @@ static void member_free(struct member *m)
     backend_close(m->backend);
     file_disk_free(m->disk);
     tls_free(m->tls);
+    tls_free(m->peer_server_tls);
+    tls_free(m->peer_client_tls);
     data_dir_close(&m->dir);
     member_plan_release(&m->plan);
     free(m);
@@ -509,7 +489,7 @@ static void start_undo(struct member *m)
 {
     struct loop *loop = m->loop;
 
-    if (m->listeners_open == 0) {
+    if (m->listeners_open == 0 && m->peers == NULL) {
         member_free(m);
         return;
     }
@@ -534,6 +514,13 @@ enum status member_start(struct loop *loop, const struct member_config *config,
                            err);
     }
     if (!st) {
+        st = member_open_peer_tls(m, err);
+    }
+    if (!st && m->plan.founding.founders_count > 0 &&
+        strcmp(m->plan.config.initial_cluster_state, "existing") == 0) {
+        st = bootstrap_join(loop, m->peer_client_tls, &m->plan, err);
+    }
+    if (!st) {
         st = open_stores(m, err);
     }
     if (!st) {
@@ -544,7 +531,13 @@ enum status member_start(struct loop *loop, const struct member_config *config,
         st = make_node(m, err);
     }
     if (!st) {
-        st = listen_all(m, err);
+        st = check_not_removed(m, err);
+    }
+    if (!st) {
+        st = member_open_peers(m, err);
+    }
+    if (!st) {
+        st = member_listen(m, err);
     }
     if (!st) {
         begin(m);
@@ -585,11 +578,11 @@ static void write_last_batch(struct member *m)
 }
 
 /* Called whenever something has ended: go on with what is next. */
-static void stop_step(struct member *m)
+void member_stop_step(struct member *m)
 {
     if (!m->stopping || m->listeners_open > 0 || m->timers_open > 0 ||
-        backend_is_writing(m->backend) || file_disk_is_busy(m->disk) ||
-        m->closed.run != NULL) {
+        m->peers != NULL || backend_is_writing(m->backend) ||
+        file_disk_is_busy(m->disk) || m->closed.run != NULL) {
         return;
     }
     m->running = false;
@@ -605,7 +598,7 @@ static void on_server_stopped(void *ctx)
 
     CHECK(l->member->listeners_open > 0);
     l->member->listeners_open--;
-    stop_step(l->member);
+    member_stop_step(l->member);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -614,23 +607,84 @@ static void on_timer_closed(uv_handle_t *handle)
 
     CHECK(m->timers_open > 0);
     m->timers_open--;
-    stop_step(m);
+    member_stop_step(m);
 }
 
-void member_stop(struct member *m, member_stopped_fn *on_stopped, void *ctx)
+static void stop_now(struct member *m)
 {
-    CHECK(!m->stopping);
     m->stopping = true;
-    m->on_stopped = on_stopped;
-    m->stopped_ctx = ctx;
+    m->leaving = false;
     api_stop(m->api);
     for (size_t i = 0; i < m->listeners_count; i++) {
         server_stop(m->listeners[i].server, m->failed ? 0 : STOP_GRACE_MS,
                     on_server_stopped, &m->listeners[i]);
     }
+    member_close_peers(m);
     if (m->timers_open > 0) {
         uv_close((uv_handle_t *)&m->beat, on_timer_closed);
         uv_close((uv_handle_t *)&m->batch, on_timer_closed);
+    }
+}
+
+/* The voter that is heard and has most of the log; RAFT_NOBODY: none. */
+static uint64_t best_successor(const struct member *m)
+{
+    const struct raft_conf *conf = node_conf(m->node);
+    uint64_t best = RAFT_NOBODY;
+    uint64_t match = 0;
+
+    for (size_t i = 0; i < conf->count; i++) {
+        struct raft_progress p;
+
+        if ((conf->list[i].roles & RAFT_VOTER) &&
+            conf->list[i].id != member_id(m) &&
+            node_progress(m->node, conf->list[i].id, &p) && p.active &&
+            p.match > match) {
+            best = conf->list[i].id;
+            match = p.match;
+        }
+    }
+    return best;
+}
+
+/* A leader that just leaves costs the others an election time-out. */
+static bool hand_over(struct member *m)
+{
+    uint64_t now_ms = loop_now_ms(m->loop);
+    uint64_t to;
+
+    if (!m->running || m->failed || m->removed ||
+        node_status(m->node).role != RAFT_LEADER) {
+        return false;
+    }
+    to = best_successor(m);
+    if (to == RAFT_NOBODY || node_transfer(m->node, to, now_ms)) {
+        return false;
+    }
+    log_info("store", "leadership goes to member %" PRIx64 " before the end",
+             to);
+    m->leaving = true;
+    m->leaving_ends_ms = now_ms + m->plan.config.election_timeout_ms;
+    member_wake(m);
+    return true;
+}
+
+static void leave_step(struct member *m, uint64_t now_ms)
+{
+    if (m->failed || now_ms >= m->leaving_ends_ms ||
+        node_status(m->node).role != RAFT_LEADER) {
+        stop_now(m);
+    }
+}
+
+void member_stop(struct member *m, member_stopped_fn *on_stopped, void *ctx)
+{
+    CHECK(!m->stopping);
+    CHECK(!m->leaving);
+    m->on_stopped = on_stopped;
+    m->stopped_ctx = ctx;
+    if (!hand_over(m)) {
+        stop_now(m);
     }
 }
 

@@ -31,7 +31,7 @@ struct member_config {
 
     const char *listen_client_urls;
     const char *advertise_client_urls; /* NULL: the listen URLs as bound */
-    const char *listen_peer_urls;      /* Checked; not opened yet. */
+    const char *listen_peer_urls;      /* NULL: none; for a lone member. */
     const char *initial_advertise_peer_urls;
     const char *initial_cluster; /* NULL: "<name>=<advertised peer URLs>" */
     const char *initial_cluster_token;
@@ -49,7 +49,15 @@ struct member_config {
     const char *key_file;
     const char *trusted_ca_file;
     bool client_cert_auth;
+    const char *peer_cert_file; /* The same for https among members. */
+    const char *peer_key_file;
+    const char *peer_trusted_ca_file;
+    const char *peer_cert_allowed_cn; /* NULL: any that the CA has signed. */
+    bool peer_client_cert_auth;
 
+    bool force_new_cluster;     /* Of existing data: forget the others. */
+    bool strict_reconfig_check; /* Members may not be changed so that those
+                                   that run are no majority. */
     bool unsafe_no_fsync; /* For measuring only: a power cut loses data. */
 };
 
@@ -62,12 +70,18 @@ void member_config_init(struct member_config *config);
  * inside this call) and ends with a failure. Called at most once. */
 typedef void member_fatal_fn(void *ctx, const struct err *why);
 
+/* The member was removed from its cluster, for ever: the owner calls
+ * member_stop() (not from inside this call) and ends well. Its data directory
+ * cannot be used again. At most once, and not after on_fatal. */
+typedef void member_removed_fn(void *ctx);
+
 /* Called once, when nothing of the member is left open; it is freed by then. */
 typedef void member_stopped_fn(void *ctx);
 
 struct member_hooks {
     void *ctx;
     member_fatal_fn *on_fatal;
+    member_removed_fn *on_removed; /* NULL: it is fatal. */
 };
 
 /* ST_OK: it runs and *out_member is stopped with member_stop().
@@ -79,8 +93,8 @@ enum status member_start(struct loop *loop, const struct member_config *config,
                          struct member_hooks hooks, struct member **out_member,
                          struct err *err);
 
-/* Close listeners and connections, commit what the backend has not yet, sync
- * and close the log. */
+/* Hand leadership over, if there is somebody; close listeners and connections,
+ * commit what the backend has not yet, sync and close the log. */
 void member_stop(struct member *m, member_stopped_fn *on_stopped, void *ctx);
 
 /* "http://127.0.0.1:2379", with the port the system chose if 0 was asked for;

@@ -157,3 +157,23 @@ enum status url_list_parse(struct arena *arena, const char *flag,
     *out_list = list;
     return ST_OK;
 }
+
+const char *url_address(struct arena *arena, const struct url *url)
+{
+    if (url->unix_socket) {
+        return arena_printf(arena, "unix:%s", url->host);
+    }
+    return arena_printf(arena, strchr(url->host, ':') ? "[%s]:%u" : "%s:%u",
+                        url->host, url->port);
+}
+
+const char *url_texts(struct arena *arena, const char *const *texts,
+                      size_t count)
+{
+    const char *all = count > 0 ? texts[0] : "";
+
+    for (size_t i = 1; i < count; i++) {
+        all = arena_printf(arena, "%s,%s", all, texts[i]);
+    }
+    return all;
+}

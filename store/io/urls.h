@@ -31,3 +31,10 @@ struct url_list {
 enum status url_list_parse(struct arena *arena, const char *flag,
                            const char *text, struct url_list *out_list,
                            struct err *err);
+
+/* As server.h wants it: "host:port", "[v6]:port" or "unix:path". */
+const char *url_address(struct arena *arena, const struct url *url);
+
+/* With commas between. */
+const char *url_texts(struct arena *arena, const char *const *texts,
+                      size_t count);

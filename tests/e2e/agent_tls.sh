@@ -23,6 +23,7 @@ make_cert ca client
 port=$(free_port)
 url="https://127.0.0.1:$port"
 spawn store "$MUSTER" store --name s --data-dir "$SCRATCH/s.etcd" \
+    --listen-peer-urls http://127.0.0.1:0 \
     --listen-client-urls "$url" --advertise-client-urls "$url" \
     --cert-file server.crt --key-file server.key \
     --client-cert-auth --trusted-ca-file ca.crt

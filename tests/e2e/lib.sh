@@ -399,7 +399,8 @@ store_start() {
     STORE_URL="http://127.0.0.1:$(cat "$SCRATCH/$name.port")"
     spawn "$name" "$MUSTER" store --name "$name" \
         --data-dir "$SCRATCH/$name.etcd" --listen-client-urls "$STORE_URL" \
-        --advertise-client-urls "$STORE_URL" "$@"
+        --advertise-client-urls "$STORE_URL" \
+        --listen-peer-urls http://127.0.0.1:0 "$@"
     STORE_PID=$PID
     wait_until 30 "store $name to be healthy" \
         curl -fsS --max-time 2 "$STORE_URL/health"

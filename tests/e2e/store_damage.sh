@@ -33,7 +33,8 @@ PY
 refuses() {
     SAID=$(timeout 20 "$MUSTER" store --name "$1" \
         --data-dir "$SCRATCH/$1.etcd" \
-        --listen-client-urls http://127.0.0.1:0 2>&1)
+        --listen-client-urls http://127.0.0.1:0 \
+        --listen-peer-urls http://127.0.0.1:0 2>&1)
     CODE=$?
 }
 
@@ -110,7 +111,8 @@ PORT=$(free_port)
 STORE_URL=http://127.0.0.1:$PORT
 spawn full bash -c 'ulimit -f 8192; exec "$@"' bash "$MUSTER" store \
     --name full --data-dir "$SCRATCH/full.etcd" \
-    --listen-client-urls "$STORE_URL"
+    --listen-client-urls "$STORE_URL" \
+    --listen-peer-urls http://127.0.0.1:0
 FULL=$PID
 wait_until 20 "the store with little room" ctl endpoint health
 written=0
@@ -135,7 +137,8 @@ PORT=$(free_port)
 STORE_URL=http://127.0.0.1:$PORT
 spawn sync env STORE_FAULT="$SCRATCH/fault" LD_PRELOAD="$STORE_FAULT_LIB" \
     ASAN_OPTIONS=verify_asan_link_order=0 "$MUSTER" store --name sync \
-    --data-dir "$SCRATCH/sync.etcd" --listen-client-urls "$STORE_URL"
+    --data-dir "$SCRATCH/sync.etcd" --listen-client-urls "$STORE_URL" \
+    --listen-peer-urls http://127.0.0.1:0
 SYNC=$PID
 wait_until 20 "the store on a disk that will fail" ctl endpoint health
 is "$(ctl put before x)" OK "the disk is well"

@@ -166,6 +166,7 @@ openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
 PORT=$(free_port)
 spawn tls "$MUSTER" store --name tls --data-dir "$SCRATCH/tls.etcd" \
     --listen-client-urls "https://127.0.0.1:$PORT" \
+    --listen-peer-urls http://127.0.0.1:0 \
     --cert-file "$SCRATCH/cert.pem" --key-file "$SCRATCH/key.pem" \
     --client-cert-auth --trusted-ca-file "$SCRATCH/cert.pem"
 STORE_URL=https://127.0.0.1:$PORT

@@ -47,6 +47,7 @@ START_TEST(a_taken_port_leaves_nothing_open)
     config.name = "m";
     config.data_dir = path;
     config.listen_client_urls = urls;
+    config.listen_peer_urls = NULL;
     (void)snprintf(urls, sizeof(urls), "http://127.0.0.1:0,http://127.0.0.1:%u",
                    port);
     for (int i = 0; i < 2; i++) { /* The folder's lock is free again, too. */

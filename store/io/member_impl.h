@@ -1,0 +1,95 @@
+/*
+ * member_impl.h - one member's parts, for the files that put it together.
+ *
+ *   member.c           starting, turning, stopping
+ *   member_listen.c    the client listeners
+ *   member_peers.c     the other members
+ *   bootstrap.c        joining a cluster that exists
+ *   config.c           what the flags mean
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "base/core/log.h"
+#include "base/core/metrics.h"
+#include "base/io/loop.h"
+#include "base/io/server.h"
+#include "base/io/tls.h"
+#include "store/api/api.h"
+#include "store/io/backend.h"
+#include "store/io/config.h"
+#include "store/io/data_dir.h"
+#include "store/io/file_disk.h"
+#include "store/io/member.h"
+#include "store/kv/kv.h"
+#include "store/node/node.h"
+#include "store/peer/peers.h"
+
+struct listener {
+    struct member *member;
+    struct server *server;
+    char *url;
+};
+
+struct member {
+    struct member_plan plan;
+    struct member_hooks hooks;
+    struct loop *loop;
+    struct data_dir dir;
+    struct backend *backend;
+    struct file_disk *disk;
+    struct kv *kv;
+    struct node *node;
+    struct api *api;
+    struct metrics metrics;
+    struct tls *tls;
+    struct tls *peer_server_tls;
+    struct tls *peer_client_tls;
+    struct peers *peers;        /* NULL: closed, or not opened yet. */
+    const char *peer_urls_text; /* Those we advertise, with commas. */
+    struct listener *listeners;
+    size_t listeners_count;
+    size_t listeners_open;
+    const char **advertised; /* NULL-terminated. */
+
+    uv_timer_t beat;
+    uv_timer_t batch;
+    size_t timers_open;
+    struct loop_task turn;   /* Deferred: the end of a turn. */
+    struct loop_task again;  /* Posted: another turn. */
+    struct loop_task fatal;  /* Posted: tell the owner. */
+    struct loop_task closed; /* Posted: on_stopped. */
+    uint64_t batch_index;    /* Of the batch that is being written. */
+    bool running;
+    bool failed;
+    bool stopping;
+    bool removed;             /* From the cluster. */
+    bool leaving;             /* Asked to stop; leadership goes first. */
+    uint64_t leaving_ends_ms; /* At the latest. */
+    struct loop_task gone;    /* Posted: tell the owner of the removal. */
+    struct err why;
+    member_stopped_fn *on_stopped;
+    void *stopped_ctx;
+};
+
+/* member.c */
+void member_wake(struct member *m); /* Something is to be done this turn. */
+void member_stop_step(struct member *m); /* Something has closed. */
+void member_removed(struct member *m);   /* From the cluster, for ever. */
+void member_fail(struct member *m, const struct err *why);
+
+/* member_listen.c */
+enum status member_listen(struct member *m, struct err *err);
+
+/* member_peers.c: the first before all else; the second between api_new() and
+ * node_start(). */
+enum status member_open_peer_tls(struct member *m, struct err *err);
+enum status member_open_peers(struct member *m, struct err *err);
+void member_close_peers(struct member *m);
+void member_follow_members(struct member *m); /* As the store knows them. */
+void member_send(struct member *m, const struct raft_msg *messages,
+                 size_t count);
+void member_send_snapshot(struct member *m, const struct raft_msg *message);
+enum status member_install(struct member *m, struct raft_pos pos,
+                           struct err *err);
