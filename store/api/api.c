@@ -264,6 +264,13 @@ static void slow_step(struct api *api)
     }
 }
 
+void api_finish_slow(struct api *api)
+{
+    while (!TAILQ_EMPTY(&api->slow)) {
+        slow_step(api);
+    }
+}
+
 /* --- The node's side --- */
 
 static void on_apply(void *ctx, const struct raft_entry *entries, size_t count)

@@ -97,5 +97,9 @@ void api_peer_gone(struct api *api, struct http_exchange *x);
 /* "3.5.16": the etcd whose API this is. */
 const char *api_version(void);
 
+/* End all ranges and hashes that are under way, at once: the state is about to
+ * be replaced. */
+void api_finish_slow(struct api *api);
+
 /* Time has passed: deadlines, lease expiry, progress notices. */
 void api_tick(struct api *api, uint64_t now_ms);

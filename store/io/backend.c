@@ -16,16 +16,23 @@
 
 enum {
     CHECKSUM_BYTES = 4,
-    READERS_MAX = 8,
+    READERS_MAX = 64, /* Ours, and snapshots that are being sent. */
     KEY_SHOWN_MAX = 32
+};
+
+/* The files as they were opened. Views keep theirs when others take its place.
+ */
+struct environment {
+    MDB_env *env;
+    MDB_dbi tables[TABLES_COUNT];
+    size_t users;
 };
 
 struct backend {
     struct table port;
     struct backend_config config;
     char *path;
-    MDB_env *env;
-    MDB_dbi tables[TABLES_COUNT];
+    struct environment *files;         /* NULL: let go of. */
     MDB_txn *reader;                   /* The loop's. */
     MDB_cursor *cursors[TABLES_COUNT]; /* Its places of the last look-ups. */
     uint64_t size;
@@ -33,7 +40,8 @@ struct backend {
     struct worker *worker;
     struct worker_job job;
     const struct kv_batch *batch; /* What the job writes ... */
-    enum status written;          /* ... and what came of it. */
+    bool waited;         /* For its end; only its `done` is still to come. */
+    enum status written; /* ... and what came of it. */
     struct err write_error;
     double write_seconds;
     struct err error;
@@ -81,15 +89,15 @@ static uint32_t checksum(struct slice key, struct slice value)
 
 /* --- Reading --- */
 
-static enum status damaged(struct backend *b, enum table_id id,
-                           struct slice key)
+static enum status damaged(const struct backend *b, enum table_id id,
+                           struct slice key, struct err *err)
 {
     char shown[KEY_SHOWN_MAX * 2 + 1] = "";
 
     for (size_t i = 0; i < key.len && i < KEY_SHOWN_MAX; i++) {
         (void)snprintf(shown + i * 2, 3, "%02x", key.data[i]);
     }
-    return err_set(&b->error, ST_CORRUPT,
+    return err_set(err, ST_CORRUPT,
                    "%s/data.mdb: table \"%s\", key %s: the stored row is "
                    "damaged (its check sum does not match); nothing of it was "
                    "served. Restore the data directory from a backup, or "
@@ -98,17 +106,24 @@ static enum status damaged(struct backend *b, enum table_id id,
 }
 
 /* Check a stored row and take the check sum off. */
-static enum status unwrap(struct backend *b, enum table_id id, struct slice key,
-                          MDB_val stored, struct slice *out_value)
+static enum status unwrap_row(const struct backend *b, enum table_id id,
+                              struct slice key, MDB_val stored,
+                              struct slice *out_value, struct err *err)
 {
     struct wire_reader r = {.rest = slice_of_val(stored)};
     uint32_t sum = wire_u32(&r);
 
     if (wire_finish(&r) || checksum(key, r.rest) != sum) {
-        return damaged(b, id, key);
+        return damaged(b, id, key, err);
     }
     *out_value = r.rest;
     return ST_OK;
+}
+
+static enum status unwrap(struct backend *b, enum table_id id, struct slice key,
+                          MDB_val stored, struct slice *out_value)
+{
+    return unwrap_row(b, id, key, stored, out_value, &b->error);
 }
 
 /* By a cursor that stays where it was: a range asks for rows that often lie on
@@ -161,7 +176,7 @@ static enum status table_scan(struct table *port, enum table_id id,
     struct backend *b = backend_of(port);
     MDB_cursor *cursor;
     enum status st;
-    int code = mdb_cursor_open(b->reader, b->tables[id], &cursor);
+    int code = mdb_cursor_open(b->reader, b->files->tables[id], &cursor);
 
     if (code != 0) {
         return explain(b, "read", code, &b->error);
@@ -188,11 +203,11 @@ static void measure(struct backend *b)
     MDB_stat stat;
     uint64_t pages = 2; /* The meta pages. */
 
-    CHECK(mdb_env_info(b->env, &info) == 0);
-    CHECK(mdb_env_stat(b->env, &stat) == 0);
+    CHECK(mdb_env_info(b->files->env, &info) == 0);
+    CHECK(mdb_env_stat(b->files->env, &stat) == 0);
     b->size = (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
     for (int i = 0; i < TABLES_COUNT; i++) {
-        CHECK(mdb_stat(b->reader, b->tables[i], &stat) == 0);
+        CHECK(mdb_stat(b->reader, b->files->tables[i], &stat) == 0);
         pages +=
             stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
     }
@@ -209,10 +224,10 @@ static int write_row(struct backend *b, MDB_txn *txn,
     int code;
 
     if (w->remove) {
-        code = mdb_del(txn, b->tables[w->table], &k, NULL);
+        code = mdb_del(txn, b->files->tables[w->table], &k, NULL);
         return code == MDB_NOTFOUND ? 0 : code;
     }
-    code = mdb_put(txn, b->tables[w->table], &k, &v, MDB_RESERVE);
+    code = mdb_put(txn, b->files->tables[w->table], &k, &v, MDB_RESERVE);
     if (code == 0) {
         uint8_t *at = v.mv_data;
 
@@ -237,7 +252,7 @@ static enum status write_batch(struct backend *b, const struct kv_batch *batch)
 {
     MDB_txn *txn;
     double begin;
-    int code = mdb_txn_begin(b->env, NULL, 0, &txn);
+    int code = mdb_txn_begin(b->files->env, NULL, 0, &txn);
 
     if (code != 0) {
         return explain(b, "write", code, &b->write_error);
@@ -295,7 +310,11 @@ static void on_job_done(struct worker_job *job)
         (struct backend *)((char *)job - offsetof(struct backend, job));
 
     b->batch = NULL;
-    b->config.on_written(b->config.ctx, finish_write(b, b->written));
+    if (b->waited) {
+        b->waited = false; /* It was told. */
+    } else {
+        b->config.on_written(b->config.ctx, finish_write(b, b->written));
+    }
 }
 
 void backend_write(struct backend *b, const struct kv_batch *batch)
@@ -305,6 +324,15 @@ void backend_write(struct backend *b, const struct kv_batch *batch)
     b->job.run = on_job_run;
     b->job.done = on_job_done;
     worker_submit(b->worker, &b->job);
+}
+
+enum status backend_wait(struct backend *b)
+{
+    CHECK(b->batch != NULL);
+    CHECK(!b->waited);
+    worker_wait(b->worker);
+    b->waited = true;
+    return finish_write(b, b->written);
 }
 
 bool backend_is_writing(const struct backend *b)
@@ -323,14 +351,14 @@ enum status backend_write_now(struct backend *b, const struct kv_batch *batch)
 static int open_tables(struct backend *b)
 {
     MDB_txn *txn;
-    int code = mdb_txn_begin(b->env, NULL, 0, &txn);
+    int code = mdb_txn_begin(b->files->env, NULL, 0, &txn);
 
     if (code != 0) {
         return code;
     }
     for (int i = 0; i < TABLES_COUNT; i++) {
         code = mdb_dbi_open(txn, table_name((enum table_id)i), MDB_CREATE,
-                            &b->tables[i]);
+                            &b->files->tables[i]);
         if (code != 0) {
             mdb_txn_abort(txn);
             return code;
@@ -369,36 +397,41 @@ static int open_env(struct backend *b)
 {
     unsigned flags = MDB_NOTLS | MDB_NORDAHEAD |
                      (b->config.no_sync ? (unsigned)MDB_NOSYNC : 0U);
-    int code = mdb_env_create(&b->env);
+    int code;
+
+    b->files = calloc(1, sizeof(*b->files));
+    CHECK(b->files != NULL);
+    b->files->users = 1;
+    code = mdb_env_create(&b->files->env);
 
     if (code == 0) {
-        code = mdb_env_set_maxdbs(b->env, TABLES_COUNT);
+        code = mdb_env_set_maxdbs(b->files->env, TABLES_COUNT);
     }
     if (code == 0) {
-        code = mdb_env_set_maxreaders(b->env, READERS_MAX);
+        code = mdb_env_set_maxreaders(b->files->env, READERS_MAX);
     }
     if (code == 0) {
-        code = mdb_env_set_mapsize(b->env, b->config.map_bytes);
+        code = mdb_env_set_mapsize(b->files->env, b->config.map_bytes);
     }
     if (code == 0) {
-        CHECK(mdb_env_set_userctx(b->env, b) == 0);
-        CHECK(mdb_env_set_assert(b->env, on_impossible) == 0);
-        code = mdb_env_open(b->env, b->path, flags, 0600);
+        CHECK(mdb_env_set_userctx(b->files->env, b) == 0);
+        CHECK(mdb_env_set_assert(b->files->env, on_impossible) == 0);
+        code = mdb_env_open(b->files->env, b->path, flags, 0600);
     }
     if (code == 0) {
-        code = lmdb_file_fill(b->env);
+        code = lmdb_file_fill(b->files->env);
     }
     if (code == 0) {
-        code = keep_from_children(b->env);
+        code = keep_from_children(b->files->env);
     }
     if (code == 0) {
         code = open_tables(b);
     }
     if (code == 0) {
-        code = mdb_txn_begin(b->env, NULL, MDB_RDONLY, &b->reader);
+        code = mdb_txn_begin(b->files->env, NULL, MDB_RDONLY, &b->reader);
     }
     for (int i = 0; i < TABLES_COUNT && code == 0; i++) {
-        code = mdb_cursor_open(b->reader, b->tables[i], &b->cursors[i]);
+        code = mdb_cursor_open(b->reader, b->files->tables[i], &b->cursors[i]);
     }
     return code;
 }
@@ -449,6 +482,53 @@ enum status backend_open(const struct backend_config *config,
     return ST_OK;
 }
 
+static void files_leave(struct environment *files)
+{
+    CHECK(files->users > 0);
+    if (--files->users > 0) {
+        return;
+    }
+    if (files->env != NULL) {
+        mdb_env_close(files->env);
+    }
+    free(files);
+}
+
+static void close_env(struct backend *b)
+{
+    for (int i = 0; i < TABLES_COUNT; i++) {
+        if (b->cursors[i] != NULL) {
+            mdb_cursor_close(b->cursors[i]);
+            b->cursors[i] = NULL;
+        }
+    }
+    if (b->reader != NULL) {
+        mdb_txn_abort(b->reader);
+        b->reader = NULL;
+    }
+    if (b->files != NULL) {
+        files_leave(b->files);
+        b->files = NULL;
+    }
+}
+
+void backend_suspend(struct backend *b)
+{
+    CHECK(b->batch == NULL || b->waited);
+    close_env(b);
+}
+
+enum status backend_resume(struct backend *b, struct err *err)
+{
+    int code = open_env(b);
+
+    if (code != 0) {
+        return explain(b, "open", code, err);
+    }
+    measure(b);
+    return ST_OK;
+}
+
 void backend_close(struct backend *b)
 {
     if (b == NULL) {
@@ -456,19 +536,110 @@ void backend_close(struct backend *b)
     }
     CHECK(b->batch == NULL);
     worker_free(b->worker);
-    for (int i = 0; i < TABLES_COUNT; i++) {
-        if (b->cursors[i] != NULL) {
-            mdb_cursor_close(b->cursors[i]);
-        }
-    }
-    if (b->reader != NULL) {
-        mdb_txn_abort(b->reader);
-    }
-    if (b->env != NULL) {
-        mdb_env_close(b->env);
-    }
+    close_env(b);
     free(b->path);
     free(b);
+}
+
+/* --- Views: one state, read beside everything else --- */
+
+struct backend_view {
+    const struct backend *backend; /* For its path. */
+    struct environment *files;
+    MDB_txn *txn;
+    MDB_cursor *cursor; /* Of the table being walked; NULL: none. */
+    enum table_id table;
+    bool begun;
+    struct err error;
+};
+
+enum status backend_view_open(struct backend *b, struct backend_view **out_view,
+                              struct err *err)
+{
+    struct backend_view *v = calloc(1, sizeof(*v));
+    int code;
+
+    CHECK(v != NULL);
+    v->backend = b;
+    v->files = b->files;
+    code = mdb_txn_begin(v->files->env, NULL, MDB_RDONLY, &v->txn);
+    if (code != 0) {
+        free(v);
+        return explain(b, "read", code, err);
+    }
+    v->files->users++;
+    *out_view = v;
+    return ST_OK;
+}
+
+void backend_view_close(struct backend_view *v)
+{
+    if (v == NULL) {
+        return;
+    }
+    if (v->cursor != NULL) {
+        mdb_cursor_close(v->cursor);
+    }
+    mdb_txn_abort(v->txn);
+    files_leave(v->files);
+    free(v);
+}
+
+enum status backend_view_get(struct backend_view *v, enum table_id id,
+                             struct slice key, struct slice *out_value)
+{
+    MDB_val k = val_of(key);
+    MDB_val value;
+    int code = mdb_get(v->txn, v->files->tables[id], &k, &value);
+
+    if (code == MDB_NOTFOUND) {
+        return ST_NOT_FOUND;
+    }
+    if (code != 0) {
+        return explain(v->backend, "read", code, &v->error);
+    }
+    return unwrap_row(v->backend, id, key, value, out_value, &v->error);
+}
+
+void backend_view_begin(struct backend_view *v, enum table_id id)
+{
+    if (v->cursor != NULL) {
+        mdb_cursor_close(v->cursor);
+        v->cursor = NULL;
+    }
+    v->table = id;
+    v->begun = false;
+}
+
+enum status backend_view_next(struct backend_view *v, struct slice *out_key,
+                              struct slice *out_value)
+{
+    const struct backend *b = v->backend;
+    MDB_val k;
+    MDB_val value;
+    int code = 0;
+
+    if (v->cursor == NULL) {
+        code = mdb_cursor_open(v->txn, v->files->tables[v->table], &v->cursor);
+    }
+    if (code == 0) {
+        code = mdb_cursor_get(v->cursor, &k, &value,
+                              v->begun ? MDB_NEXT : MDB_FIRST);
+    }
+    v->begun = true;
+    if (code == MDB_NOTFOUND) {
+        return ST_NOT_FOUND;
+    }
+    if (code != 0) {
+        return explain(b, "read", code, &v->error);
+    }
+    *out_key = slice_of_val(k);
+    return unwrap_row(b, v->table, *out_key, value, out_value, &v->error);
+}
+
+const struct err *backend_view_error(const struct backend_view *v)
+{
+    return &v->error;
 }
 
 struct table *backend_table(struct backend *b)

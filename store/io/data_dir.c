@@ -107,8 +107,14 @@ enum status data_dir_open(struct arena *arena, const char *path,
     }
     dir.wal = arena_printf(arena, "%s/wal", member);
     dir.backend = arena_printf(arena, "%s/backend", member);
+    dir.member = member;
+    dir.backend_new = arena_printf(arena, "%s/backend.new", member);
+    dir.backend_old = arena_printf(arena, "%s/backend.old", member);
     dir.incoming = arena_printf(arena, "%s/incoming", member);
-    st = folder_make(dir.incoming, err);
+    st = folder_remove(dir.incoming, err); /* They will be sent again. */
+    if (!st) {
+        st = folder_make(dir.incoming, err);
+    }
     if (st) {
         data_dir_close(&dir);
         return st;

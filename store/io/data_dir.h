@@ -5,6 +5,7 @@
  *     DIR/member/format     which program and format: ours, version 1
  *     DIR/member/wal/       the log
  *     DIR/member/backend/   LMDB
+ *     DIR/member/backend.new/, backend.old/   while a snapshot takes its place
  *     DIR/member/incoming/  snapshots of other members, while they arrive
  */
 #pragma once
@@ -18,7 +19,10 @@ struct data_dir {
     int lock; /* Descriptor; -1: none. */
     const char *wal;
     const char *backend;
+    const char *backend_new;
+    const char *backend_old;
     const char *incoming;
+    const char *member; /* The folder that holds them. */
 };
 
 /* Make or recognise a data directory and lock it. Paths are from `arena`.

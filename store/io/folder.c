@@ -1,5 +1,6 @@
 #include "store/io/folder.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -72,6 +73,29 @@ enum status folder_make(const char *path, struct err *err)
         partial[i] = '\0';
         st = make_one(partial, parent, err);
         (void)strcpy(parent, partial);
+    }
+    return st;
+}
+
+enum status folder_remove(const char *path, struct err *err)
+{
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+    enum status st = ST_OK;
+
+    if (folder == NULL) {
+        return errno == ENOENT ? ST_OK : failed(err, "open the folder", path);
+    }
+    while (st == ST_OK && (entry = readdir(folder)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 &&
+            strcmp(entry->d_name, "..") != 0 &&
+            unlinkat(dirfd(folder), entry->d_name, 0) != 0) {
+            st = failed(err, "remove a file of", path);
+        }
+    }
+    (void)closedir(folder); /* Only read. */
+    if (st == ST_OK && rmdir(path) != 0) {
+        st = failed(err, "remove the folder", path);
     }
     return st;
 }

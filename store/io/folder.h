@@ -12,6 +12,10 @@ enum status folder_make(const char *path, struct err *err);
 /* Make the names in it durable. */
 enum status folder_sync(const char *path, struct err *err);
 
+/* Remove a folder with all files in it; folders in it are not expected. One
+ * that is not there is fine. */
+enum status folder_remove(const char *path, struct err *err);
+
 /* Keep other processes out: the lock lasts until the descriptor is closed or
  * the process ends. ST_BUSY: another process has it. */
 enum status folder_lock(const char *path, int *out_fd, struct err *err);

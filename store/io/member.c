@@ -17,9 +17,6 @@ enum {
     QUOTA_DEFAULT_GIB = 2,
 };
 
-/* Address space, not memory: LMDB never grows past it. */
-#define MAP_BYTES (UINT64_C(256) << 30)
-
 static struct member *member_of(void *task, size_t offset)
 {
     return (struct member *)((char *)task - offset);
@@ -303,7 +300,7 @@ static enum status open_stores(struct member *m, struct err *err)
     struct backend_config backend = {
         .loop = m->loop,
         .path = m->dir.backend,
-        .map_bytes = MAP_BYTES,
+        .map_bytes = MEMBER_MAP_BYTES,
         .on_written = on_written,
         .ctx = m,
         .no_sync = m->plan.config.unsafe_no_fsync,
@@ -316,10 +313,13 @@ static enum status open_stores(struct member *m, struct err *err)
         .ctx = m,
         .no_sync = m->plan.config.unsafe_no_fsync,
     };
-    enum status st = backend_open(&backend, &m->backend, err);
+    enum status st = file_disk_new(&disk, &m->disk, err);
 
     if (!st) {
-        st = file_disk_new(&disk, &m->disk, err);
+        st = member_finish_install(m, err);
+    }
+    if (!st) {
+        st = backend_open(&backend, &m->backend, err);
     }
     if (!st) {
         backend_metrics(m->backend, &m->metrics);
@@ -581,8 +581,9 @@ static void write_last_batch(struct member *m)
 void member_stop_step(struct member *m)
 {
     if (!m->stopping || m->listeners_open > 0 || m->timers_open > 0 ||
-        m->peers != NULL || backend_is_writing(m->backend) ||
-        file_disk_is_busy(m->disk) || m->closed.run != NULL) {
+        m->peers != NULL || m->works_open > 0 ||
+        backend_is_writing(m->backend) || file_disk_is_busy(m->disk) ||
+        m->closed.run != NULL) {
         return;
     }
     m->running = false;

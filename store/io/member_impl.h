@@ -4,6 +4,7 @@
  *   member.c           starting, turning, stopping
  *   member_listen.c    the client listeners
  *   member_peers.c     the other members
+ *   member_snapshot.c  snapshots to them and from them
  *   bootstrap.c        joining a cluster that exists
  *   config.c           what the flags mean
  */
@@ -25,6 +26,9 @@
 #include "store/kv/kv.h"
 #include "store/node/node.h"
 #include "store/peer/peers.h"
+
+/* Address space, not memory: LMDB never grows past it. */
+#define MEMBER_MAP_BYTES (UINT64_C(256) << 30)
 
 struct listener {
     struct member *member;
@@ -56,11 +60,13 @@ struct member {
     uv_timer_t beat;
     uv_timer_t batch;
     size_t timers_open;
-    struct loop_task turn;   /* Deferred: the end of a turn. */
-    struct loop_task again;  /* Posted: another turn. */
-    struct loop_task fatal;  /* Posted: tell the owner. */
-    struct loop_task closed; /* Posted: on_stopped. */
-    uint64_t batch_index;    /* Of the batch that is being written. */
+    struct loop_task turn;     /* Deferred: the end of a turn. */
+    struct loop_task again;    /* Posted: another turn. */
+    struct loop_task fatal;    /* Posted: tell the owner. */
+    struct loop_task closed;   /* Posted: on_stopped. */
+    uint64_t batch_index;      /* Of the batch that is being written. */
+    struct arriving *arriving; /* A snapshot; NULL: none. */
+    size_t works_open;         /* On uv's threads. */
     bool running;
     bool failed;
     bool stopping;
@@ -90,6 +96,12 @@ void member_close_peers(struct member *m);
 void member_follow_members(struct member *m); /* As the store knows them. */
 void member_send(struct member *m, const struct raft_msg *messages,
                  size_t count);
+
+/* member_snapshot.c */
 void member_send_snapshot(struct member *m, const struct raft_msg *message);
+void member_on_snapshot(void *ctx, const struct raft_msg *message,
+                        const char *path, struct peers_arrival *arrival);
 enum status member_install(struct member *m, struct raft_pos pos,
                            struct err *err);
+/* At start, before the backend is opened: end what a crash has cut short. */
+enum status member_finish_install(struct member *m, struct err *err);

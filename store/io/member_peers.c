@@ -1,6 +1,5 @@
 #include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/core/check.h"
 #include "base/core/limits.h"
@@ -20,15 +19,6 @@ static void on_message(void *ctx, const struct raft_msg *message)
                   message->from);
     }
     member_wake(m);
-}
-
-static void on_snapshot(void *ctx, const struct raft_msg *message,
-                        const char *path, struct peers_arrival *arrival)
-{
-    (void)ctx;
-    (void)message;
-    (void)unlink(path);
-    peers_arrival_done(arrival, ST_UNSUPPORTED);
 }
 
 static void on_snapshot_sent(void *ctx, uint64_t peer, uint64_t index, bool ok)
@@ -79,20 +69,6 @@ void member_send(struct member *m, const struct raft_msg *messages,
     if (m->peers != NULL) {
         peers_send(m->peers, messages, count);
     }
-}
-
-void member_send_snapshot(struct member *m, const struct raft_msg *message)
-{
-    (void)m;
-    (void)message;
-}
-
-enum status member_install(struct member *m, struct raft_pos pos,
-                           struct err *err)
-{
-    (void)m;
-    (void)pos;
-    return err_set(err, ST_UNSUPPORTED, "no snapshots yet");
 }
 
 /* --- Who they are --- */
@@ -186,7 +162,7 @@ enum status member_open_peers(struct member *m, struct err *err)
         .metrics = &m->metrics,
         .hooks = {.ctx = m,
                   .on_message = on_message,
-                  .on_snapshot = on_snapshot,
+                  .on_snapshot = member_on_snapshot,
                   .on_snapshot_sent = on_snapshot_sent,
                   .on_lost = on_lost,
                   .on_removed = on_removed,

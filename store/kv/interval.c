@@ -163,6 +163,20 @@ void intervals_stab(const struct intervals *t, struct slice key, void *ctx,
     stab(t->root, key, ctx, on_found);
 }
 
+static void each(struct interval *n, void *ctx, interval_fn *on_each)
+{
+    if (n != NULL) {
+        each(n->left, ctx, on_each);
+        on_each(ctx, n);
+        each(n->right, ctx, on_each);
+    }
+}
+
+void intervals_each(const struct intervals *t, void *ctx, interval_fn *on_each)
+{
+    each(t->root, ctx, on_each);
+}
+
 static void node_verify(const struct interval *n)
 {
     if (n == NULL) {

@@ -34,4 +34,7 @@ typedef void interval_fn(void *ctx, struct interval *found);
 void intervals_stab(const struct intervals *t, struct slice key, void *ctx,
                     interval_fn *on_found);
 
+/* All of them, in order. Nothing may be added or removed meanwhile. */
+void intervals_each(const struct intervals *t, void *ctx, interval_fn *on_each);
+
 void intervals_verify(const struct intervals *t);

@@ -61,6 +61,14 @@ int64_t kv_lease_ttl_min(uint64_t election_ms, uint64_t heartbeat_ms);
 enum status kv_open(const struct kv_config *config, struct table *table,
                     struct kv **out_kv, struct err *err);
 
+/* Replace the whole state by what another table holds: a snapshot that is
+ * further than this state. No batch may be out, no range or hash under way.
+ * Watchers stay, and each goes on from its next revision, out of the new
+ * history; if that was compacted there, it is told so. What was pending is
+ * dropped. Leases do not run until kv_lead().
+ * Statuses as of kv_open(); then kv_failure() is set. */
+enum status kv_reopen(struct kv *kv, struct table *table, struct err *err);
+
 /* Nobody may be at work on a batch any more. Watchers, ranges and hashes must
  * be gone. */
 void kv_free(struct kv *kv);

@@ -253,6 +253,34 @@ static enum status open_tables(struct kv *kv, struct err *err)
     return ST_OK;
 }
 
+/* Everything but the watchers. */
+static void parts_init(struct kv *kv)
+{
+    kv->revision = 1;
+    kv->compacted = -1;
+    kv->applied_index = 0;
+    kv->applied_term = 0;
+    kv->applied_since_take = false;
+    index_init(&kv->index);
+    rows_init(&kv->rows);
+    buf_init(&kv->compaction.resume, SIZE_MAX);
+}
+
+static void parts_release(struct kv *kv)
+{
+    lessor_release(&kv->lessor);
+    pending_release(&kv->pending);
+    rows_release(&kv->rows);
+    index_release(&kv->index);
+    alarms_release(&kv->alarms);
+    cluster_release(&kv->cluster);
+    buf_release(&kv->compaction.resume);
+    kv->lessor = (struct lessor){0};
+    kv->pending = (struct pending){0};
+    kv->alarms = (struct alarms){0};
+    kv->compaction = (struct compaction){0};
+}
+
 enum status kv_open(const struct kv_config *config, struct table *table,
                     struct kv **out_kv, struct err *err)
 {
@@ -265,12 +293,8 @@ enum status kv_open(const struct kv_config *config, struct table *table,
         kv->config.quota_bytes = QUOTA_DEFAULT;
     }
     kv->table = table;
-    kv->revision = 1;
-    kv->compacted = -1;
-    index_init(&kv->index);
-    rows_init(&kv->rows);
+    parts_init(kv);
     watch_hub_init(&kv->hub);
-    buf_init(&kv->compaction.resume, SIZE_MAX);
     kv_reply_init(&kv->discarded);
     rng_init(&kv->rng, config->seed);
     LIST_INIT(&kv->ranges);
@@ -283,6 +307,27 @@ enum status kv_open(const struct kv_config *config, struct table *table,
     return ST_OK;
 }
 
+enum status kv_reopen(struct kv *kv, struct table *table, struct err *err)
+{
+    int64_t before = kv->revision;
+    enum status st;
+
+    CHECK(LIST_EMPTY(&kv->ranges));
+    CHECK(kv->hash == NULL);
+    CHECK(!kv->pending.out);
+    watch_hub_forget_pending(&kv->hub);
+    parts_release(kv);
+    parts_init(kv);
+    kv->table = table;
+    st = open_tables(kv, err);
+    if (st) {
+        kv->failure = st;
+        return st;
+    }
+    watch_hub_jumped(kv, before);
+    return ST_OK;
+}
+
 void kv_free(struct kv *kv)
 {
     if (kv == NULL) {
@@ -290,13 +335,7 @@ void kv_free(struct kv *kv)
     }
     CHECK(LIST_EMPTY(&kv->ranges));
     watch_hub_release(&kv->hub);
-    lessor_release(&kv->lessor);
-    pending_release(&kv->pending);
-    rows_release(&kv->rows);
-    index_release(&kv->index);
-    alarms_release(&kv->alarms);
-    cluster_release(&kv->cluster);
-    buf_release(&kv->compaction.resume);
+    parts_release(kv);
     kv_reply_release(&kv->discarded);
     arena_release(&kv->scratch);
     free(kv);

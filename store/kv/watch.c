@@ -336,6 +336,57 @@ void watch_notify(struct kv *kv, struct record *const *records, size_t count)
     }
 }
 
+/* ------------------------------------------------------------------ jump -- */
+
+void watch_hub_forget_pending(struct watch_hub *hub)
+{
+    watch_give_back(hub);
+    buf_clear(&hub->history);
+}
+
+/* Go on in history, from the first revision that it has not been told. */
+static void watcher_jump(struct watcher *w, int64_t before)
+{
+    if (w->behind) {
+        return;
+    }
+    if (w->count > 0) {
+        watcher_fall_behind(w);
+    } else {
+        w->next = w->next > before ? w->next : before + 1;
+        w->behind = w->next <= w->kv->revision;
+        w->kv->hub.counts.behind += w->behind;
+    }
+    watcher_line_up(w);
+}
+
+static void watched_jump(struct watched *g, int64_t before)
+{
+    struct watcher *w;
+
+    LIST_FOREACH(w, &g->watchers, entry)
+    {
+        watcher_jump(w, before);
+    }
+}
+
+static void on_any_interval(void *ctx, struct interval *found)
+{
+    watched_jump((struct watched *)(void *)found, *(const int64_t *)ctx);
+}
+
+void watch_hub_jumped(struct kv *kv, int64_t before)
+{
+    struct watched *g;
+    struct watched *next;
+
+    HASH_ITER(hh, kv->hub.by_key, g, next)
+    {
+        watched_jump(g, before);
+    }
+    intervals_each(&kv->hub.intervals, &before, on_any_interval);
+}
+
 /* ---------------------------------------------------------------- verify -- */
 
 static void watcher_verify(const struct watcher *w)

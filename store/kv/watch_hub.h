@@ -38,4 +38,11 @@ void watch_hub_release(struct watch_hub *hub);
 /* A revision is complete: these are its records. */
 void watch_notify(struct kv *kv, struct record *const *records, size_t count);
 
+/* The state is about to be replaced by one that is further: what was lent out
+ * is given back. */
+void watch_hub_forget_pending(struct watch_hub *hub);
+
+/* It was replaced: revisions above `before` have come without being told. */
+void watch_hub_jumped(struct kv *kv, int64_t before);
+
 void watch_hub_verify(const struct kv *kv);
