@@ -110,7 +110,7 @@ bool api_check(struct grpc_call *call, enum kv_kind kind, struct slice request)
         api_refuse(call, error);
         return false;
     }
-    return api_may_learner(call, false) && api_has_leader(call);
+    return api_may_learner(call, kind == KV_RANGE) && api_has_leader(call);
 }
 
 void api_answer(struct grpc_call *call, const struct kv_reply *reply)

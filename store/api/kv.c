@@ -77,7 +77,8 @@ static bool is_serializable(struct slice request)
 
 void api_range(struct grpc_call *call, struct slice request)
 {
-    if (!api_check(call, KV_RANGE, request)) {
+    if (!api_check(call, KV_RANGE, request) ||
+        !api_may_learner(call, is_serializable(request))) {
         return;
     }
     if (is_serializable(request)) {

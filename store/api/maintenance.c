@@ -41,6 +41,7 @@ void api_status(struct grpc_call *call, struct slice request)
     struct table *table = api->config.table;
     struct buf *out = grpc_call_begin_message(call);
     struct raft_status raft = node_status(api->node);
+    const struct kv_member *self = api_member(api, api->own.member);
 
     (void)request; /* Has no fields. */
     api_write_header(api, out, kv_revision(api->config.kv));
@@ -55,6 +56,7 @@ void api_status(struct grpc_call *call, struct slice request)
     }
     put_alarms(api, out);
     pb_uint(out, 9, table->size_in_use(table));
+    pb_bool(out, 10, self != NULL && self->is_learner);
     grpc_call_end_message(call);
     grpc_call_finish(call, GRPC_OK, NULL);
 }

@@ -247,7 +247,7 @@ void api_watch_open(struct grpc_call *call)
     grpc_call_set_data(call, s);
     if (api_of(call)->stopped) {
         api_end_failed(call, ST_CLOSED);
-    } else {
+    } else if (api_may_learner(call, false)) {
         (void)api_has_leader(call);
     }
 }

@@ -410,3 +410,97 @@ store_start() {
 ctl() {
     etcdctl --endpoints "$STORE_URL" "$@"
 }
+
+# --- a cluster of the store ------------------------------------------------
+
+# cluster_names NAME...: choose ports, so that members can be started.
+cluster_names() {
+    local name
+    CLUSTER=""
+    for name in "$@"; do
+        member_ports "$name"
+        CLUSTER="$CLUSTER${CLUSTER:+,}$name=$(peer_url "$name")"
+    done
+}
+
+member_ports() {
+    free_port >"$SCRATCH/$1.port"
+    free_port >"$SCRATCH/$1.peer"
+}
+
+client_url() {
+    echo "${SCHEME:-http}://127.0.0.1:$(cat "$SCRATCH/$1.port")"
+}
+
+peer_url() {
+    echo "${PEER_SCHEME:-http}://127.0.0.1:$(cat "$SCRATCH/$1.peer")"
+}
+
+# endpoints NAME...: with commas.
+endpoints() {
+    local name all=""
+    for name in "$@"; do
+        all="$all${all:+,}$(client_url "$name")"
+    done
+    echo "$all"
+}
+
+# member_spawn NAME [FLAG...]: a member of $CLUSTER; its pid is in $NAME_PID and
+# $PID. Not waited for.
+member_spawn() {
+    local name=$1
+    shift
+    spawn "$name" "$MUSTER" store --name "$name" \
+        --data-dir "$SCRATCH/$name.etcd" \
+        --listen-client-urls "$(client_url "$name")" \
+        --advertise-client-urls "$(client_url "$name")" \
+        --listen-peer-urls "$(peer_url "$name")" \
+        --initial-advertise-peer-urls "$(peer_url "$name")" \
+        --initial-cluster "$CLUSTER" "$@"
+    eval "${name}_PID=$PID"
+}
+
+healthy() {
+    curl -fsS --max-time 2 "$(client_url "$1")/health" >/dev/null 2>&1
+}
+
+# member_wait NAME...: until each can answer a linearizable read.
+member_wait() {
+    local name
+    for name in "$@"; do
+        wait_until 30 "member $name to be healthy" healthy "$name"
+    done
+}
+
+# ctl_of NAME ARG...: etcdctl against that member.
+ctl_of() {
+    local name=$1
+    shift
+    etcdctl --endpoints "$(client_url "$name")" "$@" 2>&1
+}
+
+# leader_of NAME...: the name of the one that leads, as they say; empty: none.
+leader_of() {
+    local name
+    for name in "$@"; do
+        if etcdctl --endpoints "$(client_url "$name")" --command-timeout 1s \
+            endpoint status 2>/dev/null | cut -d, -f5 | grep -q true; then
+            echo "$name"
+            return
+        fi
+    done
+}
+
+has_leader() {
+    [ -n "$(leader_of "$@")" ]
+}
+
+member_id_of() { # ASKED NAME
+    ctl_of "$1" member list | grep "$(peer_url "$2")" | cut -d, -f1
+}
+
+# same_hash NAME...: HashKV is equal on all of them.
+same_hash() {
+    [ "$(etcdctl --endpoints "$(endpoints "$@")" endpoint hashkv 2>/dev/null |
+        sed 's/.*, *//' | sort | uniq -c | awk '{ print $1 }')" = "$#" ]
+}
