@@ -500,6 +500,7 @@ void api_tick(struct api *api, uint64_t now_ms)
     wait_expire(api, now_ms);
     ask_tick(api, now_ms);
     api_transfer_expire(api, now_ms);
+    api_publish(api); /* Again, where a change of leaders has lost it. */
     if (now_ms >= api->expiry_due_ms) {
         api->expiry_due_ms = now_ms + API_EXPIRY_MS;
         api_lease_expire(api, now_ms);

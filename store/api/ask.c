@@ -53,7 +53,8 @@ static void ask_send(struct ask *a)
 {
     struct api *api = a->api;
 
-    if (api->leader == RAFT_NOBODY || api->leader == api->own.member) {
+    if (api->stopped || api->leader == RAFT_NOBODY ||
+        api->leader == api->own.member) {
         return; /* Perhaps at the next tick. */
     }
     a->flying = true;

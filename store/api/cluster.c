@@ -131,16 +131,16 @@ enum kv_error api_apply_member(struct api *api,
     return KV_OK;
 }
 
-/* --- What we publish when we begin to lead --- */
+/* --- What we publish, until it is in the log --- */
 
 static void on_published(struct wait *w, enum status st,
                          const struct kv_reply *reply)
 {
     struct api *api = w->owner;
 
-    (void)reply;
     api->publishing = NULL;
-    if (st == ST_OK) {
+    if (st == ST_OK && reply->error == KV_OK) {
+        api->published = true;
         log_info("store", "published name \"%s\" and client URLs",
                  api->config.name);
     }
@@ -189,7 +189,10 @@ static void publish_version(struct api *api)
 
 void api_publish(struct api *api)
 {
-    if (api->publishing == NULL) {
+    if (api->stopped || api->leader == RAFT_NOBODY) {
+        return;
+    }
+    if (!api->published && api->publishing == NULL) {
         publish_attributes(api);
     }
     if (api->leader == api->own.member && api->versioning == NULL &&

@@ -154,6 +154,7 @@ struct api {
     bool stopped;
     uint64_t term;
     uint64_t leader;
+    bool published;          /* Name and URLs, since the start. */
     struct wait *publishing; /* NULL: not under way. */
     struct wait *versioning;
     struct wait *raising;    /* The alarm. */
