@@ -155,9 +155,13 @@ void api_lease_time_to_live(struct grpc_call *call, struct slice request)
 void api_lease_leases(struct grpc_call *call, struct slice request)
 {
     struct api *api = api_of(call);
-    struct kv_reply reply = reply_take(api);
+    struct kv_reply reply;
 
     (void)request; /* Has no fields. */
+    if (!api_may_learner(call, false)) {
+        return;
+    }
+    reply = reply_take(api);
     kv_lease_list(api->config.kv, &reply);
     api_answer(call, &reply);
     reply_give(api, reply);

@@ -118,7 +118,7 @@ void api_hash_kv(struct grpc_call *call, struct slice request)
 
     if (r == NULL) {
         api_refuse(call, KV_MALFORMED);
-    } else {
+    } else if (api_may_learner(call, false)) {
         hash_begin(call, r->revision);
     }
 }
@@ -154,6 +154,8 @@ void api_alarm(struct grpc_call *call, struct slice request)
 
     if (r == NULL) {
         api_refuse(call, KV_MALFORMED);
+    } else if (!api_may_learner(call, false)) {
+        return;
     } else if (r->action == ETCDSERVERPB__ALARM_REQUEST__ALARM_ACTION__GET) {
         send_alarms(call, (enum kv_alarm)r->alarm);
     } else if (api_check(call, KV_ALARM, request)) {

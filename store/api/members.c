@@ -45,11 +45,11 @@ static bool is_active(const struct api *api, uint64_t id, uint64_t *out_since)
 
 struct counted {
     size_t voters;
-    size_t started;
-    size_t connected; /* For CONNECTED_MS. */
+    size_t connected; /* Of them, for CONNECTED_MS. */
+    size_t rest;      /* The voters without `except`, */
+    size_t started;   /* and of those. */
 };
 
-/* The voters, without `except`. */
 static struct counted count_voters(const struct api *api, uint64_t except)
 {
     uint64_t now_ms = loop_now_ms(api->config.loop);
@@ -63,10 +63,11 @@ static struct counted count_voters(const struct api *api, uint64_t except)
         if (members[i].is_learner) {
             continue;
         }
+        c.voters++;
         c.connected += is_active(api, members[i].id, &since) &&
                        since + CONNECTED_MS <= now_ms;
         if (members[i].id != except) {
-            c.voters++;
+            c.rest++;
             c.started += members[i].name[0] != '\0';
         }
     }
@@ -88,6 +89,17 @@ static enum kv_error check_strictly_add(const struct api *api, bool voter)
     return c.connected < c.voters ? KV_UNHEALTHY : KV_OK;
 }
 
+/* The learner runs: it has our log. */
+static enum kv_error check_strictly_promote(const struct api *api)
+{
+    struct counted c = count_voters(api, RAFT_NOBODY);
+
+    return api->config.strict_reconfig_check &&
+                   c.started + 1 < (c.voters + 1) / 2 + 1
+               ? KV_NOT_ENOUGH_STARTED
+               : KV_OK;
+}
+
 static enum kv_error check_strictly_remove(const struct api *api, uint64_t id)
 {
     const struct kv_member *m = api_member(api, id);
@@ -97,15 +109,13 @@ static enum kv_error check_strictly_remove(const struct api *api, uint64_t id)
     if (!api->config.strict_reconfig_check || (m != NULL && m->is_learner)) {
         return KV_OK;
     }
-    if (c.started < c.voters / 2 + 1) {
+    if (c.started < c.rest / 2 + 1) {
         return KV_NOT_ENOUGH_STARTED;
     }
     if (m == NULL || !is_active(api, id, &since)) {
         return KV_OK; /* Nobody counts on it. */
     }
-    return c.connected - 1 < 1 + (c.voters - 1) / 2 && c.voters > 1
-               ? KV_UNHEALTHY
-               : KV_OK;
+    return c.connected < 2 + (c.voters - 1) / 2 ? KV_UNHEALTHY : KV_OK;
 }
 
 /* --- The change, proposed and answered --- */
@@ -384,9 +394,7 @@ enum kv_error api_check_promotion(struct api *api, uint64_t id)
     if (!is_in_sync(api, id)) {
         return KV_LEARNER_NOT_READY;
     }
-    return check_strictly_add(api, true) == KV_NOT_ENOUGH_STARTED
-               ? KV_NOT_ENOUGH_STARTED
-               : KV_OK;
+    return check_strictly_promote(api);
 }
 
 struct wait *api_promote(struct api *api, uint64_t id, wait_done_fn *on_done,

@@ -106,6 +106,9 @@ void api_move_leader(struct grpc_call *call, struct slice request)
         target = f.number == 1 ? f.value : target;
     }
     m = api_member(api, target);
+    if (!api_may_learner(call, false)) {
+        return;
+    }
     if (api->leader != api->own.member) {
         api_refuse(call, KV_NOT_LEADER);
     } else if (m == NULL || m->is_learner) {

@@ -438,6 +438,25 @@ static enum status check_not_removed(const struct member *m, struct err *err)
                    m->plan.config.data_dir);
 }
 
+/* The name in the data is the one that was published last. */
+static enum status check_name(const struct member *m, struct err *err)
+{
+    const struct member_config *c = &m->plan.config;
+    size_t count;
+    const struct kv_member *list = kv_members(m->kv, &count);
+
+    for (size_t i = 0; i < count && !c->force_new_cluster; i++) {
+        if (list[i].id == member_id(m) && list[i].name[0] != '\0' &&
+            strcmp(list[i].name, c->name) != 0) {
+            return err_set(err, ST_INVALID,
+                           "--name: %s holds the data of member \"%s\", not "
+                           "of \"%s\": is it the right --data-dir?",
+                           c->data_dir, list[i].name, c->name);
+        }
+    }
+    return ST_OK;
+}
+
 static void begin(struct member *m)
 {
     api_start(m->api, m->node, m->advertised);
@@ -532,6 +551,9 @@ enum status member_start(struct loop *loop, const struct member_config *config,
     }
     if (!st) {
         st = check_not_removed(m, err);
+    }
+    if (!st) {
+        st = check_name(m, err);
     }
     if (!st) {
         st = member_open_peers(m, err);

@@ -49,6 +49,8 @@ CLUSTER=$FOUR member_spawn d --initial-cluster-state existing
 is_learner() { ctl_of d endpoint status | cut -d, -f6 | grep -q true; }
 wait_until 20 "d to know that it learns" is_learner
 like "$(ctl_of d put x y)" "rpc not supported for learner" "it takes no puts"
+like "$(ctl_of d endpoint hashkv)" "rpc not supported for learner" \
+    "nor tells its hash"
 is "$(ctl_of d get one --consistency=s --print-value-only)" 1 \
     "it serves what it has"
 promoted() { ctl_of "$FOLLOWER" member promote "$D" | grep -q promoted; }
@@ -86,17 +88,41 @@ like "$(timeout 20 "$MUSTER" store --name e --data-dir "$SCRATCH/e.etcd" \
     --initial-cluster-state existing 2>&1)" "member count is unequal" \
     "who was not added cannot join"
 
+# --- a majority must stay
+LEADER=$(leader_of a b c)
+KEPT=$(echo a b c | tr ' ' '\n' | grep -v "$LEADER" | head -n 1)
+DEAD=$(echo a b c | tr ' ' '\n' | grep -v "$LEADER" | tail -n 1)
+DEAD_ID=$(member_id_of "$LEADER" "$DEAD")
+KEPT_ID=$(member_id_of "$LEADER" "$KEPT")
+eval "end \$${DEAD}_PID KILL"
+not_heard() { grep -q "member $DEAD_ID is not heard" "$SCRATCH/$LEADER.log"; }
+wait_until 10 "the loss to be seen" not_heard
+like "$(ctl_of "$LEADER" member remove "$KEPT_ID")" "unhealthy cluster" \
+    "one of two that run cannot be removed"
+like "$(ctl_of "$LEADER" member add x --peer-urls http://127.0.0.1:1)" \
+    "unhealthy cluster" "nor one be added"
+is "$(ctl_of "$LEADER" put still 1)" OK "nothing has changed"
+member_spawn "$DEAD"
+member_wait "$DEAD"
+
 # --- the leader removes itself, and a restart needs no --initial-cluster
 LEADER=$(leader_of a b c)
 OTHER=$(echo a b c | tr ' ' '\n' | grep -v "$LEADER" | head -n 1)
-like "$(ctl_of "$OTHER" member remove "$(member_id_of "$OTHER" "$LEADER")")" \
-    "removed from cluster" "the leader is removed"
+LEADER_ID=$(member_id_of "$OTHER" "$LEADER")
+leader_removed() { ctl_of "$OTHER" member remove "$LEADER_ID" | grep -q "removed from cluster"; }
+wait_until 20 "all to be connected for 5 s and the leader removed" \
+    leader_removed
 REST=$(echo a b c | tr ' ' '\n' | grep -v "$LEADER")
 # shellcheck disable=SC2086
 wait_until 10 "another to lead" has_leader $REST
 is "$(ctl_of "$OTHER" put four 4)" OK "the other two go on"
 eval "end \$${OTHER}_PID TERM"
 is "$CODE" 0 "one stops in order"
+like "$(timeout 20 "$MUSTER" store --name other \
+    --data-dir "$SCRATCH/$OTHER.etcd" --listen-client-urls http://127.0.0.1:0 \
+    --listen-peer-urls http://127.0.0.1:0 2>&1)" \
+    "holds the data of member .$OTHER., not of .other." \
+    "another name does not get its data"
 CLUSTER=nobody=http://127.0.0.1:1 member_spawn "$OTHER"
 member_wait "$OTHER"
 is "$(ctl_of "$OTHER" get four --print-value-only)" 4 "and is there again"
