@@ -438,7 +438,8 @@ static enum status check_not_removed(const struct member *m, struct err *err)
                    m->plan.config.data_dir);
 }
 
-/* The name in the data is the one that was published last. */
+/* The name in the data is the one that was published last. Without a peer's URL
+ * the store is one inside an agent, and may be called anew as that is. */
 static enum status check_name(const struct member *m, struct err *err)
 {
     const struct member_config *c = &m->plan.config;
@@ -446,8 +447,8 @@ static enum status check_name(const struct member *m, struct err *err)
     const struct kv_member *list = kv_members(m->kv, &count);
 
     for (size_t i = 0; i < count && !c->force_new_cluster; i++) {
-        if (list[i].id == member_id(m) && list[i].name[0] != '\0' &&
-            strcmp(list[i].name, c->name) != 0) {
+        if (c->listen_peer_urls != NULL && list[i].id == member_id(m) &&
+            list[i].name[0] != '\0' && strcmp(list[i].name, c->name) != 0) {
             return err_set(err, ST_INVALID,
                            "--name: %s holds the data of member \"%s\", not "
                            "of \"%s\": is it the right --data-dir?",
