@@ -48,6 +48,39 @@ bool raft_conf_eq(const struct raft_conf *a, const struct raft_conf *b)
     return true;
 }
 
+/* Either a learner, or a voter of one half or both; and only who still votes in
+ * the outgoing half alone can be a learner next. */
+static bool roles_go_together(unsigned roles)
+{
+    switch (roles) {
+    case RAFT_VOTER:
+    case RAFT_OUTGOING:
+    case RAFT_VOTER | RAFT_OUTGOING:
+    case RAFT_LEARNER:
+    case RAFT_OUTGOING | RAFT_LEARNER_NEXT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool raft_conf_is_sound(const struct raft_conf *c)
+{
+    uint64_t before = RAFT_NOBODY;
+
+    if (c->count > RAFT_MEMBERS_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->list[i].id <= before || !roles_go_together(c->list[i].roles)) {
+            return false;
+        }
+        before = c->list[i].id;
+    }
+    return count_roles(c, RAFT_VOTER) > 0 &&
+           (!c->auto_leave || raft_conf_is_joint(c));
+}
+
 /* Give `id` these roles; with none it is forgotten. */
 static enum status set_roles(struct raft_conf *c, uint64_t id, unsigned roles)
 {

@@ -68,6 +68,10 @@ unsigned raft_conf_roles(const struct raft_conf *c, uint64_t id); /* 0: none */
 bool raft_conf_is_joint(const struct raft_conf *c);
 bool raft_conf_eq(const struct raft_conf *a, const struct raft_conf *b);
 
+/* May it come from outside? Ids ascend and are none twice, roles go together,
+ * somebody votes. */
+bool raft_conf_is_sound(const struct raft_conf *c);
+
 /* The configuration that follows from `changes`. What cannot be followed (a
  * joint change inside a joint one, the last voter removed, a member too many)
  * changes nothing and is ST_INVALID: deterministic, as every member must do the

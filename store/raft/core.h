@@ -42,6 +42,10 @@ enum raft_pace {
     RAFT_SNAPSHOT,  /* What comes next for it is not kept any more. */
 };
 
+/* Terms and indexes of a peer beyond this are not believed: no group gets that
+ * far, and counting on from there would end in 0. */
+#define RAFT_NUMBER_MAX (UINT64_MAX / 2)
+
 enum raft_answer {
     RAFT_NO_ANSWER,
     RAFT_YES,

@@ -84,16 +84,6 @@ void raft_on_heartbeat(struct raft *r, const struct raft_msg *m)
 
 /* ---- snapshots ---- */
 
-static bool conf_has_voter(const struct raft_conf *c)
-{
-    for (size_t i = 0; i < c->count; i++) {
-        if (c->list[i].roles & RAFT_VOTER) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* One that does not know us is not for us; one that is further than we are
  * cannot be of an older term. */
 bool raft_snapshot_fits(const struct raft *r, const struct raft_msg *m)
@@ -101,15 +91,15 @@ bool raft_snapshot_fits(const struct raft *r, const struct raft_msg *m)
     const struct raft_snapshot *s = m->snapshot;
 
     if (s == NULL || s->pos.index == 0 || s->pos.term == 0 ||
-        s->pos.term > m->term || s->conf.count > RAFT_MEMBERS_MAX) {
+        s->pos.term > m->term || s->pos.index > RAFT_NUMBER_MAX) {
         return false;
     }
     if (s->pos.index > r->hard.commit &&
         s->pos.term < raft_log_term(&r->log, r->hard.commit)) {
         return false;
     }
-    return raft_conf_roles(&s->conf, r->config.id) != 0 &&
-           conf_has_voter(&s->conf);
+    return raft_conf_is_sound(&s->conf) &&
+           raft_conf_roles(&s->conf, r->config.id) != 0;
 }
 
 /* The log goes on behind the snapshot, which the driver makes durable before

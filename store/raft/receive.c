@@ -97,7 +97,7 @@ static bool raft_believes(const struct raft *r, const struct raft_msg *m)
 {
     if (m->to != r->config.id || m->from == RAFT_NOBODY ||
         (m->from == r->config.id && m->type != RAFT_MSG_TRANSFER) ||
-        !raft_type_exists(m)) {
+        !raft_type_exists(m) || m->term > RAFT_NUMBER_MAX) {
         return false;
     }
     if (!raft_from_leader(m) || m->term < r->hard.term) {
