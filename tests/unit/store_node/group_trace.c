@@ -85,9 +85,9 @@ void trace_message(const struct group_config *c, const struct raft_msg *m,
     case RAFT_MSG_VOTE:
     case RAFT_MSG_PRE_VOTE:
         say(c,
-            "%" PRIu64 " asks %" PRIu64 " for a %svote in term %" PRIu64 "%s",
+            "%" PRIu64 " asks %" PRIu64 " for a %svote in term %" PRIu64 "%s%s",
             m->from, m->to, m->type == RAFT_MSG_VOTE ? "" : "pre-", m->term,
-            fate);
+            m->transfer ? ", as it was told to" : "", fate);
         return;
     case RAFT_MSG_VOTE_REPLY:
     case RAFT_MSG_PRE_VOTE_REPLY:
@@ -123,7 +123,8 @@ void trace_message(const struct group_config *c, const struct raft_msg *m,
             fate);
         return;
     case RAFT_MSG_SNAPSHOT:
-        say(c, "%" PRIu64 " sends %" PRIu64 " a snapshot%s", m->from, m->to,
+        say(c, "%" PRIu64 " sends %" PRIu64 " a snapshot of %" PRIu64 "%s",
+            m->from, m->to, m->snapshot == NULL ? 0 : m->snapshot->pos.index,
             fate);
         return;
     }
