@@ -150,6 +150,15 @@ void raft_on_vote(struct raft *r, const struct raft_msg *m)
     }
 }
 
+/* A pre-vote is given for the term to come. One that comes late is of a term
+ * that has come since, and says nothing about the next. */
+static bool raft_pre_vote_is_late(const struct raft *r,
+                                  const struct raft_msg *m)
+{
+    return m->type == RAFT_MSG_PRE_VOTE_REPLY && !m->reject &&
+           m->term != r->hard.term + 1;
+}
+
 void raft_on_vote_reply(struct raft *r, const struct raft_msg *m)
 {
     bool wanted = m->type == RAFT_MSG_VOTE_REPLY
@@ -157,7 +166,7 @@ void raft_on_vote_reply(struct raft *r, const struct raft_msg *m)
                       : r->role == RAFT_PRE_CANDIDATE;
     struct raft_peer *p = raft_peer(r, m->from);
 
-    if (!wanted || p == NULL) {
+    if (!wanted || p == NULL || raft_pre_vote_is_late(r, m)) {
         return;
     }
     if (p->answer == RAFT_NO_ANSWER) {

@@ -127,7 +127,9 @@ static void raft_peer_has(struct raft *r, struct raft_peer *p, uint64_t index)
     }
     while (raft_send_append(r, p, SKIP_IF_EMPTY)) {
     }
-    raft_transfer_go(r);
+    if (p->id == r->transfer_to) {
+        raft_transfer_go(r);
+    }
 }
 
 void raft_on_append_reply(struct raft *r, const struct raft_msg *m)
