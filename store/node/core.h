@@ -123,6 +123,7 @@ void node_write_done(struct node *n);
 void node_consider_cut(struct node *n);
 
 /* reads.c */
+void node_reads_start(struct node *n);
 void node_note_reads(struct node *n, const struct raft_work *work);
 void node_settle_reads(struct node *n);
 void node_repeat_round(struct node *n); /* When no answer has come. */

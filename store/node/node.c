@@ -213,6 +213,7 @@ enum status node_start(struct node *n, uint64_t now_ms)
     enum status st;
 
     n->now_ms = now_ms;
+    node_reads_start(n);
     st = node_feed(n, &event);
     if (st) {
         return st;

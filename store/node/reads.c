@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
+#include "base/core/rng.h"
 #include "base/core/row.h"
 #include "store/node/core.h"
 
@@ -27,6 +28,16 @@ void node_reads_release(struct node *n)
     free(n->asked.list);
     free(n->next.list);
     free(n->confirmed.list);
+}
+
+/* Rounds are told apart by their numbers, also from those before a crash, whose
+ * answers may still come. */
+void node_reads_start(struct node *n)
+{
+    struct rng rng;
+
+    rng_init(&rng, n->config.raft.rng_seed ^ n->now_ms);
+    n->round = rng_next(&rng) / 2;
 }
 
 /* A follower's round whose question or answer was lost is opened anew. */

@@ -136,7 +136,8 @@ struct raft_event {
         const struct raft_msg *received; /* Its entries are copied. */
         struct raft_proposal proposed;   /* Data is adopted on ST_OK only. */
         struct raft_persist persisted;
-        uint64_t read_id; /* Not 0; larger than any before. */
+        uint64_t read_id; /* Not 0; larger than any before since the start, and
+                             none that was used before a crash. */
         const struct raft_changes *changes;
         uint64_t peer;
         struct raft_snapshot_end snapshot_ended;

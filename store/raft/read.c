@@ -141,17 +141,30 @@ void raft_on_read(struct raft *r, const struct raft_msg *m)
     }
 }
 
-/* What was asked before is answered as well: the index is of a later time. */
+/* How many wait up to the one with this id; 0 when it is none of ours. */
+static size_t waiting_up_to(const struct raft *r, uint64_t id)
+{
+    for (size_t i = 0; i < r->waiting_count; i++) {
+        if (r->waiting[i].id == id) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+/* What was asked before is answered as well: the index is of a later time. An
+ * answer to what we asked before we crashed is not: its index may be of a time
+ * before that of our questions. */
 void raft_on_read_reply(struct raft *r, const struct raft_msg *m)
 {
-    size_t done = 0;
+    size_t done;
 
     if (r->role == RAFT_LEADER || m->from != r->leader) {
         return;
     }
-    while (done < r->waiting_count && r->waiting[done].id <= m->context) {
-        hand_out(r, (struct raft_read){r->waiting[done].id, m->pos.index});
-        done++;
+    done = waiting_up_to(r, m->context);
+    for (size_t i = 0; i < done; i++) {
+        hand_out(r, (struct raft_read){r->waiting[i].id, m->pos.index});
     }
     waiting_remove(r, done);
 }

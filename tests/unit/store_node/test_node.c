@@ -35,6 +35,7 @@ struct world {
     char failure[512];
     enum raft_role role;
     size_t sent;
+    uint64_t read_asked; /* The id of the last question to the leader. */
 };
 
 static void on_apply(void *ctx, const struct raft_entry *entries, size_t count)
@@ -75,8 +76,14 @@ static void on_read_ready(void *ctx, uint64_t tag, enum status why)
 
 static void on_send(void *ctx, const struct raft_msg *messages, size_t count)
 {
-    (void)messages;
-    ((struct world *)ctx)->sent += count;
+    struct world *w = ctx;
+
+    for (size_t i = 0; i < count; i++) {
+        if (messages[i].type == RAFT_MSG_READ) {
+            w->read_asked = messages[i].context;
+        }
+    }
+    w->sent += count;
 }
 
 static void on_changed(void *ctx, const struct raft_status *status)
@@ -436,6 +443,40 @@ START_TEST(reads_wait_for_the_first_commit)
 }
 END_TEST
 
+/* A follower that hears its leader asks it; the number it asks by. */
+static uint64_t ask_leader(struct world *w)
+{
+    struct raft_msg beat = {
+        .type = RAFT_MSG_HEARTBEAT, .from = 8, .to = 7, .term = 1};
+    bool ready = true;
+
+    ck_assert(node_start(w->node, w->now_ms) == ST_OK);
+    ck_assert(node_receive(w->node, &beat, w->now_ms) == ST_OK);
+    ck_assert(node_read(w->node, 1, &ready) == ST_OK);
+    ck_assert(!ready);
+    return w->read_asked;
+}
+
+/* Else the answer to the first question, if it comes late enough, would be
+ * taken for one to the second. */
+START_TEST(reads_of_two_lives_differ)
+{
+    struct world *w = world_new(0);
+    struct err err = {0};
+    uint64_t before;
+
+    w->members = 2;
+    ck_assert(world_try(w, 0, &err) == ST_OK);
+    before = ask_leader(w);
+    node_free(w->node);
+    w->node = NULL;
+    w->now_ms++;
+    ck_assert(world_try(w, 0, &err) == ST_OK);
+    ck_assert_uint_ne(ask_leader(w), before);
+    world_free(w);
+}
+END_TEST
+
 START_TEST(failure_refuses_everything)
 {
     struct world *w = world_new(1);
@@ -558,6 +599,7 @@ UNIT_MAIN("node", {
     tcase_add_loop_test(tc, log_is_cut_and_files_are_used_again, 0, 2);
     tcase_add_loop_test(tc, reads_of_a_lone_leader_are_ready, 0, 2);
     tcase_add_test(tc, reads_wait_for_the_first_commit);
+    tcase_add_test(tc, reads_of_two_lives_differ);
     tcase_add_test(tc, failure_refuses_everything);
     tcase_add_test(tc, too_much_is_refused);
     tcase_add_test(tc, commit_hint_names_what_is_on_disk);
