@@ -20,7 +20,6 @@
  * changed; *out_changes is then a change that means nothing. */
 bool node_conf_follow(struct raft_conf *c, const struct raft_entry *e,
                       struct raft_changes *out_changes);
-struct raft_changes node_no_change(void);
 
 /* ---- the node ---- */
 

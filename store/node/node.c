@@ -93,7 +93,7 @@ static void node_apply_conf(struct node *n, const struct raft_entry *e)
     if (n->ports.apply_conf(n->ports.ctx, &told) && !told.refused) {
         n->now = next;
     } else {
-        changes = node_no_change();
+        event.changes = NULL;
     }
     (void)node_feed(n, &event);
 }

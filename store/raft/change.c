@@ -80,7 +80,7 @@ void raft_on_conf_applied(struct raft *r, const struct raft_changes *changes)
     uint64_t index = first_change(r, r->applied);
 
     CHECK(index > 0);
-    CHECK(raft_conf_apply(&r->conf, changes) == ST_OK);
+    CHECK(changes == NULL || raft_conf_apply(&r->conf, changes) == ST_OK);
     r->conf_index = index;
     raft_peers_follow_conf(r);
     if (r->role == RAFT_FOLLOWER) {

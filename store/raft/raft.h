@@ -138,7 +138,8 @@ struct raft_event {
         struct raft_persist persisted;
         uint64_t read_id; /* Not 0; larger than any before since the start, and
                              none that was used before a crash. */
-        const struct raft_changes *changes;
+        const struct raft_changes *changes; /* NULL: it changes nothing, as it
+                                               cannot be followed. */
         uint64_t peer;
         struct raft_snapshot_end snapshot_ended;
     };

@@ -115,16 +115,13 @@ static void apply_change(struct core *m)
     words_changes_text(&e, text, sizeof(text));
     CHECK(words_changes(text, &changes));
     followed = raft_conf_apply(&m->conf, &changes) == ST_OK;
-    if (!followed) {
-        changes = (struct raft_changes){
-            .count = 1, .list = {{.type = RAFT_UPDATE, .id = RAFT_NOBODY}}};
-    }
     agree(m, &e);
     script_say(m->cores->script, "%" PRIu64 " applies %" PRIu64 ": %s%s", m->id,
                e.pos.index, text, followed ? "" : ", which cannot be followed");
     free(e.data);
-    CHECK(core_step(m, (struct raft_event){.type = RAFT_CONF_APPLIED,
-                                           .changes = &changes}) == ST_OK);
+    CHECK(core_step(m, (struct raft_event){
+                           .type = RAFT_CONF_APPLIED,
+                           .changes = followed ? &changes : NULL}) == ST_OK);
 }
 
 static void answer_reads(struct core *m)
