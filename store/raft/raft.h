@@ -9,7 +9,8 @@
  *   2. make `hard`, `snapshot` and `entries` durable (one sync), then give
  *      `persist` back in a RAFT_PERSISTED event
  *   3. send `messages`: votes and acknowledgements     (never before 2)
- *   4. once the mark of `snapshot` is durable, replace the state machine by it
+ *   4. once the mark of `snapshot` is durable, replace the state machine by it;
+ *      what was handed out to be applied before and is not yet, never will be
  *   5. apply `committed`                   (only entries already durable here)
  *   6. tell the askers of `reads`; they may be answered once everything up to
  *      their index is applied

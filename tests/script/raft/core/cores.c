@@ -166,6 +166,7 @@ void cores_start(struct cores *c, uint64_t id)
 void cores_crash(struct cores *c, uint64_t id)
 {
     struct core *m = core_at(c, id);
+    struct install install = m->install;
 
     CHECK(m->raft != NULL);
     raft_free(m->raft);
@@ -175,6 +176,10 @@ void cores_crash(struct cores *c, uint64_t id)
     core_forget_writes(m);
     core_forget_queue(m);
     m->reads_count = 0;
+    if (install.due) {
+        core_tell_snapshot_end(m, install.from, 0, false);
+        cores_settle(c);
+    }
 }
 
 /* ---- time ---- */
