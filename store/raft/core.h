@@ -199,6 +199,7 @@ void raft_campaign(struct raft *r);
 void raft_campaign_at_once(struct raft *r); /* The leader has asked for it. */
 void raft_own_vote_durable(struct raft *r);
 void raft_on_vote(struct raft *r, const struct raft_msg *m);
+void raft_refuse_vote(const struct raft *r, struct raft_msg *reply);
 void raft_on_vote_reply(struct raft *r, const struct raft_msg *m);
 bool raft_refuses_to_move(const struct raft *r, const struct raft_msg *m);
 void raft_on_peer_lost(struct raft *r, uint64_t id);

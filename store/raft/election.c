@@ -139,8 +139,8 @@ void raft_on_vote(struct raft *r, const struct raft_msg *m)
     struct raft_msg *reply = raft_say(
         r, real ? RAFT_MSG_VOTE_REPLY : RAFT_MSG_PRE_VOTE_REPLY, m->from);
 
-    reply->reject = !grant;
     if (!grant) {
+        raft_refuse_vote(r, reply);
         return; /* And the own time-out runs on: we may be the better one. */
     }
     reply->term = m->term; /* A pre-vote is about a term to come. */
@@ -159,6 +159,29 @@ static bool raft_pre_vote_is_late(const struct raft *r,
            m->term != r->hard.term + 1;
 }
 
+/* A refusal says what is committed where it comes from. The story (how two
+ * become one):
+ *   1. the leader of two is removed; that is committed as both have it, and it
+ *      steps aside
+ *   2. what it said last got lost, so the other one does not know
+ *   3. the other one stands, needs two votes, and is refused for ever if the
+ * old leader's log goes on behind the removal. */
+static void raft_learn_commit(struct raft *r, const struct raft_msg *m)
+{
+    if (m->reject && r->role != RAFT_LEADER && m->hint.term > 0 &&
+        m->hint.index <= raft_log_last(&r->log) &&
+        raft_log_term(&r->log, m->hint.index) == m->hint.term) {
+        raft_set_commit(r, m->hint.index);
+    }
+}
+
+void raft_refuse_vote(const struct raft *r, struct raft_msg *reply)
+{
+    reply->reject = true;
+    reply->hint.index = r->hard.commit;
+    reply->hint.term = raft_log_term(&r->log, r->hard.commit);
+}
+
 void raft_on_vote_reply(struct raft *r, const struct raft_msg *m)
 {
     bool wanted = m->type == RAFT_MSG_VOTE_REPLY
@@ -166,6 +189,7 @@ void raft_on_vote_reply(struct raft *r, const struct raft_msg *m)
                       : r->role == RAFT_PRE_CANDIDATE;
     struct raft_peer *p = raft_peer(r, m->from);
 
+    raft_learn_commit(r, m);
     if (!wanted || p == NULL || raft_pre_vote_is_late(r, m)) {
         return;
     }

@@ -76,7 +76,9 @@ struct raft_msg {
      * last. APPEND_REPLY: index is the last one that matches or, with
      * `reject`, the one that was refused. READ_REPLY: index may be read. */
     struct raft_pos pos;
-    struct raft_pos hint; /* Refused APPEND: where the logs may still agree. */
+    /* Refused APPEND: where the logs may still agree. Refused VOTE, PRE_VOTE:
+     * what is committed; etcd says nothing there. */
+    struct raft_pos hint;
     uint64_t commit;
     uint64_t
         context; /* HEARTBEAT, READ and their replies: a read's id, or 0. */

@@ -8,7 +8,7 @@ static void raft_on_old_term(struct raft *r, const struct raft_msg *m)
     if (m->type == RAFT_MSG_APPEND || m->type == RAFT_MSG_HEARTBEAT) {
         (void)raft_say(r, RAFT_MSG_APPEND_REPLY, m->from);
     } else if (m->type == RAFT_MSG_PRE_VOTE) {
-        raft_say(r, RAFT_MSG_PRE_VOTE_REPLY, m->from)->reject = true;
+        raft_refuse_vote(r, raft_say(r, RAFT_MSG_PRE_VOTE_REPLY, m->from));
     }
 }
 
