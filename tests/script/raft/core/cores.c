@@ -77,6 +77,11 @@ const struct raft *cores_raft(const struct cores *c, uint64_t id)
     return core_at(c, id)->raft;
 }
 
+uint64_t cores_applied(const struct cores *c, uint64_t id)
+{
+    return core_at(c, id)->applied;
+}
+
 /* ---- a step ---- */
 
 static void tell_changed(struct core *m)

@@ -29,6 +29,7 @@ struct cores *cores_new(const struct raft_config *limits, size_t voters_count,
 void cores_free(struct cores *c);
 bool cores_is_up(const struct cores *c, uint64_t id);
 const struct raft *cores_raft(const struct cores *c, uint64_t id);
+uint64_t cores_applied(const struct cores *c, uint64_t id); /* So far. */
 
 /* ---- members and their disks ---- */
 
