@@ -425,6 +425,7 @@ struct api *api_new(const struct api_config *config)
     TAILQ_INIT(&api->asks);
     LIST_INIT(&api->held);
     LIST_INIT(&api->streams);
+    LIST_INIT(&api->snapshots);
     LIST_INIT(&api->transfers);
     buf_init(&api->entry, SIZE_MAX);
     kv_reply_init(&api->reply);
@@ -441,6 +442,7 @@ void api_free(struct api *api)
         return;
     }
     CHECK(LIST_EMPTY(&api->streams));
+    CHECK(LIST_EMPTY(&api->snapshots));
     CHECK(TAILQ_EMPTY(&api->slow));
     wait_release_all(api);
     ask_release_all(api);
@@ -491,6 +493,7 @@ bool api_turn(struct api *api)
 
     slow_step(api);
     more = api_watch_pump(api) || more;
+    more = api_snapshot_pump(api) || more;
     api_release_held(api);
     return more || !TAILQ_EMPTY(&api->slow);
 }
@@ -500,6 +503,7 @@ void api_tick(struct api *api, uint64_t now_ms)
     wait_expire(api, now_ms);
     ask_tick(api, now_ms);
     api_transfer_expire(api, now_ms);
+    api_snapshot_expire(api, now_ms);
     api_publish(api); /* Again, where a change of leaders has lost it. */
     if (now_ms >= api->expiry_due_ms) {
         api->expiry_due_ms = now_ms + API_EXPIRY_MS;

@@ -32,6 +32,22 @@ struct http_exchange;
 struct http_handler;
 struct loop;
 
+/* One state of the store as a snapshot file, which is read piece by piece. */
+struct api_snapshot {
+    void *ctx;
+    uint64_t bytes; /* Of the whole file. */
+    /* Append the next piece; *out_end: that was all. */
+    enum status (*next)(void *ctx, struct buf *out, bool *out_end,
+                        struct err *err);
+    void (*release)(void *ctx); /* Once, at any time. */
+};
+
+/* ST_OK: the receiver owns `snapshot`, which holds all that was applied when it
+ * was asked for. Anything else: `why` says why there is none. */
+typedef void api_snapshot_fn(void *ctx, enum status st,
+                             const struct api_snapshot *snapshot,
+                             const struct err *why);
+
 struct api_config {
     struct loop *loop;
     struct kv *kv;
@@ -60,6 +76,8 @@ struct api_config {
                 void (*on_answer)(void *ctx, int status, struct slice body,
                                   const char *why),
                 void *answer_ctx);
+    /* on_ready comes later, always; not from inside. */
+    void (*snapshot)(void *ctx, api_snapshot_fn *on_ready, void *ready_ctx);
     void (*failed)(void *ctx, const struct err *why); /* Of the node. */
 };
 

@@ -5,6 +5,7 @@
  *   api.c       life of the whole, headers, errors
  *   kv.c, lease.c, watch.c, maintenance.c     the services,
  *   cluster.c, members.c                      and that of the members
+ *   snapshot.c  the store as a file, as a stream
  *   ask.c       questions to the leader, for what only it knows
  *   transfer.c  leadership handed over on request
  *   peer.c      what other members ask for
@@ -145,6 +146,7 @@ enum {
 struct transfer; /* transfer.c */
 struct held;     /* Replies that compaction holds back; kv.c. */
 struct watch_stream;
+struct snapshot_call; /* snapshot.c */
 
 struct api {
     struct api_config config;
@@ -183,6 +185,7 @@ struct api {
     TAILQ_HEAD(, slow) slow;
     LIST_HEAD(, held) held;
     LIST_HEAD(, watch_stream) streams;
+    LIST_HEAD(, snapshot_call) snapshots;
     bool progress_wanted; /* By some stream. */
     uint64_t progress_due_ms;
 
@@ -277,6 +280,12 @@ void api_status(struct grpc_call *call, struct slice request);
 void api_hash_kv(struct grpc_call *call, struct slice request);
 void api_alarm(struct grpc_call *call, struct slice request);
 void api_raise_no_space(struct api *api);
+
+void api_snapshot(struct grpc_call *call, struct slice request);
+void api_snapshot_drained(struct grpc_call *call);
+void api_snapshot_closed(struct grpc_call *call);
+bool api_snapshot_pump(struct api *api); /* true: there is more. */
+void api_snapshot_expire(struct api *api, uint64_t now_ms);
 
 /* Apply an entry; KV_OK, or why it changes nothing. */
 enum kv_error api_apply_member(struct api *api,

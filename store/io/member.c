@@ -111,7 +111,7 @@ static void on_again(struct loop_task *task)
     member_wake(MEMBER_OF(task, again));
 }
 
-static void write_batch(struct member *m)
+void member_write_batch(struct member *m)
 {
     const struct kv_batch *batch;
 
@@ -143,8 +143,9 @@ static void on_turn(struct loop_task *task)
         return;
     }
     if (kv_pending(m->kv) >= BATCH_ROWS) {
-        write_batch(m);
+        member_write_batch(m);
     }
+    member_save_step(m);
     if (more) {
         loop_post(m->loop, &m->again);
     }
@@ -160,7 +161,9 @@ static void on_written(void *ctx, enum status result)
         fail_by_backend(m);
     } else {
         kv_done(m->kv);
+        m->written_index = m->batch_index;
         (void)node_durable(m->node, m->batch_index);
+        member_save_step(m);
         member_wake(m);
     }
     member_stop_step(m);
@@ -255,6 +258,11 @@ static void on_ask(void *ctx, uint64_t id, const char *path, struct slice body,
     }
 }
 
+static void on_snapshot(void *ctx, api_snapshot_fn *on_ready, void *ready_ctx)
+{
+    member_snapshot(ctx, on_ready, ready_ctx);
+}
+
 /* --- Timers --- */
 
 static void leave_step(struct member *m, uint64_t now_ms);
@@ -277,7 +285,7 @@ static void on_beat(uv_timer_t *timer)
 
 static void on_batch(uv_timer_t *timer)
 {
-    write_batch(timer->data);
+    member_write_batch(timer->data);
 }
 
 static void start_timers(struct member *m)
@@ -349,6 +357,9 @@ static enum status open_kv(struct member *m, struct err *err)
     if (st && backend_error(m->backend)->text[0] != '\0') {
         *err = *backend_error(m->backend); /* Names file, row and remedy. */
     }
+    if (!st) {
+        m->written_index = kv_index(m->kv);
+    }
     return st;
 }
 
@@ -381,6 +392,7 @@ static void make_api(struct member *m)
         .members_changed = on_members_changed,
         .active_since = on_active_since,
         .ask = on_ask,
+        .snapshot = on_snapshot,
         .failed = on_node_failed,
     };
 
@@ -528,6 +540,7 @@ enum status member_start(struct loop *loop, const struct member_config *config,
     m->loop = loop;
     m->hooks = hooks;
     m->dir.lock = -1;
+    TAILQ_INIT(&m->savings);
     st = member_plan_make(&m->plan, config, err);
     if (!st) {
         st = data_dir_open(&m->plan.arena, m->plan.config.data_dir, &m->dir,
@@ -639,6 +652,7 @@ static void stop_now(struct member *m)
     m->stopping = true;
     m->leaving = false;
     api_stop(m->api);
+    member_save_stop(m);
     for (size_t i = 0; i < m->listeners_count; i++) {
         server_stop(m->listeners[i].server, m->failed ? 0 : STOP_GRACE_MS,
                     on_server_stopped, &m->listeners[i]);

@@ -5,11 +5,13 @@
  *   member_listen.c    the client listeners
  *   member_peers.c     the other members
  *   member_snapshot.c  snapshots to them and from them
+ *   member_save.c      and to clients
  *   bootstrap.c        joining a cluster that exists
  *   config.c           what the flags mean
  */
 #pragma once
 
+#include <sys/queue.h>
 #include <uv.h>
 
 #include "base/core/log.h"
@@ -36,6 +38,8 @@ struct listener {
     char *url;
 };
 
+struct saving; /* member_save.c */
+
 struct member {
     struct member_plan plan;
     struct member_hooks hooks;
@@ -60,13 +64,15 @@ struct member {
     uv_timer_t beat;
     uv_timer_t batch;
     size_t timers_open;
-    struct loop_task turn;     /* Deferred: the end of a turn. */
-    struct loop_task again;    /* Posted: another turn. */
-    struct loop_task fatal;    /* Posted: tell the owner. */
-    struct loop_task closed;   /* Posted: on_stopped. */
-    uint64_t batch_index;      /* Of the batch that is being written. */
-    struct arriving *arriving; /* A snapshot; NULL: none. */
-    size_t works_open;         /* On uv's threads. */
+    struct loop_task turn;        /* Deferred: the end of a turn. */
+    struct loop_task again;       /* Posted: another turn. */
+    struct loop_task fatal;       /* Posted: tell the owner. */
+    struct loop_task closed;      /* Posted: on_stopped. */
+    uint64_t batch_index;         /* Of the batch that is being written. */
+    uint64_t written_index;       /* The backend shows all up to here. */
+    struct arriving *arriving;    /* A snapshot; NULL: none. */
+    TAILQ_HEAD(, saving) savings; /* Snapshots that clients wait for. */
+    size_t works_open;            /* On uv's threads. */
     bool running;
     bool failed;
     bool stopping;
@@ -84,6 +90,7 @@ void member_wake(struct member *m); /* Something is to be done this turn. */
 void member_stop_step(struct member *m); /* Something has closed. */
 void member_removed(struct member *m);   /* From the cluster, for ever. */
 void member_fail(struct member *m, const struct err *why);
+void member_write_batch(struct member *m); /* Unless one is under way. */
 
 /* member_listen.c */
 enum status member_listen(struct member *m, struct err *err);
@@ -105,3 +112,8 @@ enum status member_install(struct member *m, struct raft_pos pos,
                            struct err *err);
 /* At start, before the backend is opened: end what a crash has cut short. */
 enum status member_finish_install(struct member *m, struct err *err);
+
+/* member_save.c: the port of api.h; and what waits for the backend. */
+void member_snapshot(struct member *m, api_snapshot_fn *on_ready, void *ctx);
+void member_save_step(struct member *m); /* The backend shows more. */
+void member_save_stop(struct member *m); /* Refuse what waits. */

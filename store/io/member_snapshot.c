@@ -289,6 +289,8 @@ enum status member_install(struct member *m, struct raft_pos pos,
         return st;
     }
     CHECK(kv_index(m->kv) == pos.index);
+    m->written_index = pos.index;
+    member_save_step(m);
     log_info("store",
              "the snapshot of entry %" PRIu64 " is in place, "
              "revision %lld",
