@@ -10,6 +10,7 @@
 #include "base/core/suggest.h"
 #include "cli/cmd_agent.h"
 #include "cli/cmd_control.h"
+#include "cli/cmd_ctl.h"
 #include "cli/cmd_nodes.h"
 #include "cli/cmd_register.h"
 #include "cli/cmd_services.h"
@@ -35,6 +36,7 @@ static const struct command commands[] = {
     {"reload", "let the agent read its files again", cmd_reload},
     {"leave", "take this host out of the catalogue, end the agent", cmd_leave},
     {"store", "run a member of the key-value store, as etcd", cmd_store},
+    {"ctl", "the store's command line, as etcdctl: snapshot", cmd_ctl},
     {"version", "print the version; --all: what it is built on", cmd_version},
 };
 

@@ -5,8 +5,9 @@
 # Commands and flags come from --help itself, so they are never out of date;
 # services and hosts come from the running agent, if there is one.
 
+# PROGRAM COMMAND...: its flags.
 _muster_words() {
-    "$1" "$2" --help 2>/dev/null | awk '/^  --/ { print $1 }'
+    "$@" --help 2>/dev/null | awk '/^  --/ { print $1 }'
 }
 
 _muster() {
@@ -22,8 +23,10 @@ _muster() {
         return
     fi
     if [[ $current == -* ]]; then
+        local words=("$command")
+        [ "$command" = ctl ] && words=("${COMP_WORDS[@]:1:3}")
         mapfile -t COMPREPLY < <(compgen -W \
-            "$(_muster_words "$program" "$command")" -- "$current")
+            "$(_muster_words "$program" "${words[@]}")" -- "$current")
         return
     fi
     case $previous in
@@ -37,6 +40,16 @@ _muster() {
     services | nodes)
         mapfile -t COMPREPLY < <(compgen -W "$("$program" "$command" \
             2>/dev/null | awk 'NR > 1 { print $1 }')" -- "$current")
+        ;;
+    ctl)
+        case $COMP_CWORD in
+        2) mapfile -t COMPREPLY < <(compgen -W "$("$program" ctl --help |
+            awk '/^  [a-z]+ [a-z]+  / { print $1 }' | sort -u)" -- "$current") ;;
+        3) mapfile -t COMPREPLY < <(compgen -W "$("$program" ctl --help |
+            awk -v group="$previous" '/^  [a-z]+ [a-z]+  / && $1 == group {
+                print $2 }')" -- "$current") ;;
+        *) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        esac
         ;;
     validate | register)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")

@@ -271,6 +271,29 @@ enum status member_plan_make(struct member_plan *plan,
     return st;
 }
 
+struct node_config member_plan_node(struct member_plan *plan)
+{
+    const struct member_config *c = &plan->config;
+    const struct founding *f = &plan->founding;
+    struct node_member *members =
+        arena_zalloc(&plan->arena, f->founders_count, sizeof(*members));
+    struct node_config config = node_config_default();
+
+    for (size_t i = 0; i < f->founders_count; i++) {
+        members[i].id = f->founders[i].id;
+        members[i].context = founder_json(&plan->arena, &f->founders[i]);
+    }
+    config.raft.id = f->founders_count == 0 ? 1 : f->founders[f->self].id;
+    config.raft.heartbeat_ms = c->heartbeat_interval_ms;
+    config.raft.election_ms = c->election_timeout_ms;
+    config.cluster_id = f->cluster_id;
+    config.members = members;
+    config.members_count = plan->joins ? 0 : f->founders_count;
+    config.force_new_cluster = c->force_new_cluster;
+    config.snapshot_count = c->snapshot_count;
+    return config;
+}
+
 void member_plan_release(struct member_plan *plan)
 {
     arena_release(&plan->arena);

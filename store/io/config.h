@@ -6,6 +6,7 @@
 #include "store/io/founding.h"
 #include "store/io/member.h"
 #include "store/io/urls.h"
+#include "store/node/node.h"
 
 /* What the flags mean. Everything is in `arena`, nothing is borrowed from the
  * flags' strings. */
@@ -24,4 +25,8 @@ struct member_plan {
 enum status member_plan_make(struct member_plan *plan,
                              const struct member_config *config,
                              struct err *err);
+
+/* What the node is to know: who we are, who founds the cluster, the times. From
+ * plan->arena; `applied`, `conf` and the seed are left to the caller. */
+struct node_config member_plan_node(struct member_plan *plan);
 void member_plan_release(struct member_plan *plan);

@@ -123,6 +123,35 @@ enum status data_dir_open(struct arena *arena, const char *path,
     return ST_OK;
 }
 
+static enum status remove_file(const char *path, struct err *err)
+{
+    return unlink(path) == 0 || errno == ENOENT ? ST_OK
+                                                : failed(err, "remove", path);
+}
+
+enum status data_dir_remove(const char *path, struct err *err)
+{
+    static const char *const folders[] = {"wal", "backend", "backend.new",
+                                          "backend.old", "incoming"};
+    char name[PATH_MAX];
+    enum status st = ST_OK;
+
+    for (size_t i = 0; st == ST_OK && i < sizeof(folders) / sizeof(folders[0]);
+         i++) {
+        (void)snprintf(name, sizeof(name), "%s/member/%s", path, folders[i]);
+        st = folder_remove(name, err);
+    }
+    if (st == ST_OK) {
+        (void)snprintf(name, sizeof(name), "%s/member", path);
+        st = folder_remove(name, err); /* With its format. */
+    }
+    if (st == ST_OK) {
+        (void)snprintf(name, sizeof(name), "%s/lock", path);
+        st = remove_file(name, err);
+    }
+    return st == ST_OK ? folder_remove_empty(path, err) : st;
+}
+
 bool data_dir_has_log(const char *path)
 {
     char wal[PATH_MAX];

@@ -31,6 +31,11 @@ struct data_dir {
 enum status data_dir_open(struct arena *arena, const char *path,
                           struct data_dir *out_dir, struct err *err);
 
+/* Remove a directory that data_dir_open() has made, all of it; it may be open,
+ * and is not locked any more then. ST_IO: something that is not ours is in it.
+ * One that is not there is fine. */
+enum status data_dir_remove(const char *path, struct err *err);
+
 /* Whether a member has run with this directory before. */
 bool data_dir_has_log(const char *path);
 void data_dir_close(struct data_dir *dir);

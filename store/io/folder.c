@@ -100,6 +100,47 @@ enum status folder_remove(const char *path, struct err *err)
     return st;
 }
 
+enum status folder_remove_empty(const char *path, struct err *err)
+{
+    return rmdir(path) == 0 || errno == ENOENT
+               ? ST_OK
+               : failed(err, "remove the folder", path);
+}
+
+void folder_parent(const char *path, char *out_parent, size_t size)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (slash == NULL) {
+        (void)snprintf(out_parent, size, ".");
+    } else if (slash == path) {
+        (void)snprintf(out_parent, size, "/");
+    } else {
+        (void)snprintf(out_parent, size, "%.*s", (int)(slash - path), path);
+    }
+}
+
+/* Some file systems cannot; there an empty folder is replaced, no other. */
+static int rename_to_nothing(const char *path, const char *place)
+{
+    int code = renameat2(AT_FDCWD, path, AT_FDCWD, place, RENAME_NOREPLACE);
+
+    return code != 0 && errno == EINVAL ? rename(path, place) : code;
+}
+
+enum status folder_publish(const char *path, const char *place, struct err *err)
+{
+    char parent[PATH_MAX];
+
+    if (rename_to_nothing(path, place) != 0) {
+        return errno == EEXIST
+                   ? err_set(err, ST_EXISTS, "%s exists already", place)
+                   : failed(err, "rename", path);
+    }
+    folder_parent(place, parent, sizeof(parent));
+    return folder_sync(parent, err);
+}
+
 enum status folder_lock(const char *path, int *out_fd, struct err *err)
 {
     char file[PATH_MAX];

@@ -2,19 +2,14 @@
  * import.c - a snapshot file into a new folder of the backend.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <lmdb.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/core/check.h"
 #include "base/core/crc32c.h"
 #include "base/core/wire.h"
 #include "store/io/folder.h"
 #include "store/io/snapshot.h"
+#include "store/io/snapshot_file.h"
 #include "store/raftpb/raftpb.h"
 #include "store/snap/reader.h"
 
@@ -28,6 +23,7 @@ enum {
 
 struct import {
     const char *folder;
+    enum snapshot_use use;
     MDB_env *env;
     MDB_txn *txn;
     MDB_dbi tables[TABLES_COUNT];
@@ -62,6 +58,22 @@ static int txn_commit(struct import *i)
     return mdb_txn_commit(txn);
 }
 
+/* Tables that speak of the cluster that was, not of its data. */
+static bool is_left_out(const struct import *i, enum table_id id)
+{
+    return i->use == SNAPSHOT_NEW_CLUSTER &&
+           (id == TABLE_MEMBERS || id == TABLE_MEMBERS_REMOVED ||
+            id == TABLE_CLUSTER);
+}
+
+/* And such rows. */
+static bool is_position(struct slice key)
+{
+    return slice_eq(key, slice_str("consistent_index")) ||
+           slice_eq(key, slice_str("term")) ||
+           slice_eq(key, slice_str("confState"));
+}
+
 static bool on_bucket(void *ctx, struct slice name)
 {
     struct import *i = ctx;
@@ -69,7 +81,7 @@ static bool on_bucket(void *ctx, struct slice name)
     for (int id = 0; id < TABLES_COUNT; id++) {
         if (slice_eq(name, slice_str(table_name((enum table_id)id)))) {
             i->table = (enum table_id)id;
-            return true;
+            return !is_left_out(i, i->table);
         }
     }
     return false; /* Of a later version. */
@@ -118,6 +130,10 @@ static enum status on_row(void *ctx, struct slice key, struct slice value)
         return err_set(i->err, ST_CORRUPT,
                        "table \"%s\": a key of %zu bytes; 1 to %d can be kept",
                        table_name(i->table), key.len, KEY_MAX);
+    }
+    if (i->table == TABLE_META && i->use == SNAPSHOT_NEW_CLUSTER &&
+        is_position(key)) {
+        return ST_OK;
     }
     if (i->table == TABLE_META) {
         st = note_meta(i, key, value);
@@ -202,35 +218,19 @@ static enum status import_file(struct import *i, struct slice file)
     return st == ST_OK ? folder_sync(i->folder, i->err) : st;
 }
 
-static enum status map_failed(const char *path, struct err *err)
-{
-    return err_set(err, errno == ENOENT ? ST_NOT_FOUND : ST_IO,
-                   "cannot read %s: %s", path, strerrordesc_np(errno));
-}
-
 enum status snapshot_import(const char *file, const char *folder,
+                            enum snapshot_use use,
                             struct snapshot_facts *out_facts, struct err *err)
 {
-    struct import i = {.folder = folder, .err = err};
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    struct stat facts;
-    enum status st;
-    void *map;
+    struct import i = {.folder = folder, .use = use, .err = err};
+    struct snapshot_file f = {0};
+    enum status st = snapshot_file_open(file, &f, err);
 
-    if (fd < 0) {
-        return map_failed(file, err);
+    if (st) {
+        return st;
     }
-    if (fstat(fd, &facts) != 0 || facts.st_size == 0) {
-        (void)close(fd);
-        return err_set(err, ST_CORRUPT, "%s is empty", file);
-    }
-    map = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    (void)close(fd); /* The map stays. */
-    if (map == MAP_FAILED) {
-        return map_failed(file, err);
-    }
-    st = import_file(&i, slice_of(map, (size_t)facts.st_size));
-    (void)munmap(map, (size_t)facts.st_size);
+    st = import_file(&i, f.bytes);
+    snapshot_file_close(&f);
     *out_facts = i.facts;
     return st == ST_CORRUPT ? err_prefix(err, st, "%s", file) : st;
 }

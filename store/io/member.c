@@ -401,27 +401,12 @@ static void make_api(struct member *m)
 
 static enum status make_node(struct member *m, struct err *err)
 {
-    const struct member_config *c = &m->plan.config;
-    const struct founding *f = &m->plan.founding;
-    struct node_member *members =
-        arena_zalloc(&m->plan.arena, f->founders_count, sizeof(*members));
-    struct node_config config = node_config_default();
+    struct node_config config = member_plan_node(&m->plan);
     struct raft_conf conf;
     struct node_ports ports = api_ports(m->api);
 
-    for (size_t i = 0; i < f->founders_count; i++) {
-        members[i].id = f->founders[i].id;
-        members[i].context = founder_json(&m->plan.arena, &f->founders[i]);
-    }
-    config.raft.id = f->founders_count == 0 ? 1 : f->founders[f->self].id;
-    config.raft.heartbeat_ms = c->heartbeat_interval_ms;
-    config.raft.election_ms = c->election_timeout_ms;
     random_bytes(&config.raft.rng_seed, sizeof(config.raft.rng_seed));
-    config.cluster_id = f->cluster_id;
-    config.members = members;
-    config.members_count = m->plan.joins ? 0 : f->founders_count;
     config.applied = kv_index(m->kv);
-    config.force_new_cluster = c->force_new_cluster;
     if (kv_conf_state(m->kv).len > 0) {
         if (raftpb_conf_from_json(kv_conf_state(m->kv), &conf)) {
             return err_set(err, ST_CORRUPT,
@@ -432,7 +417,6 @@ static enum status make_node(struct member *m, struct err *err)
         }
         config.conf = &conf;
     }
-    config.snapshot_count = c->snapshot_count;
     return node_new(&config, file_disk_port(m->disk), &ports, &m->node, err);
 }
 

@@ -205,8 +205,8 @@ static void on_import(uv_work_t *work)
 {
     struct arriving *a = work->data;
 
-    a->st = snapshot_import(a->path, a->member->dir.backend_new, &a->facts,
-                            &a->err);
+    a->st = snapshot_import(a->path, a->member->dir.backend_new,
+                            SNAPSHOT_INSTALL, &a->facts, &a->err);
 }
 
 void member_on_snapshot(void *ctx, const struct raft_msg *message,

@@ -39,9 +39,16 @@ uint64_t snapshot_source_bytes(const struct snapshot_source *s);
 enum status snapshot_source_next(struct snapshot_source *s, struct buf *out,
                                  bool *out_end, struct err *err);
 
+/* What becomes of it. */
+enum snapshot_use {
+    SNAPSHOT_INSTALL,    /* The state of this cluster, all of it. */
+    SNAPSHOT_NEW_CLUSTER /* Keys, leases and the like; who the members were and
+                            how far their log went is left out. */
+};
+
 /* What a file says of itself. */
 struct snapshot_facts {
-    struct raft_pos pos;
+    struct raft_pos pos;   /* SNAPSHOT_INSTALL only. */
     struct raft_conf conf; /* Empty: it does not say. */
     uint64_t rows;
 };
@@ -50,4 +57,5 @@ struct snapshot_facts {
  * `folder` itself. What is there is removed first. Runs on any thread.
  * ST_CORRUPT: `err` says what is wrong with the file. */
 enum status snapshot_import(const char *file, const char *folder,
+                            enum snapshot_use use,
                             struct snapshot_facts *out_facts, struct err *err);

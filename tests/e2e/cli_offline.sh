@@ -4,7 +4,7 @@
 out=$("$MUSTER" help)
 is "$?" 0 "help"
 for command in agent store services nodes register deregister validate reload \
-    leave version; do
+    leave ctl version; do
     like "$out" "^  $command " "help lists $command"
     page=$("$MUSTER" "$command" --help)
     is "$?" 0 "$command --help"
@@ -22,6 +22,14 @@ is "$?: $out" \
 out=$("$MUSTER" agent --dsn 127.0.0.1:0 2>&1)
 is "$?" 2 "a mistyped flag of the agent"
 like "$out" "did you mean --dns" "has a suggestion"
+out=$("$MUSTER" ctl snapshot sav f 2>&1)
+is "$?: $out" \
+    '2: muster ctl: unknown command "snapshot sav"; did you mean "save"' \
+    "a mistyped command of ctl"
+for command in save status restore; do
+    like "$("$MUSTER" ctl snapshot "$command" --help)" '^examples:' \
+        "ctl snapshot $command --help has examples"
+done
 like "$("$MUSTER" version)" '^muster [0-9]+\.[0-9]+\.[0-9]+$' "version"
 out=$("$MUSTER" services --socket "$SCRATCH/none.sock" 2>&1)
 is "$?" 3 "no agent"
