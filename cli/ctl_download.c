@@ -23,7 +23,10 @@ enum {
     SUM_BYTES = 32, /* SHA-256. */
     FIELD_REMAINING = 2,
     FIELD_BLOB = 3,
-    TOLD_STEP_PERCENT = 10
+    TOLD_STEP_PERCENT = 10,
+    /* A large file over a slow line: rather patience than starting anew. */
+    SILENCE_MS = 10 * 1000,
+    PING_MS = 20 * 1000
 };
 
 struct download {
@@ -295,7 +298,9 @@ static void transfer(struct download *d, const struct ctl_target *target,
 {
     struct grpc_channel_config config = {.target = address,
                                          .tls = d->tls,
-                                         .connect_timeout_ms = target->dial_ms};
+                                         .connect_timeout_ms = target->dial_ms,
+                                         .keepalive_ms = SILENCE_MS,
+                                         .keepalive_timeout_ms = PING_MS};
     struct grpc_channel *channel = grpc_channel_open(
         d->loop, &config,
         (struct grpc_channel_hooks){.ctx = d, .on_ready = on_ready});

@@ -35,6 +35,14 @@ ok "no certificate, no answer" sh -c \
     "! curl -fsS --cacert ca.crt $url/health >/dev/null 2>&1"
 is "$(etcdctl --endpoints "$url" --cacert ca.crt --cert client.crt \
     --key client.key put a b)" OK "etcdctl with a certificate"
+like "$("$MUSTER" ctl --endpoints "$url" --cacert ca.crt --cert client.crt \
+    --key client.key snapshot save s.db 2>/dev/null)" "^Snapshot saved at s.db" \
+    "muster ctl with a certificate"
+like "$("$MUSTER" ctl --endpoints "$url" --cacert stranger.crt \
+    --cert client.crt --key client.key snapshot save s.db 2>&1)" "certificate" \
+    "muster ctl does not trust a stranger"
+like "$("$MUSTER" ctl --endpoints "$url" --cert client.crt snapshot save s.db \
+    2>&1)" "--cert and --key: both or none" "half a certificate"
 
 agent_start one --store "$url" --store-cacert ca.crt --store-cert client.crt \
     --store-key client.key

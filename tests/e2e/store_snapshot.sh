@@ -82,6 +82,10 @@ etcd_spawn() {
         --listen-peer-urls "$(peer_url "$1")"
 }
 
+quiet() {
+    "$@" >/dev/null 2>&1
+}
+
 # All of a cluster stop: leaders hand over to each other meanwhile.
 end_all() {
     local name
@@ -122,6 +126,88 @@ member_wait one
 same_world "$(client_url one)" "one of ours"
 is "$(ctl_of one member list | cut -d, -f3-5)" \
     " one, $(peer_url one), $(client_url one)" "it is the only member"
+
+# --- a slow client costs little, and others are served meanwhile
+
+# slow_way NAME URL: a way to URL that lets a megabyte through and then waits for
+# $SCRATCH/NAME.go; nor is it told before that the client has gone. Sets WAY;
+# $SCRATCH/NAME.waits is there once it waits.
+slow_way() {
+    local port
+    port=$(free_port)
+    WAY="http://127.0.0.1:$port"
+    spawn "$1" "$PYTHON" -c '
+import os, socket, sys, threading, time
+name, port, there = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+
+def wait():
+    while not os.path.exists(name + ".go"):
+        time.sleep(0.05)
+
+def up(client, server):
+    while data := client.recv(65536):
+        server.sendall(data)
+    wait()
+    server.shutdown(socket.SHUT_WR)
+
+def down(server, client):
+    total = 0
+    while data := server.recv(65536):
+        client.sendall(data)
+        total += len(data)
+        if total >= 1000000 and not os.path.exists(name + ".go"):
+            open(name + ".waits", "w").close()
+            wait()
+    client.shutdown(socket.SHUT_WR)
+
+listener = socket.create_server(("127.0.0.1", port))
+open(name + ".way", "w").close()
+client, _ = listener.accept()
+server = socket.create_connection(("127.0.0.1", there))
+threading.Thread(target=up, args=(client, server), daemon=True).start()
+down(server, client)
+' "$SCRATCH/$1" "$port" "${2##*:}"
+    wait_until 10 "the way $1" test -e "$SCRATCH/$1.way"
+}
+
+anon_kib() {
+    awk '/^RssAnon/ { print $2 }' "/proc/$one_PID/status"
+}
+
+head -c 1000000 /dev/urandom | tr '\0' 'z' >"$SCRATCH/value"
+for i in $(seq 1 48); do
+    ctl_of one put "big$i" <"$SCRATCH/value" >/dev/null
+done
+LAST=$(ctl_of one get big48 -w json | json 'd["header"]["revision"]')
+BEFORE=$(anon_kib)
+slow_way slow "$(client_url one)"
+spawn save "$MUSTER" ctl --endpoints "$WAY" snapshot save "$SCRATCH/slow.db"
+SAVE=$PID
+wait_until 20 "the slow way to be full" test -e "$SCRATCH/slow.waits"
+for i in $(seq 1 20); do
+    ctl_of one put "meanwhile$i" x >/dev/null
+done
+is "$(ctl_of one get meanwhile20 --print-value-only)" x \
+    "others are served while a client takes nothing"
+GROWN=$(($(anon_kib) - BEFORE))
+echo "# 48 MB to be sent, the member's memory has grown by $GROWN KiB"
+ok "what is to be sent is not kept in memory" test "$GROWN" -lt 24576
+touch "$SCRATCH/slow.go"
+_await_exit "$SAVE" 600 || bail "the slow save does not end"
+wait "$SAVE"
+is "$?" 0 "the slow save ends well"
+is "$("$MUSTER" ctl snapshot status "$SCRATCH/slow.db" -w json |
+    json 'd["revision"]')" "$LAST" "it is of the moment when it was asked for"
+
+# --- those that take nothing at all are given up in the end, see below
+for i in 1 2 3; do
+    slow_way "stuck$i" "$(client_url one)"
+    spawn "save$i" "$MUSTER" ctl --endpoints "$WAY" snapshot save \
+        "$SCRATCH/stuck$i.db"
+    wait_until 20 "the way to be full" test -e "$SCRATCH/stuck$i.waits"
+done
+like "$("$MUSTER" ctl --endpoints "$(client_url one)" snapshot save \
+    "$SCRATCH/fourth.db" 2>&1)" "too many requests" "three snapshots at once"
 
 # --- into three, started without the flags of their beginning
 cluster_names a b c
@@ -229,69 +315,13 @@ like "$(restored one "$FILE" 2>&1)" "one.etcd exists: choose another" \
 CLUSTER=other=http://127.0.0.1:1 refused "$FILE" \
     "this member's name \"none\" \(--name\) is not in it" "another's cluster"
 
-# --- a slow client costs little, and others are served meanwhile
-
-# slow_way NAME URL: a way to URL that lets a megabyte through and then waits for
-# $SCRATCH/NAME.go. Sets WAY; $SCRATCH/NAME.waits is there once it waits.
-slow_way() {
-    local port
-    port=$(free_port)
-    WAY="http://127.0.0.1:$port"
-    spawn "$1" "$PYTHON" -c '
-import os, socket, sys, threading, time
-name, port, there = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-
-def carry(source, target, limit):
-    total = 0
-    while data := source.recv(65536):
-        target.sendall(data)
-        total += len(data)
-        if limit and total >= limit:
-            open(name + ".waits", "w").close()
-            while not os.path.exists(name + ".go"):
-                time.sleep(0.05)
-            limit = 0
-    target.shutdown(socket.SHUT_WR)
-
-listener = socket.create_server(("127.0.0.1", port))
-open(name + ".way", "w").close()
-client, _ = listener.accept()
-server = socket.create_connection(("127.0.0.1", there))
-threading.Thread(target=carry, args=(client, server, 0), daemon=True).start()
-carry(server, client, 1000000)
-' "$SCRATCH/$1" "$port" "${2##*:}"
-    wait_until 10 "the way $1" test -e "$SCRATCH/$1.way"
+# --- who has taken nothing for a minute is given up
+given_up() {
+    [ "$(grep -c "it has taken nothing for 60 s" "$SCRATCH/one.log")" = 3 ]
 }
-
-anon_kib() {
-    awk '/^RssAnon/ { print $2 }' "/proc/$one_PID/status"
-}
-
-head -c 1000000 /dev/urandom | tr '\0' 'z' >"$SCRATCH/value"
-for i in $(seq 1 48); do
-    ctl_of one put "big$i" <"$SCRATCH/value" >/dev/null
-done
-LAST=$(ctl_of one get big48 -w json | json 'd["header"]["revision"]')
-BEFORE=$(anon_kib)
-slow_way slow "$(client_url one)"
-spawn save "$MUSTER" ctl --endpoints "$WAY" snapshot save "$SCRATCH/slow.db"
-SAVE=$PID
-wait_until 20 "the slow way to be full" test -e "$SCRATCH/slow.waits"
-for i in $(seq 1 20); do
-    ctl_of one put "meanwhile$i" x >/dev/null
-done
-is "$(ctl_of one get meanwhile20 --print-value-only)" x \
-    "others are served while a client takes nothing"
-GROWN=$(($(anon_kib) - BEFORE))
-echo "# 48 MB to be sent, the member's memory has grown by $GROWN KiB"
-ok "what is to be sent is not kept in memory" test "$GROWN" -lt 24576
-touch "$SCRATCH/slow.go"
-_await_exit "$SAVE" 600 || bail "the slow save does not end"
-wait "$SAVE"
-is "$?" 0 "the slow save ends well"
-is "$("$MUSTER" ctl snapshot status "$SCRATCH/slow.db" -w json |
-    json 'd["revision"]')" "$LAST" "it is of the moment when it was asked for"
-
+wait_until 120 "three clients to be given up" given_up
+ok "that makes room" quiet "$MUSTER" ctl --endpoints "$(client_url one)" \
+    snapshot save "$SCRATCH/fourth.db"
 # --- a member that dies leaves no half file
 slow_way cut "$(client_url one)"
 spawn broken "$MUSTER" ctl --endpoints "$WAY" snapshot save "$SCRATCH/cut.db"
