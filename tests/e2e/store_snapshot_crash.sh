@@ -62,6 +62,9 @@ NEW=$(revision_of "$LEADER")
 hash_at() { # NAME REVISION
     ctl_of "$1" endpoint hashkv --rev "$2" | sed 's/.*, *//'
 }
+for name in a b; do
+    member_id_of a "$name" >"$SCRATCH/$name.id"
+done
 OLD_HASH=$(hash_at "$LEADER" "$OLD")
 NEW_HASH=$(hash_at "$LEADER" "$NEW")
 
@@ -103,17 +106,20 @@ c_spawn() {
     c_PID=$PID
 }
 
+# metric_of NAME LINE: its metrics have that line.
+metric_of() {
+    curl -fsS --max-time 2 "$(client_url "$1")/metrics" 2>/dev/null |
+        grep -xF "$2" >/dev/null
+}
+
 # The other of the two that have everything leads: it does not remember what c
 # had.
 other_leader() {
     local before=$LEADER
     LEADER=$(echo a b | tr ' ' '\n' | grep -v "$before")
-    leads() {
-        [ "$(leader_of a b)" = "$LEADER" ]
-    }
     moved() {
-        ctl_of "$before" move-leader "$(member_id_of "$before" "$LEADER")"
-        leads
+        ctl_of "$before" move-leader "$(cat "$SCRATCH/$LEADER.id")"
+        metric_of "$LEADER" "etcd_server_is_leader 1"
     }
     wait_until 20 "$LEADER to lead" moved
 }
@@ -128,12 +134,17 @@ c_put() {
     cp -a "$1" "$SCRATCH/c.etcd"
 }
 
+# c has what the others have.
+caught_up() {
+    metric_of c "etcd_debugging_mvcc_current_revision $NEW" && same_hash a b c
+}
+
 # died: it has died (0) or caught up with the others (1).
 died() {
     local until=$(($(now_ms) + 60000))
     while kill -0 "$c_PID" 2>/dev/null; do
         [ "$(now_ms)" -lt "$until" ] || bail "c neither dies nor catches up"
-        if healthy c && same_hash a b c; then
+        if healthy c && caught_up; then
             return 1
         fi
         sleep 0.02
@@ -142,15 +153,15 @@ died() {
 
 # goes_on POINT: whole, and catches up once nothing kills it.
 goes_on() {
-    local caught_up=no
+    local good=no
     wait "$c_PID" 2>/dev/null
     state_of "$SCRATCH/c.etcd"
     member_spawn c --snapshot-count 100
-    wait_until 60 "c to catch up after $1" same_hash a b c
-    same_hash a b c && caught_up=yes
+    wait_until 60 "c to catch up after $1" caught_up
+    caught_up && good=yes
     end "$c_PID" KILL
     case "$STATE" in
-    old | new) is "$caught_up" yes "died before $1: $STATE, and catches up" ;;
+    old | new) is "$good" yes "died before $1: $STATE, and catches up" ;;
     *) is "$STATE" "old or new" "died before $1" ;;
     esac
     echo "$STATE $1" >>"$POINTS"
