@@ -1,11 +1,12 @@
 /*
  * grpc_channel.h - a client's insides, shared by grpc_client.c (the
- * connection), grpc_client_h2.c (what HTTP/2 calls back) and grpc_stream.c
- * (what the owner does with streams).
+ * connection), grpc_dial.c (how it comes about), grpc_client_h2.c (what HTTP/2
+ * calls back) and grpc_stream.c (what the owner does with streams).
  *
  *     RESOLVING -> CONNECTING -> READY -> FAILED        closing: any of them
- *         |            |                    ^
- *         +------------+--------------------+
+ *         |         |      ^  \__ next     ^
+ *         |         |      |____| address  |
+ *         +---------+----------------------+
  *
  * A stream ends in one way: stream_end() takes it off HTTP/2 and puts it on the
  * channel's list of ended ones, which the loop's work of this turn tells to
@@ -89,6 +90,8 @@ struct grpc_channel {
     uv_getaddrinfo_t resolver;
     struct addrinfo *resolved;
     struct addrinfo *next_address;
+    unsigned addresses_left; /* To be tried, from next_address on, in a ring. */
+    uint64_t address_by_ms;  /* Then the next one's turn; UINT64_MAX: not. */
     struct sockaddr_storage literal; /* When the host is an address. */
     struct stream stream;
     bool stream_open; /* From stream_connect() until its on_closed. */
@@ -98,11 +101,31 @@ struct grpc_channel {
     struct stream_list ended;
     struct loop_task work;
     uint64_t read_ms;      /* When the last bytes came. */
+    uint64_t heard_ms;     /* When the last bytes of a call came. */
     uint64_t ping_ms;      /* When the last PING went. */
     bool ping_waits;       /* For its answer, or any other byte. */
     unsigned pings_barren; /* PINGs since the server last sent a call's data. */
     bool held_back;
 };
+
+/* grpc_client.c: the connection is lost or was never made. Its socket closes;
+ * streams and owner are told by the work of this turn. */
+void channel_fail(struct grpc_channel *ch, const char *doing,
+                  const char *reason);
+
+/* One handle less. When a closing channel has none left, it is over. */
+void channel_handle_gone(struct grpc_channel *ch);
+
+extern const struct stream_hooks channel_stream_hooks;
+
+/* grpc_dial.c: begin; the next address, of which there must be one left; and
+ * what the timer does while connecting. */
+void channel_dial(struct grpc_channel *ch);
+void channel_dial_next(struct grpc_channel *ch);
+void channel_dial_on_time(struct grpc_channel *ch);
+
+/* The server has sent something of a call. */
+void channel_heard(struct grpc_channel *ch);
 
 /* A session that talks to us by user_data. */
 nghttp2_session *channel_h2_new(struct grpc_channel *ch);

@@ -1,6 +1,5 @@
 #include "base/io/grpc_client.h"
 
-#include <netdb.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +20,6 @@
  * within five seconds, unless they have sent data of a call in between. */
 #define PINGS_FREE      2
 #define PING_PATIENT_MS 5500
-
-static void channel_connect_next(struct grpc_channel *ch);
 
 /* ---- the end ---- */
 
@@ -48,8 +45,7 @@ static void channel_end_streams(struct grpc_channel *ch, enum grpc_code code,
     }
 }
 
-/* One handle less. When a closing channel has none left, it is over. */
-static void channel_handle_gone(struct grpc_channel *ch)
+void channel_handle_gone(struct grpc_channel *ch)
 {
     void (*on_closed)(void *) = ch->on_closed;
     void *ctx = ch->closed_ctx;
@@ -72,10 +68,8 @@ static void on_timer_closed(uv_handle_t *handle)
     channel_handle_gone(handle->data);
 }
 
-/* The connection is lost or was never made. Its socket closes; streams and
- * owner are told by the work of this turn. */
-static void channel_fail(struct grpc_channel *ch, const char *doing,
-                         const char *reason)
+void channel_fail(struct grpc_channel *ch, const char *doing,
+                  const char *reason)
 {
     if (ch->state == CHANNEL_FAILED) {
         return;
@@ -146,7 +140,9 @@ static uint64_t channel_due_ms(const struct grpc_channel *ch)
     uint64_t due_ms = ch->connect_by_ms;
     const struct grpc_stream *s;
 
-    if (ch->state == CHANNEL_READY) {
+    if (ch->state == CHANNEL_CONNECTING && ch->address_by_ms < due_ms) {
+        due_ms = ch->address_by_ms;
+    } else if (ch->state == CHANNEL_READY) {
         due_ms = channel_ping_at(ch);
         if (ch->going && ch->going_by_ms < due_ms) {
             due_ms = ch->going_by_ms;
@@ -233,6 +229,8 @@ static void on_timer(uv_timer_t *timer)
     } else if (ch->state != CHANNEL_FAILED &&
                loop_now_ms(ch->loop) >= ch->connect_by_ms) {
         channel_fail(ch, "connect to", "timed out");
+    } else if (ch->state == CHANNEL_CONNECTING) {
+        channel_dial_on_time(ch);
     }
     channel_set_timer(ch);
 }
@@ -390,12 +388,14 @@ static void channel_on_closed(struct stream *stream)
     ch->stream_open = false;
     if (ch->closing || ch->state == CHANNEL_FAILED) {
         /* No more of this connection. */
-    } else if (ch->h2 == NULL && ch->next_address != NULL) {
-        channel_connect_next(ch);
+    } else if (ch->state == CHANNEL_CONNECTING && ch->addresses_left > 0) {
+        nghttp2_session_del(ch->h2);
+        ch->h2 = NULL;
+        channel_dial_next(ch);
     } else {
-        channel_fail(ch, ch->h2 == NULL ? "connect to" : "connection to",
-                     stream->why[0] != '\0' ? stream->why
-                                            : "closed by the other side");
+        channel_fail(
+            ch, ch->state == CHANNEL_READY ? "connection to" : "connect to",
+            stream->why[0] != '\0' ? stream->why : "closed by the other side");
     }
     if (ch->closing || ch->state == CHANNEL_FAILED) {
         channel_end_streams(ch, ch->closing ? GRPC_CANCELLED : GRPC_UNAVAILABLE,
@@ -407,7 +407,7 @@ static void channel_on_closed(struct stream *stream)
     channel_handle_gone(ch);
 }
 
-static const struct stream_hooks channel_hooks = {
+const struct stream_hooks channel_stream_hooks = {
     .on_open = channel_on_open,
     .on_read = channel_on_read,
     .on_eof = channel_on_eof,
@@ -416,91 +416,6 @@ static const struct stream_hooks channel_hooks = {
     .on_deadline = channel_on_deadline,
     .on_closed = channel_on_closed,
 };
-
-static void channel_connect(struct grpc_channel *ch,
-                            const struct sockaddr *address,
-                            const char *unix_path)
-{
-    struct stream_target target = {.address = address,
-                                   .unix_path = unix_path,
-                                   .tls = ch->config.tls,
-                                   .server_name = ch->config.server_name};
-
-    ch->state = CHANNEL_CONNECTING;
-    ch->stream_open = true;
-    ch->open_handles++;
-    stream_connect(&ch->stream, ch->loop, &channel_hooks, &target);
-}
-
-static void channel_connect_next(struct grpc_channel *ch)
-{
-    struct addrinfo *address = ch->next_address;
-
-    ch->next_address = address->ai_next;
-    channel_connect(ch, address->ai_addr, NULL);
-}
-
-/* ---- names ---- */
-
-static void on_resolved(uv_getaddrinfo_t *request, int error,
-                        struct addrinfo *list)
-{
-    struct grpc_channel *ch = request->data;
-
-    ch->resolved = list;
-    if (!ch->closing && ch->state == CHANNEL_RESOLVING) {
-        if (error) {
-            channel_fail(ch, "connect to", uv_strerror(error));
-        } else {
-            ch->next_address = list;
-            channel_connect_next(ch);
-        }
-    }
-    channel_handle_gone(ch);
-}
-
-static void channel_resolve(struct grpc_channel *ch)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG};
-    const char *host =
-        ch->address.host[0] != '\0' ? ch->address.host : "localhost";
-    int error;
-
-    ch->resolver.data = ch;
-    error = uv_getaddrinfo(loop_uv(ch->loop), &ch->resolver, on_resolved, host,
-                           ch->address.port, &hints);
-    if (error) {
-        channel_fail(ch, "connect to", uv_strerror(error));
-    } else {
-        ch->open_handles++;
-    }
-}
-
-static void channel_begin(struct grpc_channel *ch)
-{
-    struct err err;
-
-    if (address_parse(ch->config.target, &ch->address, &err)) {
-        channel_fail(ch, "connect to", err.text);
-        return;
-    }
-    if (ch->config.server_name == NULL) {
-        ch->config.server_name =
-            ch->address.host[0] != '\0' ? ch->address.host : "localhost";
-    }
-    ch->authority = ch->address.is_unix ? "localhost" : ch->config.target;
-    if (ch->address.is_unix) {
-        channel_connect(ch, NULL, ch->address.path);
-    } else if (uv_ip4_addr(ch->address.host, ch->address.port_number,
-                           (struct sockaddr_in *)&ch->literal) == 0 ||
-               uv_ip6_addr(ch->address.host, ch->address.port_number,
-                           (struct sockaddr_in6 *)&ch->literal) == 0) {
-        channel_connect(ch, (struct sockaddr *)&ch->literal, NULL);
-    } else {
-        channel_resolve(ch);
-    }
-}
 
 static const char *channel_string(struct grpc_channel *ch, const char *text,
                                   const char *fallback)
@@ -530,6 +445,7 @@ struct grpc_channel *grpc_channel_open(struct loop *loop,
         .tls = config->tls,
         .server_name = channel_string(ch, config->server_name, NULL),
         .user_agent = channel_string(ch, config->user_agent, "muster"),
+        .address_offset = config->address_offset,
         .connect_timeout_ms =
             or_default(config->connect_timeout_ms, CONNECT_TIMEOUT_MS),
         .keepalive_ms = or_default(config->keepalive_ms, KEEPALIVE_MS),
@@ -544,7 +460,7 @@ struct grpc_channel *grpc_channel_open(struct loop *loop,
     TAILQ_INIT(&ch->ended);
     CHECK(uv_timer_init(loop_uv(loop), &ch->timer) == 0);
     ch->timer.data = ch;
-    channel_begin(ch);
+    channel_dial(ch);
     channel_set_timer(ch);
     return ch;
 }
@@ -552,4 +468,9 @@ struct grpc_channel *grpc_channel_open(struct loop *loop,
 bool grpc_channel_ready(const struct grpc_channel *ch)
 {
     return ch->state == CHANNEL_READY && !ch->closing && !ch->going;
+}
+
+uint64_t grpc_channel_heard_ms(const struct grpc_channel *ch)
+{
+    return ch->heard_ms;
 }

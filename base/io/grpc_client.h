@@ -11,8 +11,10 @@
  *
  * When a channel fails or is closed, every stream on it ends first, by its
  * on_closed with GRPC_UNAVAILABLE (or GRPC_CANCELLED after
- * grpc_channel_close). A silent peer is noticed by PING: keepalive_ms without
- * a byte, then keepalive_timeout_ms without an answer.
+ * grpc_channel_close). A name is looked up anew for each channel; each of its
+ * addresses gets a share of the time to connect. A silent peer is noticed by
+ * PING: keepalive_ms without a byte, then keepalive_timeout_ms without an
+ * answer.
  *
  * Callbacks come on the loop's thread and never from inside a function of this
  * module, so they may call any of them.
@@ -42,6 +44,8 @@ struct grpc_channel_config {
     uint64_t keepalive_ms;         /* 0: 2 s */
     uint64_t keepalive_timeout_ms; /* 0: 3 s */
     size_t message_bytes_max;      /* Of one answer; 0: 64 MiB */
+    unsigned address_offset; /* Of a name's addresses, which is tried first;
+                                modulo their number. All are tried. */
 };
 
 struct grpc_channel_hooks {
@@ -58,6 +62,10 @@ struct grpc_channel *grpc_channel_open(struct loop *loop,
                                        struct grpc_channel_hooks hooks);
 
 bool grpc_channel_ready(const struct grpc_channel *ch);
+
+/* loop_now_ms() when the server last sent something of a call; answers to PINGs
+ * do not count. 0: never. */
+uint64_t grpc_channel_heard_ms(const struct grpc_channel *ch);
 
 /* No more hooks come. Streams end (see above), then on_closed is called, once,
  * when the channel has been freed; it may be NULL. */

@@ -1,0 +1,213 @@
+/* Targets that are names: several addresses, dead ones, slow look-ups. The name
+ * service is ours: this program's getaddrinfo() is the one that libuv finds. */
+
+#include <netdb.h>
+#include <stdlib.h>
+
+#include "echo.h"
+#include "suite.h"
+
+/* ---- the name service ---- */
+
+#define ADDRESSES_MAX 4
+
+static struct sockaddr_in addresses[ADDRESSES_MAX];
+static unsigned addresses_count;
+static int held_fd = -1; /* A look-up waits for a byte from here. */
+
+static void list_add(struct addrinfo **list, const struct sockaddr_in *address)
+{
+    struct addrinfo *a = calloc(1, sizeof(*a));
+    struct sockaddr_in *copy = malloc(sizeof(*copy));
+
+    ck_assert_ptr_nonnull(a);
+    ck_assert_ptr_nonnull(copy);
+    *copy = *address;
+    *a = (struct addrinfo){.ai_family = AF_INET,
+                           .ai_socktype = SOCK_STREAM,
+                           .ai_addrlen = sizeof(*copy),
+                           .ai_addr = (struct sockaddr *)copy,
+                           .ai_next = *list};
+    *list = a;
+}
+
+int getaddrinfo(const char *node, const char *port,
+                const struct addrinfo *hints, struct addrinfo **out)
+{
+    struct sockaddr_in literal = {.sin_family = AF_INET,
+                                  .sin_port =
+                                      htons((uint16_t)strtoul(port, NULL, 10))};
+    char byte;
+
+    (void)hints;
+    *out = NULL;
+    if (inet_pton(AF_INET, node, &literal.sin_addr) == 1) {
+        list_add(out, &literal); /* The server asks where it listens. */
+        return 0;
+    }
+    if (held_fd >= 0) {
+        ck_assert_int_eq(read(held_fd, &byte, 1), 1);
+    }
+    for (unsigned i = addresses_count; i > 0; i--) {
+        list_add(out, &addresses[i - 1]);
+    }
+    return *out == NULL ? EAI_NONAME : 0;
+}
+
+void freeaddrinfo(struct addrinfo *list)
+{
+    while (list != NULL) {
+        struct addrinfo *next = list->ai_next;
+
+        free(list->ai_addr);
+        free(list);
+        list = next;
+    }
+}
+
+static void has_address(const char *host, unsigned port)
+{
+    struct sockaddr_in *a = &addresses[addresses_count++];
+
+    *a = (struct sockaddr_in){.sin_family = AF_INET,
+                              .sin_port = htons((uint16_t)port)};
+    ck_assert_int_eq(inet_pton(AF_INET, host, &a->sin_addr), 1);
+}
+
+/* A socket whose connections nobody reads: what a frozen server looks like. */
+static int frozen_open(unsigned *out_port)
+{
+    struct sockaddr_in sin = {.sin_family = AF_INET,
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(sin);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+    ck_assert_int_eq(listen(fd, 5), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+    *out_port = ntohs(sin.sin_port);
+    return fd;
+}
+
+/* ---- which addresses are tried ---- */
+
+enum place {
+    ALIVE,
+    REFUSES,
+    FROZEN
+};
+
+static const struct {
+    const char *name;
+    enum place places[3];
+    unsigned count;
+    unsigned offset;
+    bool reached;
+} rows[] = {
+    {"one that lives", {ALIVE}, 1, 0, true},
+    {"the second lives", {REFUSES, ALIVE}, 2, 0, true},
+    {"the first says nothing", {FROZEN, ALIVE}, 2, 0, true},
+    {"two say nothing", {FROZEN, FROZEN, ALIVE}, 3, 0, true},
+    {"begins at the second", {FROZEN, ALIVE}, 2, 1, true},
+    {"begins at the last and goes round", {ALIVE, FROZEN, REFUSES}, 3, 2, true},
+    {"the offset may be large", {ALIVE, FROZEN}, 2, 4001, true},
+    {"all refuse", {REFUSES, REFUSES}, 2, 0, false},
+    {"all are silent", {FROZEN, FROZEN}, 2, 1, false},
+};
+
+static char failure[512];
+
+static void on_ready(void *ctx)
+{
+    (void)ctx;
+    world_done();
+}
+
+static void on_failed(void *ctx, const struct err *why)
+{
+    (void)ctx;
+    (void)snprintf(failure, sizeof(failure), "%s", why->text);
+    world_done();
+}
+
+START_TEST(addresses_by_row)
+{
+    struct grpc_channel_config config = {.target = "many.test:1",
+                                         .connect_timeout_ms = 600,
+                                         .address_offset = rows[_i].offset};
+    struct grpc_channel_hooks hooks = {.on_ready = on_ready,
+                                       .on_failed = on_failed};
+    unsigned frozen_port;
+    int fd = frozen_open(&frozen_port);
+
+    addresses_count = 0;
+    failure[0] = '\0';
+    world_init();
+    world_serve(&service, NULL, NULL);
+    for (unsigned i = 0; i < rows[_i].count; i++) {
+        switch (rows[_i].places[i]) {
+        case ALIVE:
+            has_address("127.0.0.1", server_port(world.server));
+            break;
+        case REFUSES:
+            has_address("127.0.0.1", 1);
+            break;
+        case FROZEN:
+            has_address("127.0.0.1", frozen_port);
+            break;
+        }
+    }
+    world_open(&config, hooks);
+    world_run();
+    ck_assert_msg(grpc_channel_ready(world.channel) == rows[_i].reached,
+                  "%s: %s", rows[_i].name, failure);
+    world_release();
+    (void)close(fd);
+}
+END_TEST
+
+/* ---- a look-up that hangs ---- */
+
+START_TEST(a_slow_name_is_given_up_in_time)
+{
+    struct grpc_channel_config config = {.target = "slow.test:1",
+                                         .connect_timeout_ms = 100};
+    struct grpc_channel_hooks hooks = {.on_failed = on_failed};
+    int pipes[2];
+
+    addresses_count = 0;
+    failure[0] = '\0';
+    has_address("127.0.0.1", 1);
+    ck_assert_int_eq(pipe(pipes), 0);
+    held_fd = pipes[0];
+    world_init();
+    world_open(&config, hooks);
+    world_run();
+    ck_assert_str_eq(failure, "connect to slow.test:1: timed out");
+
+    ck_assert_int_eq(write(pipes[1], "x", 1), 1); /* It comes too late. */
+    world_release();
+    held_fd = -1;
+    (void)close(pipes[0]);
+    (void)close(pipes[1]);
+}
+END_TEST
+
+START_TEST(what_is_heard_is_noted)
+{
+    struct outcome o;
+
+    begin();
+    ck_assert_uint_eq(grpc_channel_heard_ms(world.channel), 0);
+    o = call("/test.Echo/Echo", slice_str("x"), 0);
+    buf_release(&o.reply);
+    ck_assert_uint_gt(grpc_channel_heard_ms(world.channel), 0);
+    end();
+}
+END_TEST
+
+UNIT_MAIN("grpc_names", {
+    tcase_add_loop_test(tc, addresses_by_row, 0, COUNT_OF(rows));
+    tcase_add_test(tc, a_slow_name_is_given_up_in_time);
+    tcase_add_test(tc, what_is_heard_is_noted);
+})
