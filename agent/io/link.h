@@ -8,9 +8,11 @@
  *   out   this host's records, as agent/core/sync decides; the lease that says
  *         the host is alive, and its live key.
  *
- * The store speaks etcd's v3 API and is given by URLs. One endpoint is used at
- * a time. Refused: the next one at once; silent: the next one within 5 s; all
- * failed: pauses that grow to 5 s, with jitter.
+ * The store speaks etcd's v3 API and is given by the URLs of its members. One
+ * endpoint is used at a time. Refused: the next one at once; silent, or without
+ * a leader: the next one within 5 s; all failed: pauses that grow to 2 s, with
+ * jitter. The lease outlives all this: it is the store's, not the member's, and
+ * is renewed through whichever member is in use.
  *
  * The link owns the current catalogue snapshot. It never becomes emptier by
  * losing the store.

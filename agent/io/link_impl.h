@@ -6,12 +6,15 @@
  *        +------------- pause over ---------------+
  *        v                                        |
  *   CONNECTING --ready--> READY --trouble--> CLOSING --closed--> WAITING
- *        |                                     ^
- *        +--------------- failed --------------+        STOPPED (the end)
+ *        |                                                        ^
+ *        +------------------------ failed ------------------------+
+ *                                                     STOPPED (the end)
  *
  * Trouble is anything: the channel failed, a call was answered UNAVAILABLE or
- * not in time, the lease stream fell silent. There is one remedy, link_drop():
- * close the channel and go to the next endpoint. The parts (watch, lease,
+ * not in time, the member fell silent or has no leader (link_pulse.c). There is
+ * one remedy, link_drop(): close the channel and go to the next endpoint. A
+ * channel that never was ready closes aside, since a slow name server may hold
+ * it for long; its endpoint is busy until then. The parts (watch, lease,
  * writer) hear of a new channel by ..._begin() and of its end by ..._end(), and
  * never have a stream outside READY.
  */
@@ -20,10 +23,10 @@
 #include <sys/queue.h>
 #include <uv.h>
 
+#include "agent/core/endpoints.h"
 #include "agent/io/etcd.h"
 #include "agent/io/link.h"
 #include "base/core/limits.h"
-#include "base/core/rng.h"
 #include "base/io/grpc_client.h"
 #include "base/io/loop.h"
 #include "base/io/tls.h"
@@ -41,8 +44,10 @@ enum link_state {
     LINK_STOPPED,
 };
 
-struct link_endpoint {
-    char *target;
+/* What endpoints.h chooses among. */
+struct link_address {
+    struct link *link;
+    char *target; /* "host:port", "[::1]:2379", "unix:/path" */
     bool tls;
 };
 
@@ -60,6 +65,7 @@ struct link_watch {
     struct grpc_stream *stream;     /* The watch. */
     uint64_t asked_ms;              /* When the watch was opened. */
     bool created;                   /* The store has accepted the watch. */
+    int64_t asked_revision;         /* Ours, when the store's was asked. */
     bool relist;                    /* Do not resume at the next chance. */
     struct link_events page_events; /* Of the full read so far. */
     int64_t list_revision;          /* 0: the first page is not in. */
@@ -77,7 +83,9 @@ struct link_lease {
     bool attached;
     bool name_in_use;
     struct grpc_stream *call;     /* Grant, or attaching the live key. */
+    bool call_lost;               /* It is cancelled, to ask again. */
     struct grpc_stream *stream;   /* Keep-alive. */
+    bool reopen;                  /* The same. */
     int64_t live_create_revision; /* Of the live key, also while it is moved. */
     int64_t attached_revision;    /* From here on the catalogue shows it. */
     uv_timer_t timer;
@@ -111,11 +119,32 @@ struct link_confirmation {
 /* The way out. */
 struct link_writer {
     struct grpc_stream *stream; /* Of sync's transaction. */
+    bool lost;                  /* Its fate is unknown; it is cancelled. */
     struct loop_task next;
     uv_timer_t wake;
     STAILQ_HEAD(, link_request) requests;
     STAILQ_HEAD(, link_confirmation) confirmations;
     uv_timer_t sweep; /* Deadlines of the two lists. */
+};
+
+/* Whether the member in use lives, and follows a leader. */
+struct link_pulse {
+    struct grpc_stream *call;
+    uint64_t asked_ms;
+    uint64_t leaderless_ms; /* Since when it has none; 0: it has. */
+    uint64_t leader;        /* Member id and term, as it said last; */
+    uint64_t term;          /* 0: not yet. */
+    uv_timer_t timer;
+};
+
+/* For show. */
+struct link_members {
+    struct grpc_stream *call;
+    uint64_t asked_ms; /* 0: not on this channel yet. */
+    uint64_t shown;    /* The leader's id when it was asked. */
+    char leader[64];
+    char *peers[LIMIT_STORE_MEMBERS];
+    size_t peers_count;
 };
 
 struct link {
@@ -132,15 +161,12 @@ struct link {
     struct slice live_key;
     struct buf live_value;
     struct buf request; /* Scratch for encoding. */
-    struct rng rng;
 
-    struct link_endpoint endpoints[LIMIT_STORE_ENDPOINTS];
-    size_t endpoints_count;
-    size_t endpoint;
+    struct link_address addresses[LIMIT_STORE_ENDPOINTS];
+    struct endpoints endpoints;
     struct tls *tls;
     enum link_state state;
     struct grpc_channel *channel;
-    unsigned failures_in_row;
     bool failure_logged;
     uv_timer_t retry;
     bool current;
@@ -151,13 +177,8 @@ struct link {
     struct link_lease lease;
     struct link_writer writer;
 
-    struct grpc_stream *members_call;
-    struct grpc_stream *status_call;
-    uint64_t leader_member;
-    char leader[64];
-    char *peers[LIMIT_STORE_MEMBERS];
-    size_t peers_count;
-    uv_timer_t members_timer;
+    struct link_pulse pulse;
+    struct link_members members;
 
     bool stopping;
     enum link_stop_mode stop_mode;
@@ -172,7 +193,13 @@ struct link {
     struct link_stats stats;
 };
 
-/* link.c: give up this endpoint. Safe in any state, at any depth. */
+/* link_connect.c: read config's URLs. */
+enum status link_endpoints_init(struct link *l, struct err *err);
+/* Connect to the endpoint that was chosen. */
+void link_connect(struct link *l);
+/* Have no channel; while stopping, for good. */
+void link_disconnect(struct link *l);
+/* Give up this endpoint. Safe in any state, at any depth. */
 void link_drop(struct link *l, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Whether this part's streams may be opened now. */
@@ -202,6 +229,9 @@ void link_watch_release(struct link *l);
 void link_lease_init(struct link *l);
 void link_lease_begin(struct link *l);
 void link_lease_end(struct link *l);
+bool link_lease_waits(const struct link *l);
+/* What was asked of the leader before may never be answered. */
+void link_lease_leader_changed(struct link *l);
 /* Whether the live key still is what it should be; if not, puts it back. */
 void link_lease_catalog_changed(struct link *l);
 
@@ -209,16 +239,24 @@ void link_lease_catalog_changed(struct link *l);
 void link_writer_init(struct link *l);
 void link_writer_begin(struct link *l);
 void link_writer_end(struct link *l);
+bool link_writer_waits(const struct link *l);
+void link_writer_leader_changed(struct link *l);
 void link_writer_catalog_changed(struct link *l);
 /* Something has a deadline: look at it until nothing has. */
 void link_sweep_soon(struct link *l);
 /* Answer all that wait: nothing will come any more. */
 void link_writer_fail_all(struct link *l);
 
-/* link_members.c */
-void link_members_init(struct link *l);
+/* link_pulse.c */
+void link_pulse_init(struct link *l);
+void link_pulse_begin(struct link *l);
+void link_pulse_end(struct link *l);
+/* Something waits for the store's answer: ask after it sooner. */
+void link_pulse_quicken(struct link *l);
+
+/* link_members.c: the member has answered and names its leader. */
 void link_members_begin(struct link *l);
-void link_members_end(struct link *l);
+void link_members_see(struct link *l);
 void link_members_release(struct link *l);
 
 /* link_stop.c: say good-bye to the store as the mode wants, then

@@ -5,6 +5,9 @@
  *      ^                  |                  |
  *      +---- not found ---+------ lost ------+
  *
+ * A renewal gets ttl/6, at least 1 s and at most 2.5 s, to be answered; then
+ * the endpoint is dropped and the next one has most of the lease's time left.
+ *
  * "Attach" puts the live key if it is absent. If it is there, it may be ours
  * from before (same node id): then it moves to the present lease. If it is
  * somebody else's, two hosts have one name; the second one waits until the
@@ -14,7 +17,11 @@
 #include "base/core/check.h"
 #include "base/core/log.h"
 
+#define ANSWER_MS_MIN 1000
+#define TICK_MS_MAX   2500
+
 static void grant_begin(struct link *l);
+static void attach_first(struct link *l);
 static void attach_begin(struct link *l, int64_t expect_mod_revision);
 
 /* ---- Keep-alive -------------------------------------------------------------
@@ -34,6 +41,8 @@ static void lease_lost(struct link *l)
         grant_begin(l);
     }
 }
+
+static void renewal_open(struct link *l);
 
 static void on_renewed(void *ctx, struct slice message)
 {
@@ -58,9 +67,16 @@ static void on_renewed(void *ctx, struct slice message)
 static void on_renewal_closed(void *ctx, enum grpc_code code, const char *text)
 {
     struct link *l = ctx;
+    bool again = l->lease.reopen;
 
     l->lease.stream = NULL;
-    if (link_ready(l)) {
+    l->lease.reopen = false;
+    if (!link_ready(l)) {
+        return;
+    }
+    if (again && l->lease.attached) {
+        renewal_open(l);
+    } else if (!again) {
         link_drop(l, "keep-alive ended: %s (%s)", text, grpc_code_name(code));
     }
 }
@@ -70,6 +86,7 @@ static void renew(struct link *l)
     etcd_lease_id(&l->request, l->lease.id);
     l->lease.asked_ms = loop_now_ms(l->loop);
     grpc_stream_send(l->lease.stream, buf_slice(&l->request));
+    link_pulse_quicken(l);
 }
 
 static void renewal_open(struct link *l)
@@ -169,13 +186,19 @@ static void on_attached(void *ctx, enum grpc_code code, const char *text,
     struct link *l = ctx;
     struct arena arena = {0};
     Etcdserverpb__TxnResponse *r;
+    bool lost = l->lease.call_lost;
 
     l->lease.call = NULL;
+    l->lease.call_lost = false;
     if (!link_ready(l) || l->stopping) {
         return;
     }
     if (code == GRPC_NOT_FOUND) {
         lease_lost(l);
+        return;
+    }
+    if (code == GRPC_CANCELLED && lost) {
+        attach_first(l);
         return;
     }
     if (code != GRPC_OK) {
@@ -198,6 +221,7 @@ static void attach_begin(struct link *l, int64_t expect_mod_revision)
                 l->lease.id, expect_mod_revision);
     l->lease.call = grpc_unary(l->channel, ETCD_TXN, buf_slice(&l->request),
                                LINK_CALL_MS, on_attached, l);
+    link_pulse_quicken(l);
 }
 
 static void attach_first(struct link *l)
@@ -239,12 +263,19 @@ static void on_granted(void *ctx, enum grpc_code code, const char *text,
     struct link *l = ctx;
     struct arena arena = {0};
     Etcdserverpb__LeaseGrantResponse *r;
+    bool lost = l->lease.call_lost;
 
     l->lease.call = NULL;
+    l->lease.call_lost = false;
     if (!link_ready(l) || l->stopping) {
         return;
     }
+    if (code == GRPC_CANCELLED && lost) {
+        grant_begin(l); /* A lease that it may have granted just ends. */
+        return;
+    }
     if (code != GRPC_OK) {
+        l->lease.asked_ms = 0;
         link_call_failed(l, "lease", code, text);
         return;
     }
@@ -270,9 +301,36 @@ static void grant_begin(struct link *l)
     l->lease.asked_ms = loop_now_ms(l->loop);
     l->lease.call = grpc_unary(l->channel, ETCD_GRANT, buf_slice(&l->request),
                                LINK_CALL_MS, on_granted, l);
+    link_pulse_quicken(l);
 }
 
 /* ---- The clock --------------------------------------------------------- */
+
+static uint64_t tick_ms(const struct link *l)
+{
+    uint64_t ms = (uint64_t)l->config.lease_ttl_s * 1000 / 6;
+
+    return ms < TICK_MS_MAX ? ms : TICK_MS_MAX;
+}
+
+static void renew_on_time(struct link *l, uint64_t now)
+{
+    uint64_t every = (uint64_t)l->config.lease_ttl_s * 1000 / 3;
+    uint64_t patience = tick_ms(l);
+
+    if (l->lease.asked_ms == 0) {
+        /* The tick that is nearest. */
+        if (now - l->lease.renewed_ms + tick_ms(l) / 2 >= every) {
+            renew(l);
+        }
+        return;
+    }
+    patience = patience > ANSWER_MS_MIN ? patience : ANSWER_MS_MIN;
+    if (now - l->lease.asked_ms >= patience) {
+        link_drop(l, "no answer to a keep-alive for %llu ms",
+                  (unsigned long long)(now - l->lease.asked_ms));
+    }
+}
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -288,13 +346,30 @@ static void on_timer(uv_timer_t *timer)
         lease_lost(l);
     } else if (!l->lease.attached) {
         attach_first(l);
-        if (l->lease.stream) {
+        if (l->lease.stream && l->lease.asked_ms == 0) {
             renew(l);
         }
-    } else if (l->lease.asked_ms != 0) {
-        link_drop(l, "no answer to a keep-alive");
-    } else {
-        renew(l);
+    } else if (l->lease.stream) {
+        renew_on_time(l, now);
+    } /* Else it is being opened anew. */
+}
+
+bool link_lease_waits(const struct link *l)
+{
+    return l->lease.call != NULL || l->lease.asked_ms != 0;
+}
+
+/* The old leader may have had our question and be dead or deposed. */
+void link_lease_leader_changed(struct link *l)
+{
+    if (l->lease.call) {
+        l->lease.call_lost = true;
+        grpc_stream_cancel(l->lease.call); /* Goes on when it has ended. */
+    }
+    if (l->lease.stream && l->lease.asked_ms != 0) {
+        l->lease.asked_ms = 0;
+        l->lease.reopen = true;
+        grpc_stream_cancel(l->lease.stream);
     }
 }
 
@@ -305,9 +380,11 @@ void link_lease_init(struct link *l)
 
 void link_lease_begin(struct link *l)
 {
-    uint64_t every_ms = (uint64_t)l->config.lease_ttl_s * 1000 / 3;
+    uint64_t every_ms = tick_ms(l);
 
     l->lease.asked_ms = 0;
+    l->lease.reopen = false;
+    l->lease.call_lost = false;
     CHECK(uv_timer_start(&l->lease.timer, on_timer, every_ms, every_ms) == 0);
     if (l->lease.id == 0) {
         grant_begin(l);

@@ -19,11 +19,11 @@ static const char *url_host(const char *url)
 
 static void members_clear(struct link *l)
 {
-    for (size_t i = 0; i < l->peers_count; i++) {
-        free(l->peers[i]);
+    for (size_t i = 0; i < l->members.peers_count; i++) {
+        free(l->members.peers[i]);
     }
-    l->peers_count = 0;
-    l->leader[0] = '\0';
+    l->members.peers_count = 0;
+    l->members.leader[0] = '\0';
 }
 
 static void members_take(struct link *l,
@@ -34,20 +34,22 @@ static void members_take(struct link *l,
         const Etcdserverpb__Member *m = r->members[i];
         const char *host;
 
-        if (m->n_clienturls == 0 || l->peers_count == LIMIT_STORE_MEMBERS) {
+        if (m->n_clienturls == 0 ||
+            l->members.peers_count == LIMIT_STORE_MEMBERS) {
             continue;
         }
         host = url_host(m->clienturls[0]);
-        l->peers[l->peers_count] = strdup(host);
-        CHECK(l->peers[l->peers_count] != NULL);
-        l->peers_count++;
-        if (m->id == l->leader_member && m->id != 0) {
-            (void)snprintf(l->leader, sizeof(l->leader), "%s", host);
+        l->members.peers[l->members.peers_count] = strdup(host);
+        CHECK(l->members.peers[l->members.peers_count] != NULL);
+        l->members.peers_count++;
+        if (m->id == l->pulse.leader && m->id != 0) {
+            (void)snprintf(l->members.leader, sizeof(l->members.leader), "%s",
+                           host);
         }
     }
 }
 
-/* Failures here cost nothing: what we knew stays, the timer asks again. */
+/* Failures here cost nothing: what we knew stays, and is asked again. */
 static void on_members(void *ctx, enum grpc_code code, const char *text,
                        struct slice reply)
 {
@@ -56,69 +58,39 @@ static void on_members(void *ctx, enum grpc_code code, const char *text,
     Etcdserverpb__MemberListResponse *r = NULL;
 
     (void)text;
-    l->members_call = NULL;
+    l->members.call = NULL;
     if (code == GRPC_OK) {
         r = pb_decode(&arena, &etcdserverpb__member_list_response__descriptor,
                       reply);
     }
     if (r) {
         members_take(l, r);
+    } else if (code == GRPC_UNAVAILABLE || code == GRPC_DEADLINE_EXCEEDED) {
+        l->members.asked_ms = 0; /* Again with the next pulse. */
     }
     arena_release(&arena);
-}
-
-static void on_status(void *ctx, enum grpc_code code, const char *text,
-                      struct slice reply)
-{
-    struct link *l = ctx;
-    struct arena arena = {0};
-    Etcdserverpb__StatusResponse *r = NULL;
-
-    (void)text;
-    l->status_call = NULL;
-    if (code == GRPC_OK) {
-        r = pb_decode(&arena, &etcdserverpb__status_response__descriptor,
-                      reply);
-    }
-    if (r) {
-        l->leader_member = r->leader;
-    }
-    arena_release(&arena);
-    if (link_ready(l) && !l->members_call) {
-        l->members_call =
-            grpc_unary(l->channel, ETCD_MEMBER_LIST, (struct slice){0},
-                       LINK_CALL_MS, on_members, l);
-    }
-}
-
-static void status_ask(struct link *l)
-{
-    if (link_ready(l) && !l->status_call) {
-        l->status_call = grpc_unary(l->channel, ETCD_STATUS, (struct slice){0},
-                                    LINK_CALL_MS, on_status, l);
-    }
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-    status_ask(timer->data);
-}
-
-void link_members_init(struct link *l)
-{
-    link_timer_init(l, &l->members_timer);
 }
 
 void link_members_begin(struct link *l)
 {
-    status_ask(l);
-    CHECK(uv_timer_start(&l->members_timer, on_timer, MEMBERS_EVERY_MS,
-                         MEMBERS_EVERY_MS) == 0);
+    l->members.asked_ms = 0;
+    l->members.shown = 0;
 }
 
-void link_members_end(struct link *l)
+void link_members_see(struct link *l)
 {
-    (void)uv_timer_stop(&l->members_timer);
+    struct link_members *m = &l->members;
+    uint64_t now_ms = loop_now_ms(l->loop);
+
+    if (!link_ready(l) || m->call ||
+        (m->asked_ms != 0 && m->shown == l->pulse.leader &&
+         now_ms - m->asked_ms < MEMBERS_EVERY_MS)) {
+        return;
+    }
+    m->asked_ms = now_ms;
+    m->shown = l->pulse.leader;
+    m->call = grpc_unary(l->channel, ETCD_MEMBER_LIST, (struct slice){0},
+                         LINK_CALL_MS, on_members, l);
 }
 
 void link_members_release(struct link *l)
@@ -128,11 +100,11 @@ void link_members_release(struct link *l)
 
 const char *link_leader(const struct link *l)
 {
-    return link_current(l) ? l->leader : "";
+    return link_current(l) ? l->members.leader : "";
 }
 
 struct texts link_peers(const struct link *l)
 {
-    return (struct texts){.items = (const char *const *)l->peers,
-                          .count = l->peers_count};
+    return (struct texts){.items = (const char *const *)l->members.peers,
+                          .count = l->members.peers_count};
 }

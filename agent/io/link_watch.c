@@ -169,16 +169,58 @@ static void watch_take(struct link *l, const Etcdserverpb__WatchResponse *r)
     loop_defer(l->loop, LOOP_WORK, &l->watch.apply);
 }
 
-static void watch_created(struct link *l, const Etcdserverpb__WatchResponse *r)
+static void watch_is_current(struct link *l)
 {
-    if (r->header && r->header->revision < catalog_revision(l->catalog)) {
-        watch_restart(l, "it is behind what we have seen");
-        return;
-    }
-    l->watch.created = true;
     link_set_current(l, true);
     link_maybe_healthy(l);
     link_poke(l);
+}
+
+static void on_store_revision(void *ctx, enum grpc_code code, const char *text,
+                              struct slice reply)
+{
+    struct link *l = ctx;
+    struct arena arena = {0};
+    const Etcdserverpb__RangeResponse *r = NULL;
+
+    l->watch.list = NULL;
+    if (!link_ready(l)) {
+        return;
+    }
+    if (l->watch.relist) { /* It has come to that meanwhile. */
+        if (!l->watch.stream) {
+            list_begin(l);
+        }
+        return;
+    }
+    if (code == GRPC_OK) {
+        r = pb_decode(&arena, &etcdserverpb__range_response__descriptor, reply);
+    }
+    if (!r || !r->header) {
+        link_drop(l, "revision: %s (%s)", text, grpc_code_name(code));
+    } else if (r->header->revision < l->watch.asked_revision) {
+        watch_restart(l, "it is behind what we have seen");
+    } else {
+        watch_is_current(l);
+    }
+    arena_release(&arena);
+}
+
+/* A member that is behind what we have seen is only slow, or the store was
+ * restored from a copy. A linearizable read knows: the store as a whole is
+ * where the majority is. The watch itself begins behind our revision and can
+ * wait for it. */
+static void watch_created(struct link *l, const Etcdserverpb__WatchResponse *r)
+{
+    l->watch.created = true;
+    if (!r->header || r->header->revision >= catalog_revision(l->catalog)) {
+        watch_is_current(l);
+        return;
+    }
+    l->watch.asked_revision = catalog_revision(l->catalog);
+    etcd_newest(&l->request, l->range);
+    l->watch.list = grpc_unary(l->channel, ETCD_RANGE, buf_slice(&l->request),
+                               LINK_CALL_MS, on_store_revision, l);
 }
 
 static void on_watch_message(void *ctx, struct slice message)
@@ -215,7 +257,9 @@ static void on_watch_closed(void *ctx, enum grpc_code code, const char *text)
     if (!link_ready(l)) {
         return;
     }
-    if (l->watch.relist) {
+    if (l->watch.relist && l->watch.list) {
+        grpc_stream_cancel(l->watch.list); /* Goes on in its end. */
+    } else if (l->watch.relist) {
         list_begin(l);
     } else {
         link_drop(l, "watch ended: %s (%s)", text, grpc_code_name(code));

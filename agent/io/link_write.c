@@ -15,12 +15,17 @@ struct txn_outcome {
     int64_t revision;
 };
 
-static struct txn_outcome txn_outcome(enum grpc_code code, struct slice reply)
+static struct txn_outcome txn_outcome(enum grpc_code code, const char *text,
+                                      struct slice reply)
 {
     struct txn_outcome out = {.result = SYNC_FAILED};
     struct arena arena = {0};
     Etcdserverpb__TxnResponse *r;
 
+    if (code == GRPC_RESOURCE_EXHAUSTED &&
+        strstr(text, "too many requests") != NULL) {
+        return out; /* Busy, which passes; unlike a request too large. */
+    }
     if (code == GRPC_INVALID_ARGUMENT || code == GRPC_PERMISSION_DENIED ||
         code == GRPC_RESOURCE_EXHAUSTED || code == GRPC_OUT_OF_RANGE ||
         code == GRPC_UNAUTHENTICATED) {
@@ -45,11 +50,20 @@ static void on_written(void *ctx, enum grpc_code code, const char *text,
                        struct slice reply)
 {
     struct link *l = ctx;
-    struct txn_outcome out = txn_outcome(code, reply);
+    struct txn_outcome out = txn_outcome(code, text, reply);
+    bool lost = l->writer.lost && code == GRPC_CANCELLED;
 
     l->writer.stream = NULL;
+    l->writer.lost = false;
     if (!l->lease.attached) {
         return; /* sync has forgotten it. */
+    }
+    if (lost) {
+        /* Whatever has become of it: its guards hold for the next, too. */
+        sync_attached(l->sync, l->lease.live_create_revision,
+                      loop_now_ms(l->loop));
+        link_poke(l);
+        return;
     }
     if (out.result == SYNC_REFUSED) {
         log_error("agent", "store: a registration was refused: %s (%s)", text,
@@ -89,6 +103,7 @@ static void on_next(struct loop_task *task)
         l->writer.stream =
             grpc_unary(l->channel, ETCD_TXN, buf_slice(&l->request),
                        LINK_CALL_MS, on_written, l);
+        link_pulse_quicken(l);
     } else if (wake_ms != UINT64_MAX) {
         wake_ms = wake_ms > now ? wake_ms - now : 1;
         CHECK(uv_timer_start(&l->writer.wake, on_wake, wake_ms, 0) == 0);
@@ -123,7 +138,7 @@ static void on_request_done(void *ctx, enum grpc_code code, const char *text,
     struct link *l = q->link;
 
     q->stream = NULL;
-    request_end(q, txn_outcome(code, reply));
+    request_end(q, txn_outcome(code, text, reply));
     if (code != GRPC_OK) {
         link_call_failed(l, "transaction", code, text);
     }
@@ -133,6 +148,7 @@ static void request_send(struct link_request *q)
 {
     q->stream = grpc_unary(q->link->channel, ETCD_TXN, buf_slice(&q->message),
                            LINK_CALL_MS, on_request_done, q);
+    link_pulse_quicken(q->link);
 }
 
 void link_txn(struct link *l, const struct sync_txn *txn, link_txn_fn *on_done,
@@ -331,6 +347,22 @@ void link_writer_begin(struct link *l)
         if (!c->asked) {
             confirmation_ask(c);
         }
+    }
+}
+
+bool link_writer_waits(const struct link *l)
+{
+    return l->writer.stream != NULL || !STAILQ_EMPTY(&l->writer.requests) ||
+           !STAILQ_EMPTY(&l->writer.confirmations);
+}
+
+/* Sync's transaction is guarded and may be tried again. Those of the API are
+ * not ours to repeat. */
+void link_writer_leader_changed(struct link *l)
+{
+    if (l->writer.stream) {
+        l->writer.lost = true;
+        grpc_stream_cancel(l->writer.stream);
     }
 }
 

@@ -601,8 +601,8 @@ static const struct {
 } bad_urls[] = {
     {"ftp://127.0.0.1:2379", "must begin with http:// or https://"},
     {"http://127.0.0.1", "no port"},
-    {"http://127.0.0.1:99999", "no port"},
-    {"http://:2379", "no port"},
+    {"http://127.0.0.1:99999", "port of 0 to 65535"},
+    {"http://:2379", "no host"},
 };
 
 START_TEST(bad_url_is_refused)
