@@ -166,8 +166,10 @@ done
 
 # Longer than the leases: the new leader must give them their whole time again.
 phase "all dead for 12 s"
-for m in $MEMBERS; do kill -KILL "$(pid_of "$m")"; done
-for m in $MEMBERS; do wait "$(pid_of "$m")" 2>/dev/null; done
+for m in $MEMBERS; do
+    kill -KILL "$(pid_of "$m")"
+    wait "$(pid_of "$m")" 2>/dev/null
+done
 begun=$(now_ms)
 twelve_seconds() { [ $(($(now_ms) - begun)) -ge 12000 ]; }
 wait_until 20 "twelve seconds" twelve_seconds

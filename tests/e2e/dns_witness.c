@@ -465,6 +465,7 @@ int main(int argc, char **argv)
     changes = fopen(argv[1], "w");
     CHECK(changes != NULL);
     (void)setvbuf(changes, NULL, _IOLBF, 0);
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
     (void)signal(SIGTERM, on_signal);
     (void)signal(SIGPIPE, SIG_IGN);
     for (unsigned i = 0; i < AGENTS; i++) {
