@@ -603,6 +603,12 @@ static const struct {
     {"http://127.0.0.1", "no port"},
     {"http://127.0.0.1:99999", "port of 0 to 65535"},
     {"http://:2379", "no host"},
+    {"http://127.0.0.1:0", "1 to 65535"},
+    {"http://[::1]", "no port"},
+    {"http://::1:2379", "in brackets"},
+    {"https://db.example:2379/v3", "no path"},
+    {"unix:", "Unix socket"},
+    {"", "no port"},
 };
 
 START_TEST(bad_url_is_refused)

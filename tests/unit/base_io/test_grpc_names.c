@@ -1,93 +1,8 @@
-/* Targets that are names: several addresses, dead ones, slow look-ups. The name
- * service is ours: this program's getaddrinfo() is the one that libuv finds. */
-
-#include <netdb.h>
-#include <stdlib.h>
+/* Targets that are names: several addresses, dead ones, slow look-ups. */
 
 #include "echo.h"
+#include "fake_names.h"
 #include "suite.h"
-
-/* ---- the name service ---- */
-
-#define ADDRESSES_MAX 4
-
-static struct sockaddr_in addresses[ADDRESSES_MAX];
-static unsigned addresses_count;
-static int held_fd = -1; /* A look-up waits for a byte from here. */
-
-static void list_add(struct addrinfo **list, const struct sockaddr_in *address)
-{
-    struct addrinfo *a = calloc(1, sizeof(*a));
-    struct sockaddr_in *copy = malloc(sizeof(*copy));
-
-    ck_assert_ptr_nonnull(a);
-    ck_assert_ptr_nonnull(copy);
-    *copy = *address;
-    *a = (struct addrinfo){.ai_family = AF_INET,
-                           .ai_socktype = SOCK_STREAM,
-                           .ai_addrlen = sizeof(*copy),
-                           .ai_addr = (struct sockaddr *)copy,
-                           .ai_next = *list};
-    *list = a;
-}
-
-int getaddrinfo(const char *node, const char *port,
-                const struct addrinfo *hints, struct addrinfo **out)
-{
-    struct sockaddr_in literal = {.sin_family = AF_INET,
-                                  .sin_port =
-                                      htons((uint16_t)strtoul(port, NULL, 10))};
-    char byte;
-
-    (void)hints;
-    *out = NULL;
-    if (inet_pton(AF_INET, node, &literal.sin_addr) == 1) {
-        list_add(out, &literal); /* The server asks where it listens. */
-        return 0;
-    }
-    if (held_fd >= 0) {
-        ck_assert_int_eq(read(held_fd, &byte, 1), 1);
-    }
-    for (unsigned i = addresses_count; i > 0; i--) {
-        list_add(out, &addresses[i - 1]);
-    }
-    return *out == NULL ? EAI_NONAME : 0;
-}
-
-void freeaddrinfo(struct addrinfo *list)
-{
-    while (list != NULL) {
-        struct addrinfo *next = list->ai_next;
-
-        free(list->ai_addr);
-        free(list);
-        list = next;
-    }
-}
-
-static void has_address(const char *host, unsigned port)
-{
-    struct sockaddr_in *a = &addresses[addresses_count++];
-
-    *a = (struct sockaddr_in){.sin_family = AF_INET,
-                              .sin_port = htons((uint16_t)port)};
-    ck_assert_int_eq(inet_pton(AF_INET, host, &a->sin_addr), 1);
-}
-
-/* A socket whose connections nobody reads: what a frozen server looks like. */
-static int frozen_open(unsigned *out_port)
-{
-    struct sockaddr_in sin = {.sin_family = AF_INET,
-                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(sin);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
-    ck_assert_int_eq(listen(fd, 5), 0);
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
-    *out_port = ntohs(sin.sin_port);
-    return fd;
-}
 
 /* ---- which addresses are tried ---- */
 
@@ -138,22 +53,22 @@ START_TEST(addresses_by_row)
     struct grpc_channel_hooks hooks = {.on_ready = on_ready,
                                        .on_failed = on_failed};
     unsigned frozen_port;
-    int fd = frozen_open(&frozen_port);
+    int fd = fake_frozen_open(&frozen_port);
 
-    addresses_count = 0;
+    fake_addresses_count = 0;
     failure[0] = '\0';
     world_init();
     world_serve(&service, NULL, NULL);
     for (unsigned i = 0; i < rows[_i].count; i++) {
         switch (rows[_i].places[i]) {
         case ALIVE:
-            has_address("127.0.0.1", server_port(world.server));
+            fake_names_have("127.0.0.1", server_port(world.server));
             break;
         case REFUSES:
-            has_address("127.0.0.1", 1);
+            fake_names_have("127.0.0.1", 1);
             break;
         case FROZEN:
-            has_address("127.0.0.1", frozen_port);
+            fake_names_have("127.0.0.1", frozen_port);
             break;
         }
     }
@@ -175,11 +90,11 @@ START_TEST(a_slow_name_is_given_up_in_time)
     struct grpc_channel_hooks hooks = {.on_failed = on_failed};
     int pipes[2];
 
-    addresses_count = 0;
+    fake_addresses_count = 0;
     failure[0] = '\0';
-    has_address("127.0.0.1", 1);
+    fake_names_have("127.0.0.1", 1);
     ck_assert_int_eq(pipe(pipes), 0);
-    held_fd = pipes[0];
+    fake_names_hold = pipes[0];
     world_init();
     world_open(&config, hooks);
     world_run();
@@ -187,7 +102,7 @@ START_TEST(a_slow_name_is_given_up_in_time)
 
     ck_assert_int_eq(write(pipes[1], "x", 1), 1); /* It comes too late. */
     world_release();
-    held_fd = -1;
+    fake_names_hold = -1;
     (void)close(pipes[0]);
     (void)close(pipes[1]);
 }
