@@ -52,7 +52,7 @@ static const char examples[] =
     "      everything on this machine, with a store inside\n"
     "  muster agent --dev --services ./services.d --dns 127.0.0.1:5300\n"
     "      the same with your own definitions and DNS on another port\n"
-    "  muster agent --store https://10.0.0.1:2379,https://10.0.0.2:2379 \\\n"
+    "  muster agent --store https://10.0.0.1:2379,https://[fd00::2]:2379 \\\n"
     "      --store-cacert ca.pem --store-cert host.pem --store-key host.key\n"
     "      against a cluster, muster's or etcd's\n"
     "  muster agent --config /etc/muster/agent.json\n"
@@ -88,7 +88,7 @@ static bool flags_read(struct args *args, int argc, char **argv,
                "folder of service definitions, watched "
                "(/etc/muster/services.d)"),
         HANDED("store", "URL[,URL]",
-               "the store's members (http://127.0.0.1:2379)"),
+               "all members of the store (http://127.0.0.1:2379)"),
         HANDED("store-cacert", "FILE",
                "who has signed the store's certificates"),
         HANDED("store-cert", "FILE", "our certificate for the store"),

@@ -1,5 +1,6 @@
-# The agent reaches a store that speaks TLS and asks for client certificates; it
-# refuses one whose certificate is not the CA's.
+# The agent reaches a store that speaks TLS and asks for client certificates, by
+# address or name; it refuses one whose certificate is not the CA's, or for
+# another host.
 . "$(dirname "$0")/lib.sh"
 
 cd "$SCRATCH" || bail "no scratch folder"
@@ -10,7 +11,7 @@ make_ca() {
 make_cert() {
     openssl req -newkey rsa:2048 -nodes -subj "/CN=$2" \
         -keyout "$2.key" -out "$2.csr" 2>/dev/null
-    printf 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n' \
+    printf 'subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n' \
         >"$2.ext"
     openssl x509 -req -in "$2.csr" -CA "$1.crt" -CAkey "$1.key" \
         -CAcreateserial -days 2 -extfile "$2.ext" -out "$2.crt" 2>/dev/null
@@ -22,9 +23,17 @@ make_cert ca client
 
 port=$(free_port)
 url="https://127.0.0.1:$port"
+listen="$url,https://127.0.0.2:$port"
+v6=""
+if "$PYTHON" -c 'import socket; socket.socket(socket.AF_INET6).bind(("::1", 0))'; then
+    v6="https://[::1]:$port"
+    listen="$listen,$v6"
+else
+    echo "# no IPv6 here: it is not tried"
+fi
 spawn store "$MUSTER" store --name s --data-dir "$SCRATCH/s.etcd" \
     --listen-peer-urls http://127.0.0.1:0 \
-    --listen-client-urls "$url" --advertise-client-urls "$url" \
+    --listen-client-urls "$listen" --advertise-client-urls "$url" \
     --cert-file server.crt --key-file server.key \
     --client-cert-auth --trusted-ca-file ca.crt
 secure_health() {
@@ -59,4 +68,27 @@ wait_until 15 "the refusal to be logged" \
     grep -Eiq 'certificate' "$SCRATCH/two.log"
 is "$(api /v1/catalog/services -o /dev/null -w '%{http_code}')" 500 \
     "a store that the CA does not know is not trusted"
+
+# --- one store by its other names
+tls_agent() { # NAME STORE
+    agent_start "$1" --store "$2" --store-cacert ca.crt \
+        --store-cert client.crt --store-key client.key
+}
+for store in "https://localhost:$port/" ${v6:+"$v6"}; do
+    tls_agent three "$store"
+    wait_until 15 "the service by $store" answers 127.0.0.1 web.service.consul
+    ok "the agent reaches $store" answers 127.0.0.1 web.service.consul
+    agent_stop
+done
+
+tls_agent four "https://127.0.0.2:$port"
+wait_until 15 "the refusal to be logged" \
+    grep -Eiq '127.0.0.2.*(certificate|mismatch)' "$SCRATCH/four.log"
+is "$(api /v1/catalog/services -o /dev/null -w '%{http_code}')" 500 \
+    "a certificate for another host is not trusted"
+agent_stop
+tls_agent four "https://127.0.0.2:$port,https://localhost:$port"
+wait_until 15 "the service by the other" answers 127.0.0.1 web.service.consul
+ok "a member that cannot be trusted is passed over" \
+    answers 127.0.0.1 web.service.consul
 done_testing
