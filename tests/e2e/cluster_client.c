@@ -3,21 +3,13 @@
  * of what they were told.
  *
  *     cluster_client SECONDS PULSE HOST:PORT,HOST:PORT,...
- *     cluster_client selftest
  *
  * LANES clients put, get, delete and compare-and-put a few keys for SECONDS,
  * each over a connection of its own; one that fails or is silent goes to the
  * next address. PULSE gets a line for each write that was acknowledged: when it
  * began and ended, in milliseconds of the calendar.
  *
- * At the end the history is judged. Revisions are a witness: a store is
- * linearizable if they fit with what happened before what, and each read is
- * that of the newest write up to its revision.
- *   - a write that began after an answer with revision R has a higher one; a
- *     read has R or higher
- *   - no revision is given twice
- *   - a read of revision R shows the key's newest write up to R, acknowledged
- *     or not; never a value that nobody wrote
+ * At the end the history is judged (history.h).
  * Then every acknowledged write is asked for at its revision.
  */
 #include <errno.h>
@@ -32,6 +24,7 @@
 #include "base/core/rng.h"
 #include "base/io/grpc_client.h"
 #include "base/io/loop.h"
+#include "history/history.h"
 
 enum {
     LANES = 8,
@@ -39,319 +32,8 @@ enum {
     ENDPOINTS_MAX = 8,
     CALL_MS = 1000,
     THINK_MS = 4,
-    OPS_MAX = 2000000,
-    COMPLAINTS_MAX = 10
+    OPS_MAX = 2000000
 };
-
-enum kind {
-    PUT,
-    GET,
-    DELETE,
-    CAS
-};
-
-struct op {
-    enum kind kind;
-    unsigned key;
-    uint64_t value;    /* Written; unique, not 0. */
-    uint64_t expected; /* CAS: mod_revision. */
-    uint64_t start_us;
-    uint64_t end_us;
-    uint64_t floor; /* The highest revision answered before it began. */
-    bool ok;
-    bool wrote;        /* ok: it has changed something. */
-    uint64_t revision; /* ok: of the answer's header. */
-    bool saw;          /* ok: it shows what the key holds: */
-    uint64_t mod;      /* its mod_revision, 0: there is none */
-    uint64_t seen;     /* and value. */
-};
-
-struct history {
-    struct op *ops;
-    size_t count;
-    unsigned complaints;
-};
-
-static void complain(struct history *h, const struct op *op, const char *what)
-{
-    if (h->complaints++ < COMPLAINTS_MAX) {
-        (void)fprintf(stderr,
-                      "wrong: %s: kind %d, key %u, value %" PRIu64
-                      ", revision %" PRIu64 ", floor %" PRIu64 ", mod %" PRIu64
-                      ", seen %" PRIu64 ", from %" PRIu64 " to %" PRIu64
-                      " us\n",
-                      what, (int)op->kind, op->key, op->value, op->revision,
-                      op->floor, op->mod, op->seen, op->start_us, op->end_us);
-    }
-}
-
-/* ---- judging ---- */
-
-struct moment {
-    uint64_t us;
-    bool end;
-    struct op *op;
-};
-
-static int by_time(const void *a, const void *b)
-{
-    const struct moment *l = a;
-    const struct moment *r = b;
-
-    if (l->us != r->us) {
-        return l->us < r->us ? -1 : 1;
-    }
-    return (int)l->end - (int)r->end; /* Equal: they overlap. */
-}
-
-static void judge_order(struct history *h)
-{
-    struct moment *m = calloc(2 * h->count + 1, sizeof(*m));
-    uint64_t highest = 0;
-
-    CHECK(m != NULL);
-    for (size_t i = 0; i < h->count; i++) {
-        m[2 * i] = (struct moment){h->ops[i].start_us, false, &h->ops[i]};
-        m[2 * i + 1] = (struct moment){h->ops[i].end_us, true, &h->ops[i]};
-    }
-    qsort(m, 2 * h->count, sizeof(*m), by_time);
-    for (size_t i = 0; i < 2 * h->count; i++) {
-        struct op *op = m[i].op;
-
-        if (!m[i].end) {
-            op->floor = highest;
-        } else if (op->ok && op->revision > highest) {
-            highest = op->revision;
-        }
-    }
-    free(m);
-    for (size_t i = 0; i < h->count; i++) {
-        const struct op *op = &h->ops[i];
-
-        if (op->ok && op->wrote && op->revision <= op->floor) {
-            complain(h, op, "a write of the past");
-        } else if (op->ok && op->revision < op->floor) {
-            complain(h, op, "a read of the past");
-        }
-    }
-}
-
-/* A change of a key that is known to have happened. */
-struct change {
-    unsigned key;
-    uint64_t revision;
-    uint64_t value; /* 0: deleted. */
-};
-
-static int by_revision(const void *a, const void *b)
-{
-    const struct change *l = a;
-    const struct change *r = b;
-
-    return l->revision < r->revision ? -1 : l->revision > r->revision;
-}
-
-static struct op *writer_of(struct history *h, uint64_t value)
-{
-    return value > 0 && value <= h->count ? &h->ops[value - 1] : NULL;
-}
-
-/* A read shows that a write without an answer has happened, and when. */
-static void learn(struct history *h, const struct op *read)
-{
-    struct op *w = writer_of(h, read->seen);
-
-    if (w == NULL || w->key != read->key || w->kind == GET ||
-        w->kind == DELETE || w->start_us > read->end_us) {
-        complain(h, read, "a value that nobody wrote");
-    } else if (w->ok && !w->wrote) {
-        complain(h, read, "a value whose write was refused");
-    } else if (w->revision == 0) {
-        w->revision = read->mod;
-        w->wrote = true;
-    } else if (w->revision != read->mod) {
-        complain(h, read, "a value at two revisions");
-    }
-}
-
-static size_t gather(struct history *h, struct change *changes)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < h->count; i++) {
-        const struct op *op = &h->ops[i];
-
-        if (op->wrote) {
-            changes[count++] = (struct change){
-                op->key, op->revision, op->kind == DELETE ? 0 : op->value};
-        }
-    }
-    qsort(changes, count, sizeof(*changes), by_revision);
-    for (size_t i = 1; i < count; i++) {
-        if (changes[i].revision == changes[i - 1].revision) {
-            complain(h,
-                     writer_of(h, changes[i].value == 0 ? changes[i - 1].value
-                                                        : changes[i].value),
-                     "a revision given twice");
-        }
-    }
-    return count;
-}
-
-/* Some delete of the key without an answer may explain that it is gone. */
-static bool may_be_deleted(const struct history *h, const struct op *read)
-{
-    for (size_t i = 0; i < h->count; i++) {
-        const struct op *op = &h->ops[i];
-
-        if (op->kind == DELETE && op->key == read->key && !op->ok &&
-            op->start_us <= read->end_us) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static const struct change *newest(const struct change *changes, size_t count,
-                                   unsigned key, uint64_t revision)
-{
-    size_t low = 0;
-    size_t high = count;
-
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-
-        if (changes[middle].revision <= revision) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    while (low > 0 && changes[low - 1].key != key) {
-        low--;
-    }
-    return low == 0 ? NULL : &changes[low - 1];
-}
-
-static void judge_read(struct history *h, const struct op *op,
-                       const struct change *changes, size_t count)
-{
-    const struct change *last = newest(
-        changes, count, op->key, op->wrote ? op->revision - 1 : op->revision);
-    bool deleted = last == NULL || last->value == 0;
-
-    if (op->mod == 0 && !deleted && !may_be_deleted(h, op)) {
-        complain(h, op, "a value is missing");
-    } else if (op->mod > 0 && (deleted || last->revision != op->mod)) {
-        complain(h, op, "not the newest value");
-    }
-}
-
-static bool judge(struct history *h)
-{
-    struct change *changes = calloc(h->count + 1, sizeof(*changes));
-    size_t count;
-
-    CHECK(changes != NULL);
-    judge_order(h);
-    for (size_t i = 0; i < h->count; i++) {
-        if (h->ops[i].ok && h->ops[i].saw && h->ops[i].mod > 0) {
-            learn(h, &h->ops[i]);
-        }
-    }
-    count = gather(h, changes);
-    for (size_t i = 0; i < h->count; i++) {
-        if (h->ops[i].ok && h->ops[i].saw) {
-            judge_read(h, &h->ops[i], changes, count);
-        }
-    }
-    free(changes);
-    return h->complaints == 0;
-}
-
-/* ---- the judge, judged ---- */
-
-#define OP(kind_, value_, start, end, rev, ...)                          \
-    {                                                                    \
-        .kind = (kind_), .value = (value_), .start_us = (start),         \
-        .end_us = (end), .ok = (rev) > 0, .revision = (rev), __VA_ARGS__ \
-    }
-
-static const struct case_row {
-    const char *name;
-    struct op ops[4];
-    size_t count;
-    bool fine;
-} cases[] = {
-    {"in order",
-     {OP(PUT, 1, 0, 10, 5, .wrote = true),
-      OP(GET, 2, 11, 20, 5, .saw = true, .mod = 5, .seen = 1)},
-     2,
-     true},
-    {"stale read",
-     {OP(PUT, 1, 0, 10, 5, .wrote = true),
-      OP(GET, 2, 11, 20, 4, .saw = true, .mod = 0)},
-     2,
-     false},
-    {"overlapping read may be old",
-     {OP(PUT, 1, 0, 30, 5, .wrote = true),
-      OP(GET, 2, 11, 20, 4, .saw = true, .mod = 0)},
-     2,
-     true},
-    {"lost write",
-     {OP(PUT, 1, 0, 10, 5, .wrote = true), OP(PUT, 2, 11, 20, 6, .wrote = true),
-      OP(GET, 3, 21, 30, 7, .saw = true, .mod = 5, .seen = 1)},
-     3,
-     false},
-    {"revision twice",
-     {OP(PUT, 1, 0, 10, 5, .wrote = true), OP(PUT, 2, 5, 20, 5, .wrote = true)},
-     2,
-     false},
-    {"revision goes back",
-     {OP(PUT, 1, 0, 10, 5, .wrote = true),
-      OP(PUT, 2, 11, 20, 4, .wrote = true)},
-     2,
-     false},
-    {"unanswered write is seen",
-     {OP(PUT, 1, 0, 10, 0),
-      OP(GET, 2, 11, 20, 5, .saw = true, .mod = 5, .seen = 1)},
-     2,
-     true},
-    {"unanswered write is seen at two places",
-     {OP(PUT, 1, 0, 10, 0),
-      OP(GET, 2, 11, 20, 5, .saw = true, .mod = 5, .seen = 1),
-      OP(GET, 3, 21, 30, 6, .saw = true, .mod = 6, .seen = 1)},
-     3,
-     false},
-    {"out of nowhere",
-     {OP(GET, 1, 0, 10, 5, .saw = true, .mod = 5, .seen = 99)},
-     1,
-     false},
-    {"deleted comes back",
-     {OP(PUT, 1, 0, 10, 5, .wrote = true),
-      OP(DELETE, 2, 11, 20, 6, .wrote = true),
-      OP(GET, 3, 21, 30, 6, .saw = true, .mod = 5, .seen = 1)},
-     3,
-     false},
-};
-
-static int selftest(void)
-{
-    int failed = 0;
-
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct op ops[4];
-        struct history h = {.ops = ops, .count = cases[i].count};
-
-        memcpy(ops, cases[i].ops, sizeof(ops));
-        if (judge(&h) != cases[i].fine) {
-            (void)fprintf(stderr, "the judge is wrong about: %s\n",
-                          cases[i].name);
-            failed = 1;
-        }
-    }
-    return failed;
-}
 
 /* ---- clients ---- */
 
@@ -471,7 +153,7 @@ static void on_op_done(void *ctx, enum grpc_code code, const char *text,
     struct op *op = lane->op;
 
     (void)text;
-    op->end_us = now_us();
+    op->end = now_us();
     op->ok = code == GRPC_OK;
     if (op->ok) {
         understand(lane, reply);
@@ -481,7 +163,7 @@ static void on_op_done(void *ctx, enum grpc_code code, const char *text,
     }
     if (op->ok && op->wrote) {
         CHECK(fprintf(lane->world->pulse, "%" PRIu64 " %" PRIu64 "\n",
-                      wall_of(op->start_us), wall_of(op->end_us)) > 0);
+                      wall_of(op->start), wall_of(op->end)) > 0);
     }
     lane->op = NULL;
     CHECK(uv_timer_start(&lane->pause, on_pause, THINK_MS, 0) == 0);
@@ -565,8 +247,8 @@ static void lane_op(struct lane *lane)
                                           : CAS,
                       .key = (unsigned)rng_below(&lane->rng, KEYS),
                       .value = h->count,
-                      .start_us = now_us(),
-                      .end_us = UINT64_MAX};
+                      .start = now_us(),
+                      .end = UINT64_MAX};
     op->expected = lane->mods[op->key];
     lane->op = op;
     buf_init(&request, 1024);
@@ -652,18 +334,18 @@ static void on_checked(void *ctx, enum grpc_code code, const char *text,
                        struct slice reply)
 {
     struct op *op = ctx;
-    struct world *w = (struct world *)(uintptr_t)op->end_us;
+    struct world *w = (struct world *)(uintptr_t)op->end;
     struct slice kv = bytes_of(reply, 2);
     struct slice value = bytes_of(kv, 5);
     char wanted[32];
 
     (void)snprintf(wanted, sizeof(wanted), "%" PRIu64, op->value);
     if (code != GRPC_OK) {
-        complain(&w->history, op, text);
+        history_complain(&w->history, op, text);
     } else if (op->kind == DELETE ? kv.len > 0
                                   : !slice_eq(value, slice_str(wanted)) ||
                                         number_of(kv, 3) != op->revision) {
-        complain(&w->history, op, "an acknowledged write is not there");
+        history_complain(&w->history, op, "an acknowledged write is not there");
     }
     w->asked--;
     check_next(w);
@@ -680,7 +362,7 @@ static void check_next(struct world *w)
         if (!op->ok || !op->wrote) {
             continue;
         }
-        op->end_us = (uint64_t)(uintptr_t)w; /* Of no more use as a time. */
+        op->end = (uint64_t)(uintptr_t)w; /* Of no more use as a time. */
         buf_init(&request, 64);
         put_key(&request, 1, op->key);
         pb_uint(&request, 4, op->revision);
@@ -715,12 +397,9 @@ int main(int argc, char **argv)
     size_t answered = 0;
     bool good;
 
-    if (argc == 2 && strcmp(argv[1], "selftest") == 0) {
-        return selftest();
-    }
     if (argc != 4) {
         (void)fprintf(stderr, "usage: cluster_client SECONDS PULSE "
-                              "HOST:PORT,... | selftest\n");
+                              "HOST:PORT,...\n");
         return 2;
     }
     w.pulse = fopen(argv[2], "w");
@@ -734,7 +413,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < w.history.count; i++) {
         answered += w.history.ops[i].ok;
     }
-    good = judge(&w.history);
+    good = history_judge(&w.history);
     check_all(&w);
     good = good && w.history.complaints == 0;
     (void)printf("%zu operations, %zu answered, %" PRIu64 " failed: %s\n",
