@@ -24,7 +24,7 @@
 #include "base/core/rng.h"
 #include "base/io/grpc_client.h"
 #include "base/io/loop.h"
-#include "history/history.h"
+#include "history/request.h"
 
 enum {
     LANES = 8,
@@ -72,70 +72,6 @@ static uint64_t now_us(void)
 
 static void lane_next(struct lane *lane);
 
-static uint64_t number_of(struct slice m, unsigned field)
-{
-    struct pb_field f;
-    uint64_t value = 0;
-
-    while (pb_next(&m, &f)) {
-        value = f.number == field ? f.value : value;
-    }
-    return value;
-}
-
-static struct slice bytes_of(struct slice m, unsigned field)
-{
-    struct pb_field f;
-    struct slice bytes = {0};
-
-    while (pb_next(&m, &f)) {
-        bytes = f.number == field && f.type == PB_BYTES ? f.bytes : bytes;
-    }
-    return bytes;
-}
-
-static void saw(struct lane *lane, struct slice range)
-{
-    struct op *op = lane->op;
-    struct slice kv = bytes_of(range, 2);
-    struct slice value = bytes_of(kv, 5);
-    char text[32] = "";
-
-    op->saw = true;
-    op->mod = number_of(kv, 3);
-    memcpy(text, value.data == NULL ? (const uint8_t *)"" : value.data,
-           value.len < sizeof(text) ? value.len : sizeof(text) - 1);
-    op->seen = strtoull(text, NULL, 10);
-    lane->mods[op->key] = op->mod;
-}
-
-static void understand(struct lane *lane, struct slice reply)
-{
-    struct op *op = lane->op;
-
-    op->revision = number_of(bytes_of(reply, 1), 3);
-    switch (op->kind) {
-    case PUT:
-        op->wrote = true;
-        return;
-    case GET:
-        saw(lane, reply);
-        return;
-    case DELETE:
-        op->wrote = number_of(reply, 2) > 0;
-        if (!op->wrote) {
-            op->saw = true; /* That there is nothing. */
-        }
-        return;
-    case CAS:
-        op->wrote = number_of(reply, 2) != 0;
-        if (!op->wrote) { /* ResponseOp {response_range = 1} */
-            saw(lane, bytes_of(bytes_of(reply, 3), 1));
-        }
-        return;
-    }
-}
-
 static uint64_t wall_of(uint64_t us)
 {
     return loop_wall_ms() - (now_us() - us) / 1000;
@@ -156,7 +92,11 @@ static void on_op_done(void *ctx, enum grpc_code code, const char *text,
     op->end = now_us();
     op->ok = code == GRPC_OK;
     if (op->ok) {
-        understand(lane, reply);
+        op->revision = op_number(op_bytes(reply, 1), 3);
+        op_understand(op, reply);
+        if (op->saw) {
+            lane->mods[op->key] = op->mod;
+        }
     } else {
         lane->world->failures++;
         lane->broken = true;
@@ -169,67 +109,16 @@ static void on_op_done(void *ctx, enum grpc_code code, const char *text,
     CHECK(uv_timer_start(&lane->pause, on_pause, THINK_MS, 0) == 0);
 }
 
-static void put_key(struct buf *out, unsigned field, unsigned key)
+static const char *path_of(enum op_kind kind)
 {
-    char text[16];
+    static const char *const paths[] = {
+        [PUT] = "/etcdserverpb.KV/Put",
+        [GET] = "/etcdserverpb.KV/Range",
+        [DELETE] = "/etcdserverpb.KV/DeleteRange",
+        [CAS] = "/etcdserverpb.KV/Txn",
+    };
 
-    (void)snprintf(text, sizeof(text), "storm/%u", key);
-    pb_bytes(out, field, slice_str(text));
-}
-
-static void put_put(struct buf *out, const struct op *op)
-{
-    char text[32];
-
-    (void)snprintf(text, sizeof(text), "%" PRIu64, op->value);
-    put_key(out, 1, op->key);
-    pb_bytes(out, 2, slice_str(text));
-}
-
-/* TxnRequest {compare, success, failure} */
-static void put_cas(struct buf *out, const struct op *op)
-{
-    size_t mark = pb_begin(out, 1);
-    size_t inner;
-
-    pb_uint(out, 2, 2); /* target MOD; result EQUAL is 0 */
-    put_key(out, 3, op->key);
-    if (op->expected > 0) {
-        pb_uint(out, 6, op->expected);
-    } else {
-        pb_varint(out, 6 << 3);
-        pb_varint(out, 0);
-    }
-    pb_end(out, mark);
-    mark = pb_begin(out, 2);
-    inner = pb_begin(out, 2); /* request_put */
-    put_put(out, op);
-    pb_end(out, inner);
-    pb_end(out, mark);
-    mark = pb_begin(out, 3);
-    inner = pb_begin(out, 1); /* request_range */
-    put_key(out, 1, op->key);
-    pb_end(out, inner);
-    pb_end(out, mark);
-}
-
-static const char *request_of(const struct op *op, struct buf *out)
-{
-    switch (op->kind) {
-    case PUT:
-        put_put(out, op);
-        return "/etcdserverpb.KV/Put";
-    case GET:
-        put_key(out, 1, op->key);
-        return "/etcdserverpb.KV/Range";
-    case DELETE:
-        put_key(out, 1, op->key);
-        return "/etcdserverpb.KV/DeleteRange";
-    case CAS:
-        put_cas(out, op);
-        return "/etcdserverpb.KV/Txn";
-    }
-    UNREACHABLE();
+    return paths[kind];
 }
 
 static void lane_op(struct lane *lane)
@@ -238,7 +127,6 @@ static void lane_op(struct lane *lane)
     uint64_t dice = rng_below(&lane->rng, 100);
     struct op *op = &h->ops[h->count++];
     struct buf request;
-    const char *path;
 
     CHECK(h->count < OPS_MAX);
     *op = (struct op){.kind = dice < 45   ? PUT
@@ -251,10 +139,10 @@ static void lane_op(struct lane *lane)
                       .end = UINT64_MAX};
     op->expected = lane->mods[op->key];
     lane->op = op;
-    buf_init(&request, 1024);
-    path = request_of(op, &request);
-    (void)grpc_unary(lane->channel, path, buf_slice(&request), CALL_MS,
-                     on_op_done, lane);
+    buf_init(&request, OP_REQUEST_BYTES);
+    op_pack(op, &request);
+    (void)grpc_unary(lane->channel, path_of(op->kind), buf_slice(&request),
+                     CALL_MS, on_op_done, lane);
     buf_release(&request);
 }
 
@@ -335,8 +223,8 @@ static void on_checked(void *ctx, enum grpc_code code, const char *text,
 {
     struct op *op = ctx;
     struct world *w = (struct world *)(uintptr_t)op->end;
-    struct slice kv = bytes_of(reply, 2);
-    struct slice value = bytes_of(kv, 5);
+    struct slice kv = op_bytes(reply, 2);
+    struct slice value = op_bytes(kv, 5);
     char wanted[32];
 
     (void)snprintf(wanted, sizeof(wanted), "%" PRIu64, op->value);
@@ -344,7 +232,7 @@ static void on_checked(void *ctx, enum grpc_code code, const char *text,
         history_complain(&w->history, op, text);
     } else if (op->kind == DELETE ? kv.len > 0
                                   : !slice_eq(value, slice_str(wanted)) ||
-                                        number_of(kv, 3) != op->revision) {
+                                        op_number(kv, 3) != op->revision) {
         history_complain(&w->history, op, "an acknowledged write is not there");
     }
     w->asked--;
@@ -364,7 +252,7 @@ static void check_next(struct world *w)
         }
         op->end = (uint64_t)(uintptr_t)w; /* Of no more use as a time. */
         buf_init(&request, 64);
-        put_key(&request, 1, op->key);
+        op_put_key(&request, 1, op->key);
         pb_uint(&request, 4, op->revision);
         w->asked++;
         (void)grpc_unary(w->lanes[0].channel, "/etcdserverpb.KV/Range",
