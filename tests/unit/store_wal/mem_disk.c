@@ -6,7 +6,7 @@
 #include "base/core/check.h"
 #include "base/core/rng.h"
 
-#define FILES_MAX 256
+#define FILES_MAX 4096
 #define NAMES_MAX 64
 
 struct disk_file {
@@ -44,6 +44,8 @@ struct mem_disk {
     struct disk_file *put_off_file;
     uint64_t put_off_offset;
     struct slice put_off_bytes;
+    struct disk_file *last_file; /* Of the commit that was synced last. */
+    uint64_t last_offset;
 };
 
 static bool fails(struct mem_disk *m)
@@ -189,12 +191,26 @@ static enum status mem_sync(struct disk *d, struct disk_file *f)
     return ST_OK;
 }
 
+static enum status write_through(struct mem_disk *m, struct disk_file *f,
+                                 uint64_t offset, struct slice bytes)
+{
+    enum status st = mem_write(&m->port, f, offset, bytes);
+
+    if (st == ST_OK) {
+        st = mem_sync(&m->port, f);
+    }
+    if (st == ST_OK) {
+        m->last_file = f;
+        m->last_offset = offset;
+    }
+    return st;
+}
+
 static enum status mem_commit(struct disk *d, struct disk_file *f,
                               uint64_t offset, struct slice bytes,
                               bool *out_later)
 {
     struct mem_disk *m = (struct mem_disk *)d;
-    enum status st;
 
     CHECK(!m->busy);
     if (m->put_off) {
@@ -206,8 +222,7 @@ static enum status mem_commit(struct disk *d, struct disk_file *f,
         return ST_OK;
     }
     *out_later = false;
-    st = mem_write(d, f, offset, bytes);
-    return st ? st : mem_sync(d, f);
+    return write_through(m, f, offset, bytes);
 }
 
 static void mem_close(struct disk *d, struct disk_file *f)
@@ -381,13 +396,10 @@ bool mem_disk_busy(const struct mem_disk *m)
 
 enum status mem_disk_finish(struct mem_disk *m)
 {
-    enum status st;
-
     CHECK(m->busy);
     m->busy = false;
-    st = mem_write(&m->port, m->put_off_file, m->put_off_offset,
-                   m->put_off_bytes);
-    return st ? st : mem_sync(&m->port, m->put_off_file);
+    return write_through(m, m->put_off_file, m->put_off_offset,
+                         m->put_off_bytes);
 }
 
 uint8_t *mem_disk_bytes(struct mem_disk *m, const char *name, size_t *out_size)
@@ -409,6 +421,32 @@ void mem_disk_flip(struct mem_disk *m, const char *name, size_t offset,
     CHECK(n != NULL);
     n->file->now[offset] ^= mask;
     n->file->synced[offset] ^= mask;
+}
+
+static bool is_log(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 4 && strcmp(name + len - 4, ".wal") == 0;
+}
+
+bool mem_disk_rot(struct mem_disk *m, struct rng *rng)
+{
+    struct name *n;
+    uint64_t end;
+    uint64_t at;
+
+    if (m->now.count == 0) {
+        return false;
+    }
+    n = &m->now.names[rng_below(rng, m->now.count)];
+    end = n->file == m->last_file ? m->last_offset : n->file->size;
+    if (!is_log(n->text) || m->last_file == NULL || end == 0) {
+        return false;
+    }
+    at = rng_below(rng, end);
+    mem_disk_flip(m, n->text, at, (uint8_t)(1u << rng_below(rng, 8)));
+    return true;
 }
 
 size_t mem_disk_files(const struct mem_disk *m)

@@ -11,6 +11,7 @@
 #define SECTOR_BYTES 512
 
 struct mem_disk;
+struct rng;
 
 struct mem_disk *mem_disk_new(void);
 void mem_disk_free(struct mem_disk *m);
@@ -39,6 +40,9 @@ enum status mem_disk_finish(struct mem_disk *m);
 uint8_t *mem_disk_bytes(struct mem_disk *m, const char *name, size_t *out_size);
 void mem_disk_flip(struct mem_disk *m, const char *name, size_t offset,
                    uint8_t mask);
+/* Flip a bit somewhere in a log file, but before the place of the commit that
+ * was synced last: something whole lies behind it. false: no such place. */
+bool mem_disk_rot(struct mem_disk *m, struct rng *rng);
 size_t mem_disk_files(const struct mem_disk *m);
 void mem_disk_remove(struct mem_disk *m, const char *name);
 size_t mem_disk_syncs(const struct mem_disk *m);
