@@ -6,7 +6,7 @@
 #include "core.h"
 
 enum {
-    PATIENCE_US = 3 * 1000000,
+    PATIENCE_US = 1500 * 1000,
     THINK_US = 40 * 1000,
     ENOUGH_OPS = 20, /* Once healed; see sim.c. */
 };

@@ -29,8 +29,8 @@
 #include "unit/store_kv/memory_table.h"
 
 enum {
-    MEMBERS_MAX = 9, /* That ever were; ids are 1 and up. */
-    CLIENTS = 4,
+    MEMBERS_MAX = 14, /* That ever were; ids are 1 and up. */
+    CLIENTS = 5,
     WATCHERS = 3,
     KEYS = 4, /* 1 and up. */
     OPS_MAX = 20000,
@@ -41,7 +41,7 @@ enum {
 enum fault {
     FAULT_CUT,        /* The network falls into two parts. */
     FAULT_ONE_WAY,    /* One direction of one link is cut. */
-    FAULT_CUT_LEADER, /* The leader is alone. */
+    FAULT_CUT_LEADER, /* The leader is alone, or with one other. */
     FAULT_HEAL,       /* No link is cut. */
     FAULT_STORM,      /* For a while, many messages get lost. */
     FAULT_KILL,       /* kill -9; the system lives on. */
@@ -58,6 +58,7 @@ enum fault {
     FAULT_ADD_LEARNER,
     FAULT_PROMOTE,
     FAULT_REMOVE,
+    FAULT_TWO_CHANGES, /* At once, and soon after it the network is cut. */
     FAULT_COMPACT,
     FAULT_INSTALL_CRASH, /* The next installation of a snapshot is cut short. */
     FAULTS_COUNT
@@ -101,6 +102,7 @@ enum event_type {
     EVENT_START,
     EVENT_CLIENT,
     EVENT_FAULT,
+    EVENT_CUT,
     EVENT_LOOK /* Once healed: is it over? */
 };
 
@@ -341,5 +343,6 @@ void clients_judge(struct sim *s);
 /* ---- faults.c ---- */
 
 void fault_event(struct sim *s);
+void fault_cut(struct sim *s);
 void faults_heal(struct sim *s);
 void faults_admin(struct sim *s); /* Healed: what a good administrator does. */

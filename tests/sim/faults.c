@@ -59,13 +59,19 @@ static void cut_into_two(struct sim *s)
 
 static void cut_off(struct sim *s, uint64_t id)
 {
+    uint64_t friend =
+        sim_chance(s, 500) ? 1 + sim_upto(s, s->members_count) : 0;
+
     if (id == 0) {
         return;
     }
     for (uint64_t other = 1; other <= MEMBERS_MAX; other++) {
-        s->cut[id][other] = s->cut[other][id] = other != id;
+        s->cut[id][other] = s->cut[other][id] = other != id && other != friend;
     }
-    sim_trace(s, "%" PRIu64 " is cut off", id);
+    if (sim_chance(s, 300)) {
+        sim_member(s, id)->slow_us = s->now_us + 1000 * sim_upto(s, 3000);
+    }
+    sim_trace(s, "%" PRIu64 " is cut off from all but %" PRIu64, id, friend);
 }
 
 static void cut_one_way(struct sim *s)
@@ -219,6 +225,28 @@ static void remove_one(struct sim *s)
     }
 }
 
+/* Whoever asks for two at once gets one at most. */
+static void two_changes(struct sim *s)
+{
+    bool fewer = voters(s) >= 4;
+
+    for (int i = 0; i < 2; i++) {
+        if (fewer) {
+            remove_one(s);
+        } else {
+            add(s, i == 0 ? RAFT_ADD_VOTER : RAFT_ADD_LEARNER);
+        }
+    }
+    (void)sim_at(s, sim_upto(s, 30000), EVENT_CUT);
+}
+
+void fault_cut(struct sim *s)
+{
+    if (!s->healed) {
+        cut_into_two(s);
+    }
+}
+
 static void transfer(struct sim *s)
 {
     uint64_t leader = sim_leader(s);
@@ -366,6 +394,9 @@ static void strike_members(struct sim *s, enum fault fault)
         return;
     case FAULT_REMOVE:
         remove_one(s);
+        return;
+    case FAULT_TWO_CHANGES:
+        two_changes(s);
         return;
     default:
         compact(s);

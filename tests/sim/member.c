@@ -226,14 +226,16 @@ static void on_failed(void *ctx, enum status why, const struct err *err)
 
 static struct node_config config_of(const struct member *m)
 {
+    static const size_t append_bytes[] = {1, 100, 400, 4000};
+    static const size_t inflight[] = {1, 3, 8, 64};
     const struct profile *p = m->sim->profile;
     struct node_config c = node_config_default();
 
     c.raft.id = m->id;
     c.raft.heartbeat_ms = HEARTBEAT_MS;
     c.raft.election_ms = ELECTION_MS;
-    c.raft.append_bytes_max = 400;
-    c.raft.inflight_max = 8;
+    c.raft.append_bytes_max = append_bytes[m->sim->seed % 4];
+    c.raft.inflight_max = inflight[m->sim->seed / 4 % 4];
     c.raft.inflight_bytes_max = 4096;
     c.raft.uncommitted_max = 64 * 1024;
     c.raft.rng_seed = m->sim->seed * 1000 + m->id * 100 + m->life;

@@ -1,24 +1,24 @@
 #include "core.h"
 
-/* Members; microseconds of a message and of a sync, at most; milliseconds
- * between two faults, at most; entries after which the log is cut, and what is
- * kept. */
-#define NUMBERS(members_, delay, sync, fault, cut, keep)             \
-    .members = (members_), .chaos_ms = 8000, .delay_us = (delay),    \
+/* Members; milliseconds until all is mended; microseconds of a message and of a
+ * sync, at most; milliseconds between two faults, at most; entries after which
+ * the log is cut, and what is kept. */
+#define NUMBERS(members_, chaos, delay, sync, fault, cut, keep)      \
+    .members = (members_), .chaos_ms = (chaos), .delay_us = (delay), \
     .sync_us = (sync), .fault_ms = (fault), .snapshot_count = (cut), \
     .keep_count = (keep)
 
 const struct profile profiles[] = {
     {.name = "calm",
      .what = "messages are late and lost now and then, nothing else",
-     NUMBERS(3, 3000, 2000, 500, 60, 20),
+     NUMBERS(3, 8000, 3000, 2000, 500, 60, 20),
      .loss = 5,
      .twice = 5,
      .reorder = true,
      .weights = {[FAULT_COMPACT] = 1, [FAULT_TRANSFER] = 1}},
     {.name = "network",
      .what = "cuts, one way too, loss, doubles, disorder",
-     NUMBERS(3, 20000, 2000, 500, 60, 20),
+     NUMBERS(3, 8000, 20000, 2000, 500, 60, 20),
      .loss = 20,
      .twice = 30,
      .reorder = true,
@@ -31,7 +31,7 @@ const struct profile profiles[] = {
                  [FAULT_COMPACT] = 1}},
     {.name = "crash",
      .what = "members are killed, frozen, and lose power",
-     NUMBERS(3, 3000, 2000, 400, 60, 20),
+     NUMBERS(3, 8000, 3000, 2000, 400, 60, 20),
      .weights = {[FAULT_KILL] = 2,
                  [FAULT_KILL_LEADER] = 2,
                  [FAULT_POWER] = 3,
@@ -39,7 +39,7 @@ const struct profile profiles[] = {
                  [FAULT_COMPACT] = 1}},
     {.name = "power",
      .what = "all lose power at once, again and again, with slow disks",
-     NUMBERS(3, 3000, 20000, 1200, 60, 20),
+     NUMBERS(3, 8000, 3000, 20000, 1200, 60, 20),
      .weights = {[FAULT_POWER_ALL] = 4,
                  [FAULT_POWER] = 2,
                  [FAULT_SLOW_DISK] = 2,
@@ -47,18 +47,18 @@ const struct profile profiles[] = {
                  [FAULT_HEAL] = 2}},
     {.name = "disk",
      .what = "syncs fail, disks are full, slow",
-     NUMBERS(3, 3000, 2000, 500, 60, 20),
+     NUMBERS(3, 8000, 3000, 2000, 500, 60, 20),
      .weights = {[FAULT_SYNC_FAILS] = 3,
                  [FAULT_DISK_FULL] = 3,
                  [FAULT_SLOW_DISK] = 2,
                  [FAULT_POWER] = 1}},
     {.name = "rot",
      .what = "bits flip on disk; the member is replaced",
-     NUMBERS(3, 3000, 2000, 500, 60, 20),
+     NUMBERS(3, 8000, 3000, 2000, 500, 60, 20),
      .weights = {[FAULT_ROT] = 2, [FAULT_KILL] = 1, [FAULT_POWER] = 1}},
     {.name = "members",
      .what = "members come, go and are promoted, leadership is handed over",
-     NUMBERS(3, 3000, 2000, 300, 60, 20),
+     NUMBERS(3, 8000, 3000, 2000, 300, 60, 20),
      .weights = {[FAULT_ADD] = 3,
                  [FAULT_ADD_LEARNER] = 2,
                  [FAULT_PROMOTE] = 4,
@@ -70,7 +70,7 @@ const struct profile profiles[] = {
                  [FAULT_HEAL] = 3}},
     {.name = "snapshots",
      .what = "short logs, long absences, installations cut short",
-     NUMBERS(3, 3000, 2000, 500, 10, 2),
+     NUMBERS(3, 8000, 3000, 2000, 500, 10, 2),
      .weights = {[FAULT_CUT] = 2,
                  [FAULT_CUT_LEADER] = 2,
                  [FAULT_HEAL] = 4,
@@ -80,9 +80,26 @@ const struct profile profiles[] = {
                  [FAULT_ADD_LEARNER] = 1,
                  [FAULT_PROMOTE] = 1,
                  [FAULT_COMPACT] = 2}},
+    {.name = "elections",
+     .what = "leaders are cut off, killed and slowed down while they write",
+     NUMBERS(3, 16000, 6000, 6000, 400, 60, 20),
+     .weights = {[FAULT_CUT_LEADER] = 6,
+                 [FAULT_HEAL] = 6,
+                 [FAULT_KILL_LEADER] = 3,
+                 [FAULT_SLOW_DISK] = 4,
+                 [FAULT_POWER] = 2,
+                 [FAULT_TRANSFER] = 1}},
+    {.name = "changes",
+     .what = "changes of membership two at a time, and the network cut at once",
+     NUMBERS(5, 8000, 8000, 2000, 900, 60, 20),
+     .weights = {[FAULT_TWO_CHANGES] = 6,
+                 [FAULT_ADD] = 3,
+                 [FAULT_PROMOTE] = 2,
+                 [FAULT_HEAL] = 6,
+                 [FAULT_KILL_LEADER] = 1}},
     {.name = "single",
      .what = "one member alone, which may get company",
-     NUMBERS(1, 3000, 2000, 500, 60, 20),
+     NUMBERS(1, 8000, 3000, 2000, 500, 60, 20),
      .weights = {[FAULT_POWER] = 3,
                  [FAULT_KILL] = 1,
                  [FAULT_SYNC_FAILS] = 1,
@@ -92,7 +109,7 @@ const struct profile profiles[] = {
                  [FAULT_PROMOTE] = 1}},
     {.name = "five",
      .what = "five members and all of the above but rot",
-     NUMBERS(5, 10000, 2000, 500, 20, 5),
+     NUMBERS(5, 8000, 10000, 2000, 500, 20, 5),
      .loss = 10,
      .twice = 10,
      .reorder = true,

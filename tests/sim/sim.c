@@ -186,6 +186,8 @@ static void run_event(struct sim *s, struct event *e)
         client_event(s, e->value);
     } else if (e->type == EVENT_FAULT) {
         fault_event(s);
+    } else if (e->type == EVENT_CUT) {
+        fault_cut(s);
     } else if (e->type == EVENT_START) {
         member_start(sim_member(s, e->member));
     } else if (misses(s, e)) {
