@@ -79,16 +79,17 @@ static enum status unreadable(const struct replay *p, enum status st)
 
 /* Entries in front of a file's mark may be gone with older files. Reading
  * starts over behind such a gap; at the end all must be there from the last
- * mark on. */
+ * mark on. It starts over, too, where entries before the gap's end are
+ * replaced: what is kept may begin with some that were replaced later. */
 static enum status take_entry(struct replay *p, const struct raft_entry *e)
 {
     struct raft_log *log = &p->content->log;
     uint64_t index = e->pos.index;
 
-    if (index <= log->compacted.index) {
+    if (index <= p->wal->mark.index) {
         return damaged(p, "an entry before the log's beginning");
     }
-    if (index > raft_log_last(log) + 1) {
+    if (index > raft_log_last(log) + 1 || index <= log->compacted.index) {
         raft_log_release(log);
         raft_log_start(log, (struct raft_pos){.index = index - 1});
     } else if (index <= raft_log_last(log)) {

@@ -158,6 +158,41 @@ START_TEST(comes_back_as_written)
 }
 END_TEST
 
+/* The oldest file that is kept begins with an entry that was replaced, together
+ * with some before it, while older files have gone. */
+START_TEST(kept_file_begins_with_what_was_replaced)
+{
+    struct mem_disk *m = mem_disk_new();
+    struct wal_content c;
+    struct err err = {0};
+    struct wal *w;
+    uint64_t last = 0;
+    size_t size;
+
+    create(m);
+    w = open_well(m, &c);
+    wal_content_release(&c);
+    while (mem_disk_bytes(m, "0000000000000002.wal", &size) == NULL) {
+        last++;
+        ck_assert(append(w, last, len_of(last)) == ST_OK);
+    }
+    for (uint64_t e = last - 2; e <= last + 2; e++) {
+        ck_assert(append(w, e, len_of(e)) == ST_OK);
+    }
+    ck_assert(append_mark(w, last) == ST_OK);
+    ck_assert(wal_release(w, &err) == ST_OK);
+    wal_free(w);
+
+    w = open_well(m, &c);
+    ck_assert_uint_eq(c.log.compacted.index, last);
+    ck_assert_uint_eq(raft_log_last(&c.log), last + 2);
+    check_content(&c);
+    wal_content_release(&c);
+    wal_free(w);
+    mem_disk_free(m);
+}
+END_TEST
+
 START_TEST(later_entries_replace_earlier)
 {
     struct mem_disk *m = mem_disk_new();
@@ -625,6 +660,7 @@ UNIT_MAIN("wal", {
     tcase_add_test(tc, comes_back_as_written);
     tcase_add_test(tc, starts_over_behind_a_snapshot);
     tcase_add_test(tc, later_entries_replace_earlier);
+    tcase_add_test(tc, kept_file_begins_with_what_was_replaced);
     tcase_add_test(tc, survives_every_crash_point);
     tcase_add_test(tc, torn_writes_are_cut_off);
     tcase_add_test(tc, what_was_read_is_durable);
