@@ -1,10 +1,10 @@
 # Flags that every room is built with, and the one way to declare a room.
 
-add_library(muster_flags INTERFACE)
-target_include_directories(muster_flags INTERFACE ${PROJECT_SOURCE_DIR})
-target_compile_definitions(muster_flags INTERFACE _GNU_SOURCE)
+add_library(muster_plain INTERFACE)
+target_include_directories(muster_plain INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_definitions(muster_plain INTERFACE _GNU_SOURCE)
 target_compile_options(
-  muster_flags
+  muster_plain
   INTERFACE -Wall
             -Wextra
             -Wshadow
@@ -21,13 +21,16 @@ target_compile_options(
             -fno-omit-frame-pointer
             -fstack-protector-strong)
 # When memory is gone uthash calls exit(), as after a normal end. Abort, as CHECK.
-target_compile_options(muster_flags INTERFACE "-Duthash_fatal(text)=abort()")
+target_compile_options(muster_plain INTERFACE "-Duthash_fatal(text)=abort()")
 if(MUSTER_WERROR)
-  target_compile_options(muster_flags INTERFACE -Werror)
+  target_compile_options(muster_plain INTERFACE -Werror)
 endif()
 if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
-  target_compile_definitions(muster_flags INTERFACE _FORTIFY_SOURCE=2)
+  target_compile_definitions(muster_plain INTERFACE _FORTIFY_SOURCE=2)
 endif()
+# With what a preset adds for finding mistakes.
+add_library(muster_flags INTERFACE)
+target_link_libraries(muster_flags INTERFACE muster_plain)
 if(MUSTER_SANITIZE)
   target_compile_options(muster_flags INTERFACE -O1
                                                 -fsanitize=${MUSTER_SANITIZE})
@@ -45,6 +48,20 @@ function(room name)
   cmake_parse_arguments(R "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${R_SOURCES})
   target_link_libraries(${name} PUBLIC muster_flags ${R_DEPS})
+endfunction()
+
+# fast_copy(NAME LIBRARIES...): the sources of those libraries once more, as one
+# library that is optimised and has no sanitizers, whatever the preset.
+function(fast_copy name)
+  foreach(library ${ARGN})
+    get_target_property(files ${library} SOURCES)
+    get_target_property(folder ${library} SOURCE_DIR)
+    list(TRANSFORM files PREPEND ${folder}/)
+    list(APPEND all ${files})
+  endforeach()
+  add_library(${name} STATIC ${all})
+  target_compile_options(${name} PRIVATE -O2)
+  target_link_libraries(${name} PUBLIC muster_plain)
 endfunction()
 
 # unit_tests(ROOM DEPS targets...): every test_*.c of this folder is one program
