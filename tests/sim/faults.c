@@ -333,6 +333,19 @@ static void strike_network(struct sim *s, enum fault fault)
     }
 }
 
+/* Where a write is under way a power cut does most harm. */
+static struct member *slow_or(struct sim *s, struct member *other)
+{
+    for (uint64_t id = 1; id <= s->members_count; id++) {
+        struct member *m = sim_member(s, id);
+
+        if (member_is_up(m) && m->slow_us > s->now_us) {
+            return sim_chance(s, 700) ? m : other;
+        }
+    }
+    return other;
+}
+
 static void strike_machine(struct sim *s, enum fault fault)
 {
     uint64_t leader = sim_leader(s);
@@ -346,7 +359,7 @@ static void strike_machine(struct sim *s, enum fault fault)
         crash(s, leader == 0 ? m : sim_member(s, leader), sim_chance(s, 300));
         return;
     case FAULT_POWER:
-        crash(s, m, true);
+        crash(s, slow_or(s, m), true);
         return;
     case FAULT_POWER_ALL:
         power_off_all(s);

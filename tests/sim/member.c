@@ -457,7 +457,7 @@ static void schedule_sync(struct member *m)
         return;
     }
     if (m->slow_us > s->now_us) {
-        delay += sim_upto(s, 1000000);
+        delay += 100000 + sim_upto(s, 1000000);
     }
     m->sync_scheduled = true;
     (void)sim_at_member(s, delay, EVENT_SYNCED, m);
