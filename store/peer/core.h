@@ -50,7 +50,8 @@ struct peer_dial {
     enum frames_kind kind;
     struct http_call *call; /* NULL: none. */
     struct frames_reader reader;
-    bool open; /* It has answered 200. */
+    bool open;          /* It has answered 200, */
+    uint64_t opened_ms; /* then. */
     unsigned failures;
     uint64_t due_ms; /* When there is no call: dial again. */
 };
@@ -61,6 +62,12 @@ struct peer_writer {
     struct http_exchange *exchange; /* NULL: not up. */
     struct frames_writer frames;
     uint64_t written_ms;
+};
+
+/* A call that is not one of the dials: the end gives it up, too. */
+struct peer_errand {
+    LIST_ENTRY(peer_errand) link;
+    struct http_call *call;
 };
 
 struct peer {
@@ -97,6 +104,7 @@ struct peers {
     struct http_handler handler;
     uv_timer_t timer;
     bool timer_open;
+    LIST_HEAD(, peer_errand) errands;
     size_t calls_open; /* Of any kind; the end waits for them. */
     bool arriving;     /* A snapshot is coming in; one at a time. */
     bool closing;
@@ -111,21 +119,29 @@ struct peers {
 struct peer *peers_find(const struct peers *p, uint64_t id);
 bool peers_was_removed(const struct peers *p, uint64_t id);
 void peers_call_ended(struct peers *p); /* One of calls_open. */
+/* Whatever the end waits for has ended: it may be over, and p gone. */
+void peers_maybe_closed(struct peers *p);
 void peer_next_url(struct peer *peer);
 
 /* Start a call to the peer's URL in use, with the headers that all have. */
 struct http_call *peer_call(struct peer *peer, struct http_call_config config,
                             struct http_call_hooks hooks);
 
+/* The same for a call that the end must know of; LIST_REMOVE() at its end. */
+void peer_errand_start(struct peer *peer, struct peer_errand *errand,
+                       struct http_call_config config,
+                       struct http_call_hooks hooks);
+
 /* links.c */
 void peer_links_init(struct peer *peer);
 void peer_links_tick(struct peer *peer, uint64_t now_ms);
 void peer_links_close(struct peer *peer);
-bool peer_links_are_over(const struct peer *peer);
 void peer_take_stream(struct peer *peer, enum frames_kind kind,
                       struct http_exchange *x);
 void peer_stream_gone(struct peer_writer *w);
 void peer_send(struct peer *peer, const struct raft_msg *m);
+/* Is it the peer's own word? (A request for a transfer names the target.) */
+bool peer_may_say(const struct peer *peer, const struct raft_msg *m);
 
 /* serve.c */
 void serve_request(struct http_exchange *x);

@@ -5,7 +5,7 @@
 
 struct fetch {
     struct peers *all;
-    struct http_call *call;
+    struct peer_errand errand;
     struct loop_task hopeless; /* Posted, when there is nobody to ask. */
     peers_answer_fn *on_answer;
     void *ctx;
@@ -33,7 +33,7 @@ static void on_body(void *ctx, struct slice bytes)
     struct fetch *f = ctx;
 
     if (buf_add(&f->body, bytes)) {
-        http_call_cancel(f->call);
+        http_call_cancel(f->errand.call);
     }
 }
 
@@ -41,6 +41,7 @@ static void on_end(void *ctx, enum status st, const char *why)
 {
     struct fetch *f = ctx;
 
+    LIST_REMOVE(&f->errand, link);
     fetch_end(f, st == ST_OK ? f->status : 0, why);
 }
 
@@ -79,9 +80,9 @@ void peers_fetch(struct peers *p, uint64_t id, const char *method,
         loop_post(p->config.loop, &f->hopeless);
         return;
     }
-    f->call = peer_call(peer, config,
-                        (struct http_call_hooks){.ctx = f,
-                                                 .on_head = on_head,
-                                                 .on_body = on_body,
-                                                 .on_end = on_end});
+    peer_errand_start(peer, &f->errand, config,
+                      (struct http_call_hooks){.ctx = f,
+                                               .on_head = on_head,
+                                               .on_body = on_body,
+                                               .on_end = on_end});
 }

@@ -52,6 +52,7 @@ static void on_dial_head(void *ctx, int status)
 
     if (status == 200) {
         d->open = true;
+        d->opened_ms = loop_now_ms(d->peer->all->config.loop);
         d->failures = 0;
         note_activity(d->peer);
         return;
@@ -66,12 +67,17 @@ static void on_dial_head(void *ctx, int status)
     http_call_cancel(d->call);
 }
 
+bool peer_may_say(const struct peer *peer, const struct raft_msg *m)
+{
+    return m->from == peer->id || m->type == RAFT_MSG_TRANSFER;
+}
+
 static void on_dial_message(void *ctx, const struct raft_msg *m)
 {
     struct peer_dial *d = ctx;
     const struct peers_hooks *hooks = &d->peer->all->config.hooks;
 
-    if (m->from == d->peer->id || m->type == RAFT_MSG_TRANSFER) {
+    if (peer_may_say(d->peer, m)) {
         hooks->on_message(hooks->ctx, m);
     }
 }
@@ -99,6 +105,15 @@ static uint64_t redial_after(const struct peer_dial *d)
     return ms < PEER_REDIAL_MAX_MS ? ms : PEER_REDIAL_MAX_MS;
 }
 
+/* A stream that ends is dialled at once, to see whether the peer is still
+ * there; but not in a circle with one that ends each stream as it begins. */
+static uint64_t redial_at(const struct peer_dial *d, uint64_t now_ms)
+{
+    uint64_t soonest_ms = d->opened_ms + PEER_REDIAL_MS;
+
+    return now_ms >= soonest_ms ? now_ms : soonest_ms;
+}
+
 static void on_dial_end(void *ctx, enum status st, const char *why)
 {
     struct peer_dial *d = ctx;
@@ -106,6 +121,7 @@ static void on_dial_end(void *ctx, enum status st, const char *why)
     struct peers *p = peer->all;
     bool was_open = d->open;
     bool refused = !was_open && st == ST_DENIED;
+    uint64_t now_ms = loop_now_ms(p->config.loop);
 
     d->call = NULL;
     d->open = false;
@@ -114,18 +130,18 @@ static void on_dial_end(void *ctx, enum status st, const char *why)
     note_activity(peer);
     if (was_open) {
         log_warn("peer", "member %" PRIx64 " is not heard any more: %s",
-                 peer->id, why);
-        d->due_ms = 0; /* Look at once whether it is still there. */
+                 peer->id, st == ST_OK ? "it has ended its stream" : why);
+        d->due_ms = redial_at(d, now_ms);
     } else {
-        d->due_ms = loop_now_ms(p->config.loop) + redial_after(d);
+        d->due_ms = now_ms + redial_after(d);
         d->failures++;
         peer_next_url(peer);
     }
     if (refused && !peer->removed) {
         p->config.hooks.on_lost(p->config.hooks.ctx, peer->id);
     }
-    if (!peer->removed && d->due_ms == 0) {
-        peer_links_tick(peer, loop_now_ms(p->config.loop));
+    if (!peer->removed && d->due_ms <= now_ms) {
+        peer_links_tick(peer, now_ms);
     }
     peers_call_ended(p);
 }
@@ -214,12 +230,17 @@ static void write_message(struct peer_writer *w, const struct raft_msg *m)
 
 /* ---- a POST when there is no stream ---- */
 
+struct post {
+    struct peer *peer;
+    struct peer_errand errand;
+};
+
 static void on_post_head(void *ctx, int status)
 {
-    struct peer *peer = ctx;
+    const struct post *post = ctx;
 
     if (status == 410) {
-        tell_removed(peer->all);
+        tell_removed(post->peer->all);
     }
 }
 
@@ -231,9 +252,12 @@ static void on_post_body(void *ctx, struct slice bytes)
 
 static void on_post_end(void *ctx, enum status st, const char *why)
 {
-    struct peer *peer = ctx;
+    struct post *post = ctx;
+    struct peer *peer = post->peer;
 
     (void)why;
+    LIST_REMOVE(&post->errand, link);
+    free(post);
     peer->posts--;
     if (st != ST_OK) {
         peer->dropped.value++;
@@ -250,6 +274,7 @@ static void post_message(struct peer *peer, const struct raft_msg *m)
                                       .headers = &type,
                                       .headers_count = 1,
                                       .connect_ms = 1000};
+    struct post *post;
     struct buf body;
 
     if (peer->posts >= PEER_POSTS_MAX || peer->urls_count == 0) {
@@ -259,13 +284,16 @@ static void post_message(struct peer *peer, const struct raft_msg *m)
     buf_init(&body, SIZE_MAX);
     raftpb_message_pack(m, &body);
     config.body = buf_slice(&body);
+    post = calloc(1, sizeof(*post));
+    CHECK(post != NULL);
+    post->peer = peer;
     peer->posts++;
     peer->sent_bytes.value += (double)body.len;
-    (void)peer_call(peer, config,
-                    (struct http_call_hooks){.ctx = peer,
-                                             .on_head = on_post_head,
-                                             .on_body = on_post_body,
-                                             .on_end = on_post_end});
+    peer_errand_start(peer, &post->errand, config,
+                      (struct http_call_hooks){.ctx = post,
+                                               .on_head = on_post_head,
+                                               .on_body = on_post_body,
+                                               .on_end = on_post_end});
     buf_release(&body);
 }
 

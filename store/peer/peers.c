@@ -220,6 +220,14 @@ struct http_call *peer_call(struct peer *peer, struct http_call_config config,
     return http_call_start(p->config.loop, &config, hooks);
 }
 
+void peer_errand_start(struct peer *peer, struct peer_errand *errand,
+                       struct http_call_config config,
+                       struct http_call_hooks hooks)
+{
+    errand->call = peer_call(peer, config, hooks);
+    LIST_INSERT_HEAD(&peer->all->errands, errand, link);
+}
+
 /* ---- life ---- */
 
 static void peer_free(struct peer *peer)
@@ -233,7 +241,7 @@ static void peer_free(struct peer *peer)
 
 /* Whoever left is freed when its last call has ended. Its numbers stay on the
  * list of metrics, so they must outlive it: it stays allocated to the end. */
-static void maybe_closed(struct peers *p)
+void peers_maybe_closed(struct peers *p)
 {
     void (*on_closed)(void *) = p->on_closed;
     void *ctx = p->closed_ctx;
@@ -256,7 +264,7 @@ void peers_call_ended(struct peers *p)
 {
     CHECK(p->calls_open > 0);
     p->calls_open--;
-    maybe_closed(p);
+    peers_maybe_closed(p);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -276,7 +284,7 @@ static void on_timer_closed(uv_handle_t *handle)
     struct peers *p = handle->data;
 
     p->timer_open = false;
-    maybe_closed(p);
+    peers_maybe_closed(p);
 }
 
 static void on_server_stopped(void *ctx)
@@ -284,7 +292,7 @@ static void on_server_stopped(void *ctx)
     struct peers *p = ctx;
 
     p->servers_open--;
-    maybe_closed(p);
+    peers_maybe_closed(p);
 }
 
 struct peers *peers_new(const struct peers_config *config)
@@ -295,6 +303,7 @@ struct peers *peers_new(const struct peers_config *config)
     p->config = *config;
     TAILQ_INIT(&p->list);
     TAILQ_INIT(&p->leaving);
+    LIST_INIT(&p->errands);
     p->handler = (struct http_handler){.ctx = p,
                                        .on_request = serve_request,
                                        .on_gone = serve_gone,
@@ -338,6 +347,7 @@ const char *peers_address(const struct peers *p, unsigned index)
 
 void peers_close(struct peers *p, void (*on_closed)(void *ctx), void *ctx)
 {
+    struct peer_errand *errand;
     struct peer *peer;
 
     CHECK(!p->closing);
@@ -346,6 +356,10 @@ void peers_close(struct peers *p, void (*on_closed)(void *ctx), void *ctx)
     p->closed_ctx = ctx;
     while ((peer = TAILQ_FIRST(&p->list)) != NULL) {
         peer_leave(peer);
+    }
+    LIST_FOREACH(errand, &p->errands, link)
+    {
+        http_call_cancel(errand->call); /* Its end comes later. */
     }
     for (size_t i = 0; i < p->servers_count; i++) {
         server_stop(p->servers[i], 0, on_server_stopped, p);

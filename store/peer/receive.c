@@ -19,6 +19,7 @@ enum {
 
 struct peers_arrival {
     struct peers *all;
+    uint64_t from;                  /* Who sends it. */
     struct http_exchange *exchange; /* NULL: the sender has left. */
     struct buf head; /* Length and message, until they are whole. */
     struct raftpb_space space;
@@ -32,7 +33,9 @@ struct peers_arrival {
 
 static void arrival_free(struct peers_arrival *a)
 {
-    a->all->arriving = false;
+    struct peers *p = a->all;
+
+    p->arriving = false;
     if (a->fd >= 0) {
         (void)close(a->fd); /* The file is thrown away. */
         (void)unlink(a->path);
@@ -40,6 +43,7 @@ static void arrival_free(struct peers_arrival *a)
     buf_release(&a->head);
     raftpb_space_release(&a->space);
     free(a);
+    peers_maybe_closed(p); /* The end may have waited for it alone. */
 }
 
 static int arrival_complain(const struct peers_arrival *a, const char *what)
@@ -84,7 +88,7 @@ static int arrival_write(struct peers_arrival *a, struct slice bytes)
 static int arrival_understand(struct peers_arrival *a, struct slice message)
 {
     if (raftpb_message_unpack(message, &a->space, &a->message) ||
-        a->message.type != RAFT_MSG_SNAPSHOT ||
+        a->message.type != RAFT_MSG_SNAPSHOT || a->message.from != a->from ||
         a->message.to != a->all->config.self) {
         return 400;
     }
@@ -128,7 +132,9 @@ static int arrival_begin(struct http_exchange *x)
     int refusal =
         serve_check(x, http_header_get(x, "X-Server-From"), &peer, &text);
 
-    if (refusal == 0 && peer == NULL) {
+    if (!slice_eq(http_method(x), slice_str("POST"))) {
+        refusal = 405;
+    } else if (refusal == 0 && peer == NULL) {
         refusal = 404;
     } else if (refusal == 0 && (p->arriving || p->closing)) {
         refusal = 503; /* One at a time; it will ask again. */
@@ -139,6 +145,7 @@ static int arrival_begin(struct http_exchange *x)
     a = calloc(1, sizeof(*a));
     CHECK(a != NULL);
     a->all = p;
+    a->from = peer->id;
     a->exchange = x;
     a->fd = -1;
     buf_init(&a->head, 2 * HEAD_BYTES_MAX);

@@ -19,7 +19,7 @@ struct departure {
     uint64_t to;
     uint64_t index;
     struct peers_source source;
-    struct http_call *call;
+    struct peer_errand errand;
     struct buf piece;
     bool all_read;
     int status;
@@ -38,16 +38,16 @@ static void departure_free(struct departure *d, bool ok)
 /* Keep the connection busy without reading the whole file into memory. */
 static void departure_fill(struct departure *d)
 {
-    while (!d->all_read && http_call_waiting(d->call) < AHEAD_BYTES) {
+    while (!d->all_read && http_call_waiting(d->errand.call) < AHEAD_BYTES) {
         buf_clear(&d->piece);
         if (d->source.next(d->source.ctx, &d->piece, &d->all_read) ||
-            http_call_write(d->call, buf_slice(&d->piece))) {
-            http_call_cancel(d->call);
+            http_call_write(d->errand.call, buf_slice(&d->piece))) {
+            http_call_cancel(d->errand.call);
             return;
         }
     }
     if (d->all_read) {
-        http_call_write_end(d->call);
+        http_call_write_end(d->errand.call);
     }
 }
 
@@ -76,6 +76,7 @@ static void on_end(void *ctx, enum status st, const char *why)
     struct departure *d = ctx;
     struct peers *p = d->all;
 
+    LIST_REMOVE(&d->errand, link);
     if (st != ST_OK) {
         log_warn("peer", "sending a snapshot to member %" PRIx64 ": %s", d->to,
                  why);
@@ -148,11 +149,11 @@ void peers_send_snapshot(struct peers *p, const struct raft_msg *message,
         return;
     }
     put_message(message, &d->piece);
-    d->call = peer_call(peer, config,
-                        (struct http_call_hooks){.ctx = d,
-                                                 .on_head = on_head,
-                                                 .on_body = on_body,
-                                                 .on_drained = on_drained,
-                                                 .on_end = on_end});
-    (void)http_call_write(d->call, buf_slice(&d->piece));
+    peer_errand_start(peer, &d->errand, config,
+                      (struct http_call_hooks){.ctx = d,
+                                               .on_head = on_head,
+                                               .on_body = on_body,
+                                               .on_drained = on_drained,
+                                               .on_end = on_end});
+    (void)http_call_write(d->errand.call, buf_slice(&d->piece));
 }

@@ -133,7 +133,7 @@ static void serve_message(struct http_exchange *x)
     if (raftpb_message_unpack(http_body(x), &space, &m)) {
         reply_refusal(x, 400, "error unmarshalling raft message\n");
     } else {
-        if (peer != NULL) {
+        if (peer != NULL && peer_may_say(peer, &m)) {
             peer->received_bytes.value += (double)http_body(x).len;
             p->config.hooks.on_message(p->config.hooks.ctx, &m);
         }
@@ -204,6 +204,7 @@ void serve_request(struct http_exchange *x)
     struct slice path = http_path(x);
 
     if (p->closing) {
+        (void)arrival_gone(x); /* Its end is not waited for. */
         reply_refusal(x, 503, "the member stops\n");
     } else if (take_prefix(&path, "/raft")) {
         serve_raft(x, path);
