@@ -74,6 +74,7 @@ struct profile {
     unsigned twice;    /* Of 1000. */
     bool reorder;
     uint64_t sync_us;        /* Of a sync: up to this. */
+    bool quick_restart;      /* Within milliseconds, not a second. */
     uint64_t fault_ms;       /* Between two faults: up to this. */
     uint64_t snapshot_count; /* As node_config's. */
     uint64_t keep_count;

@@ -34,7 +34,10 @@ static size_t voters(const struct sim *s)
 
 static void restart_soon(struct sim *s, const struct member *m)
 {
-    sim_at(s, 1000 * (20 + sim_upto(s, 1200)), EVENT_START)->member = m->id;
+    uint64_t ms =
+        s->profile->quick_restart ? sim_upto(s, 10) : 20 + sim_upto(s, 1200);
+
+    sim_at(s, 1000 * ms, EVENT_START)->member = m->id;
 }
 
 /* ---- the network ---- */

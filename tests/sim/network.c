@@ -58,14 +58,16 @@ static struct parcel *pack(struct member *from, const struct raft_msg *message)
     return p;
 }
 
-/* Streams keep their order, but there are several between two members. */
+/* Streams keep their order, but there are several between two members, and
+ * where order is not kept, some messages come when nobody thinks of them any
+ * more. */
 static uint64_t delay_of(struct sim *s, uint64_t from, uint64_t to)
 {
     uint64_t delay = 50 + sim_upto(s, s->profile->delay_us);
     uint64_t *last = &s->link_us[from][to];
 
     if (s->profile->reorder) {
-        return delay;
+        return delay + (sim_chance(s, 10) ? sim_upto(s, 1000000) : 0);
     }
     if (s->now_us + delay < *last) {
         delay = *last - s->now_us;
