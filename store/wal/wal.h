@@ -63,7 +63,7 @@ struct wal_config {
 };
 
 #define WAL_FIRST_BYTES ((uint64_t)4 * 1024 * 1024)
-#define WAL_FILE_BYTES  ((uint64_t)64 * 1024 * 1024)
+#define WAL_FILE_BYTES  ((uint64_t)16 * 1024 * 1024)
 
 /* What the files hold. */
 struct wal_content {
