@@ -45,6 +45,7 @@ void member_fail(struct member *m, const struct err *why)
     m->why = *why;
     log_error("store", "the member stops: %s", why->text);
     api_stop(m->api);
+    member_abandon_arriving(m);
     m->fatal.run = on_fatal_posted;
     loop_post(m->loop, &m->fatal);
 }

@@ -110,6 +110,7 @@ void member_on_snapshot(void *ctx, const struct raft_msg *message,
                         const char *path, struct peers_arrival *arrival);
 enum status member_install(struct member *m, struct raft_pos pos,
                            struct err *err);
+void member_abandon_arriving(struct member *m); /* The member has failed. */
 /* At start, before the backend is opened: end what a crash has cut short. */
 enum status member_finish_install(struct member *m, struct err *err);
 

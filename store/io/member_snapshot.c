@@ -124,6 +124,7 @@ struct arriving {
     struct raft_msg message;
     struct raft_snapshot snapshot;
     char *path;
+    bool offered; /* To raft: its files may be what the next start needs. */
     uv_work_t work;
     struct snapshot_facts facts;
     enum status st;
@@ -169,10 +170,11 @@ static void offer(struct arriving *a)
     enum status st;
 
     a->message.snapshot = &a->snapshot;
+    a->offered = true;
     st = node_receive(m->node, &a->message, loop_now_ms(m->loop));
     member_wake(m);
     if (m->arriving == NULL) {
-        return; /* It is installed already. */
+        return; /* It is installed already, or the member has failed. */
     }
     if (st || node_installing(m->node).index != index) {
         throw_away(a, st, st ? status_text(st) : NULL);
@@ -228,6 +230,15 @@ void member_on_snapshot(void *ctx, const struct raft_msg *message,
     m->works_open++;
     CHECK(uv_queue_work(loop_uv(m->loop), &a->work, on_import, on_imported) ==
           0);
+}
+
+/* Nothing is installed any more. What was offered to raft stays where it is:
+ * if its mark is on disk, the next start goes on with it. */
+void member_abandon_arriving(struct member *m)
+{
+    if (m->arriving != NULL && m->arriving->offered) {
+        arriving_end(m->arriving, ST_IO);
+    }
 }
 
 /* --- Putting it in its place --- */

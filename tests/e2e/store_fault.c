@@ -5,7 +5,8 @@
  * From the moment when the file named by $STORE_FAULT exists, fdatasync() and
  * fsync() of log files (*.wal) fail with EIO; everything else is as ever. The
  * backend is left alone, or chance would decide which of the two stops the
- * member.
+ * member. With STORE_FAULT=snapshot they fail from the moment when a snapshot
+ * of another member begins to be written to a file.
  *
  * With $STORE_CRASH_LOG the calls that change what a restart finds are counted
  * and written to that file, one a line: "3 rename /data/member/backend". Before
@@ -123,14 +124,23 @@ static void snapshot_begins(void)
 
 /* --- The calls --- */
 
-static int sync_fd(const char *name, int fd)
+static int is_broken(void)
 {
     const char *fault = getenv("STORE_FAULT");
+
+    if (fault != NULL && strcmp(fault, "snapshot") == 0) {
+        return counting > 0;
+    }
+    return fault != NULL && access(fault, F_OK) == 0;
+}
+
+static int sync_fd(const char *name, int fd)
+{
     char path[PATH_BYTES];
 
     path_of(fd, path);
     point(name, path);
-    if (fault != NULL && access(fault, F_OK) == 0 && is_log(path)) {
+    if (is_log(path) && is_broken()) {
         errno = EIO;
         return -1;
     }

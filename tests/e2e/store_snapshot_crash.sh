@@ -209,6 +209,22 @@ for point in "old pwrite" "new fdatasync"; do
     ok "among them: $point" grep -Eq "^$point .*/wal/" "$POINTS"
 done
 
+# --- its mark cannot be written: the member says so, ends, and can start again
+c_put "$SCRATCH/c.old"
+spawn c env LD_PRELOAD="$STORE_FAULT_LIB" ASAN_OPTIONS=verify_asan_link_order=0 \
+    STORE_FAULT=snapshot "$MUSTER" store --name c \
+    --data-dir "$SCRATCH/c.etcd" --listen-client-urls "$(client_url c)" \
+    --advertise-client-urls "$(client_url c)" \
+    --listen-peer-urls "$(peer_url c)" --snapshot-count 100
+c_PID=$PID
+c_ended() {
+    ! kill -0 "$c_PID" 2>/dev/null
+}
+wait_until 60 "c to end by itself" c_ended
+ok "the reason is in its log" grep -q "the member stops: .*see to the disk" \
+    "$SCRATCH/c.log"
+goes_on "the mark could be synced"
+
 # --- at each point of the start that ends what such a crash cut short
 each_point "$SCRATCH/c.accepted" start rest
 for point in "rename .*/backend," "rename .*/backend.new," "fsync .*/member," \
