@@ -59,8 +59,15 @@ tear torn 'end += -end % 8; data[end:end + 12] = b"\x5a" * 12'
 store_start torn
 is "$(ctl get key/20 --print-value-only)" "value-of-20-$(printf '%064d' 20)" \
     "after a torn tail everything that was acknowledged is there"
+end "$STORE_PID"
+BACKEND="$SCRATCH/torn.etcd/member/backend"
+cp -a "$BACKEND" "$SCRATCH/torn.backend"
+store_start torn
 is "$(ctl put key/21 x)" OK "and writing goes on"
 end "$STORE_PID" KILL
+# The crash was quicker than the backend, which is behind the log then.
+rm -rf "$BACKEND"
+cp -a "$SCRATCH/torn.backend" "$BACKEND"
 # The last record is one that the disk has not written to its end.
 tear torn 'data[end - 8:end] = bytes(8)'
 store_start torn
