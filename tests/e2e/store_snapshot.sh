@@ -130,8 +130,8 @@ is "$(ctl_of one member list | cut -d, -f3-5)" \
 # --- a slow client costs little, and others are served meanwhile
 
 # slow_way NAME URL: a way to URL that lets a megabyte through and then waits for
-# $SCRATCH/NAME.go; nor is it told before that the client has gone. Sets WAY;
-# $SCRATCH/NAME.waits is there once it waits.
+# $SCRATCH/NAME.go; nor does it carry before what the client says, or that it has
+# gone. Sets WAY; $SCRATCH/NAME.waits is there once it waits.
 slow_way() {
     local port
     port=$(free_port)
@@ -146,6 +146,8 @@ def wait():
 
 def up(client, server):
     while data := client.recv(65536):
+        if os.path.exists(name + ".waits"):
+            wait()
         server.sendall(data)
     wait()
     server.shutdown(socket.SHUT_WR)
