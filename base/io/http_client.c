@@ -23,6 +23,7 @@ struct http_call {
     uint16_t port;
     uint64_t connect_ms;
     uint64_t silence_ms;
+    uint64_t end_ms; /* Then it is given up, whatever happens. */
     struct stream stream;
     bool stream_open;
     uv_getaddrinfo_t resolver;
@@ -176,9 +177,17 @@ static const http_parser_settings settings = {
     .on_message_complete = on_message_complete,
 };
 
+/* `ms` from now, or the end, whatever comes first. */
+static void set_deadline(struct http_call *c, uint64_t ms)
+{
+    uint64_t at_ms = loop_now_ms(c->loop) + ms;
+
+    stream_set_deadline(&c->stream, at_ms < c->end_ms ? at_ms : c->end_ms);
+}
+
 static void set_silence(struct http_call *c)
 {
-    stream_set_deadline(&c->stream, loop_now_ms(c->loop) + c->silence_ms);
+    set_deadline(c, c->silence_ms);
 }
 
 static struct http_call *call_of(struct stream *s)
@@ -252,9 +261,13 @@ static void on_stream_deadline(struct stream *s)
 {
     struct http_call *c = call_of(s);
 
-    call_end(c, ST_TIMEOUT,
-             s->state == STREAM_OPEN ? "the other side is silent"
-                                     : "no connection in time");
+    if (loop_now_ms(c->loop) >= c->end_ms) {
+        call_end(c, ST_TIMEOUT, "no whole answer in time");
+    } else {
+        call_end(c, ST_TIMEOUT,
+                 s->state == STREAM_OPEN ? "the other side is silent"
+                                         : "no connection in time");
+    }
 }
 
 static enum status status_of(const struct stream *s)
@@ -300,7 +313,7 @@ static void call_connect(struct http_call *c, const struct sockaddr *address)
 
     c->stream_open = true;
     stream_connect(&c->stream, c->loop, &stream_hooks, &target);
-    stream_set_deadline(&c->stream, loop_now_ms(c->loop) + c->connect_ms);
+    set_deadline(c, c->connect_ms);
 }
 
 static void on_resolved(uv_getaddrinfo_t *resolver, int error,
@@ -401,6 +414,8 @@ struct http_call *http_call_start(struct loop *loop,
     c->port = config->port;
     c->connect_ms = or_default(config->connect_ms);
     c->silence_ms = or_default(config->silence_ms);
+    c->end_ms = config->total_ms == 0 ? UINT64_MAX
+                                      : loop_now_ms(loop) + config->total_ms;
     c->writes = config->writes;
     c->ending.run = on_ending;
     http_parser_init(&c->parser, HTTP_RESPONSE);

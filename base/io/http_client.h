@@ -35,6 +35,7 @@ struct http_call_config {
     bool writes;         /* The body comes by http_call_write(), chunked. */
     uint64_t connect_ms; /* For name, connection and TLS; 0: 5 s. */
     uint64_t silence_ms; /* Then: without a byte read or written; 0: 5 s. */
+    uint64_t total_ms;   /* From the start to the end; 0: no limit. */
 };
 
 struct http_call_hooks {

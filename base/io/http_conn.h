@@ -26,5 +26,8 @@ void http_conn_read(struct http_conn *c, struct slice bytes);
 void http_conn_eof(struct http_conn *c);
 void http_conn_deadline(struct http_conn *c);
 
+/* All that was written has left. */
+void http_conn_drained(struct http_conn *c);
+
 /* No more requests: finish now if idle, else after the present exchange. */
 void http_conn_stop(struct http_conn *c);

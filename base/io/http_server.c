@@ -12,7 +12,11 @@
 #include "base/io/stream.h"
 
 /* Bytes that may arrive while a reply is awaited: pipelined requests. */
-#define AHEAD_BYTES_MAX   (64 * 1024)
+#define AHEAD_BYTES_MAX (64 * 1024)
+
+/* So much of replies may wait for a client that does not read; it gets no more
+ * before it has. */
+#define UNREAD_BYTES_MAX  ((size_t)256 * 1024)
 
 #define IDLE_MS_DEFAULT   75000
 #define HEADER_MS_DEFAULT 10000
@@ -421,11 +425,17 @@ static void pass_body(struct http_conn *c)
     }
 }
 
+/* Nothing is handled now: a reply is awaited, or is to be read first. */
+static bool conn_waits(const struct http_conn *c)
+{
+    return c->exchange_open || stream_out_bytes(c->stream) > UNREAD_BYTES_MAX;
+}
+
 /* Handle requests until the bytes end or one must be waited for; returns what
  * is left. */
 static struct slice conn_consume(struct http_conn *c, struct slice bytes)
 {
-    while (bytes.len > 0 && !c->exchange_open && !c->finished) {
+    while (bytes.len > 0 && !conn_waits(c) && !c->finished) {
         bytes = slice_skip(bytes, http_parse_feed(&c->parse, bytes));
         if (c->parse.streamed && c->parse.headers_done &&
             c->parse.refusal == 0) {
@@ -471,7 +481,7 @@ void http_conn_read(struct http_conn *c, struct slice bytes)
     if (c->finished) {
         return; /* The stream is finishing; the rest is of no interest. */
     }
-    if (!c->exchange_open && c->ahead.len == 0) {
+    if (!conn_waits(c) && c->ahead.len == 0) {
         conn_feed(c, bytes);
     } else if (buf_add(&c->ahead, bytes) != ST_OK) {
         c->finished = true;
@@ -482,14 +492,21 @@ void http_conn_read(struct http_conn *c, struct slice bytes)
     }
 }
 
-/* A reply has been queued, and more had arrived before. */
+void http_conn_drained(struct http_conn *c)
+{
+    if (!c->finished && !c->exchange_open && c->ahead.len > 0) {
+        loop_defer(c->stream->loop, LOOP_WORK, &c->resume);
+    }
+}
+
+/* A reply has been queued or read, and more had arrived before. */
 static void on_resume(struct loop_task *task)
 {
     struct http_conn *c =
         (struct http_conn *)((char *)task - offsetof(struct http_conn, resume));
     struct buf ahead = c->ahead;
 
-    if (c->finished || c->exchange_open) {
+    if (c->finished || conn_waits(c)) {
         return;
     }
     buf_init(&c->ahead, ahead.limit);

@@ -15,7 +15,8 @@
  *     on_gone()          called when the client has left before that
  *
  * Pipelined requests are handled one after the other; the next one is read when
- * the reply to the one before has been queued.
+ * the reply to the one before has been queued, and when not too much waits for
+ * a client that does not read.
  */
 #pragma once
 

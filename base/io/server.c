@@ -216,6 +216,8 @@ static void conn_on_drained(struct stream *stream)
 
     if (c->protocol == CONN_GRPC) {
         grpc_session_drained(c->grpc);
+    } else if (c->protocol == CONN_HTTP) {
+        http_conn_drained(c->http);
     }
 }
 

@@ -251,8 +251,13 @@ static enum status rename_failed(const char *path, struct err *err)
 
 static enum status exchange(const struct data_dir *dir, struct err *err)
 {
-    enum status st = folder_remove(dir->backend_old, err);
+    enum status st;
 
+    if (access(dir->backend_new, F_OK) != 0) {
+        return err_set(err, ST_IO, "%s: %s; there is nothing to put in place",
+                       dir->backend_new, strerrordesc_np(errno));
+    }
+    st = folder_remove(dir->backend_old, err);
     if (st) {
         return st;
     }

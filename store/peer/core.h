@@ -31,6 +31,10 @@ enum {
     PEER_REDIAL_MS = 100,   /* As etcd; doubled up to */
     PEER_REDIAL_MAX_MS = 1000,
     PEER_FETCH_BYTES = 1024 * 1024,
+    PEER_POST_MS = 10000, /* A message that has not arrived by then is lost. */
+    PEER_CONNS_MAX = 256, /* A listener. Members need three each. */
+    PEER_IDLE_MS = 5000,  /* Kept open between two requests. */
+    PEER_COMPLAINT_MS = 10000, /* One message about refusals in this time. */
 };
 
 /* A peer that does not read has this much waiting, then messages are dropped:
@@ -44,16 +48,26 @@ struct peer_url {
     bool tls;
 };
 
+/* A request that ends when its peer leaves, or all end. Embedded in what it is
+ * for. */
+struct peer_errand {
+    struct peer *peer;
+    struct http_call *call; /* NULL: none. */
+    LIST_ENTRY(peer_errand) link;
+};
+
 /* What the peer writes for us: we have dialled it. */
 struct peer_dial {
     struct peer *peer;
     enum frames_kind kind;
     struct http_call *call; /* NULL: none. */
     struct frames_reader reader;
-    bool open;          /* It has answered 200, */
-    uint64_t opened_ms; /* then. */
+    bool open;        /* It has answered 200. */
+    uint64_t open_ms; /* When it did. */
+    size_t url_at;    /* Of the peer, the one dialled. */
     unsigned failures;
-    uint64_t due_ms; /* When there is no call: dial again. */
+    uint64_t due_ms;     /* When there is no call: dial again. */
+    char complaint[200]; /* Why it failed the last time; said once. */
 };
 
 /* What we write for the peer: it has dialled us. */
@@ -62,12 +76,6 @@ struct peer_writer {
     struct http_exchange *exchange; /* NULL: not up. */
     struct frames_writer frames;
     uint64_t written_ms;
-};
-
-/* A call that is not one of the dials: the end gives it up, too. */
-struct peer_errand {
-    LIST_ENTRY(peer_errand) link;
-    struct http_call *call;
 };
 
 struct peer {
@@ -104,9 +112,10 @@ struct peers {
     struct http_handler handler;
     uv_timer_t timer;
     bool timer_open;
-    LIST_HEAD(, peer_errand) errands;
     size_t calls_open; /* Of any kind; the end waits for them. */
-    bool arriving;     /* A snapshot is coming in; one at a time. */
+    LIST_HEAD(, peer_errand) errands;
+    uint64_t complained_ms; /* Of whom we have refused. */
+    bool arriving;          /* A snapshot is coming in; one at a time. */
     bool closing;
     bool told_removed;
     void (*on_closed)(void *ctx);
@@ -121,16 +130,18 @@ bool peers_was_removed(const struct peers *p, uint64_t id);
 void peers_call_ended(struct peers *p); /* One of calls_open. */
 /* Whatever the end waits for has ended: it may be over, and p gone. */
 void peers_maybe_closed(struct peers *p);
-void peer_next_url(struct peer *peer);
+/* `used` was of no use. Both streams say so, and go on to one and the same. */
+void peer_next_url(struct peer *peer, size_t used);
 
 /* Start a call to the peer's URL in use, with the headers that all have. */
 struct http_call *peer_call(struct peer *peer, struct http_call_config config,
                             struct http_call_hooks hooks);
 
-/* The same for a call that the end must know of; LIST_REMOVE() at its end. */
-void peer_errand_start(struct peer *peer, struct peer_errand *errand,
-                       struct http_call_config config,
-                       struct http_call_hooks hooks);
+/* The same as an errand. Whatever ends it calls errand_over() and, when it has
+ * freed what it has, peers_call_ended(). */
+void errand_start(struct peer_errand *e, struct peer *peer,
+                  struct http_call_config config, struct http_call_hooks hooks);
+void errand_over(struct peer_errand *e);
 
 /* links.c */
 void peer_links_init(struct peer *peer);
@@ -140,8 +151,9 @@ void peer_take_stream(struct peer *peer, enum frames_kind kind,
                       struct http_exchange *x);
 void peer_stream_gone(struct peer_writer *w);
 void peer_send(struct peer *peer, const struct raft_msg *m);
-/* Is it the peer's own word? (A request for a transfer names the target.) */
-bool peer_may_say(const struct peer *peer, const struct raft_msg *m);
+/* Hand on what the peer has sent, if it may say it: for us, in its own name
+ * (but for what it passes on), and no snapshot, which needs its file. */
+bool peer_take_message(struct peer *peer, const struct raft_msg *m);
 
 /* serve.c */
 void serve_request(struct http_exchange *x);

@@ -17,6 +17,7 @@ static void fetch_end(struct fetch *f, int status, const char *why)
 {
     struct peers *p = f->all;
 
+    errand_over(&f->errand);
     f->on_answer(f->ctx, status, buf_slice(&f->body), why);
     buf_release(&f->body);
     free(f);
@@ -41,7 +42,6 @@ static void on_end(void *ctx, enum status st, const char *why)
 {
     struct fetch *f = ctx;
 
-    LIST_REMOVE(&f->errand, link);
     fetch_end(f, st == ST_OK ? f->status : 0, why);
 }
 
@@ -67,7 +67,8 @@ void peers_fetch(struct peers *p, uint64_t id, const char *method,
                                       .headers_count = 1,
                                       .body = body,
                                       .connect_ms = timeout_ms,
-                                      .silence_ms = timeout_ms};
+                                      .silence_ms = timeout_ms,
+                                      .total_ms = timeout_ms};
 
     CHECK(f != NULL);
     f->all = p;
@@ -80,9 +81,9 @@ void peers_fetch(struct peers *p, uint64_t id, const char *method,
         loop_post(p->config.loop, &f->hopeless);
         return;
     }
-    peer_errand_start(peer, &f->errand, config,
-                      (struct http_call_hooks){.ctx = f,
-                                               .on_head = on_head,
-                                               .on_body = on_body,
-                                               .on_end = on_end});
+    errand_start(&f->errand, peer, config,
+                 (struct http_call_hooks){.ctx = f,
+                                          .on_head = on_head,
+                                          .on_body = on_body,
+                                          .on_end = on_end});
 }

@@ -46,39 +46,76 @@ static void tell_removed(struct peers *p)
     }
 }
 
+/* Say why a stream does not come about, once for each reason in a row. */
+static void complain(struct peer_dial *d, const char *why)
+{
+    const struct peer *peer = d->peer;
+    const struct peer_url *url = &peer->urls[d->url_at];
+
+    if (d->url_at >= peer->urls_count) {
+        return; /* It has got others meanwhile. */
+    }
+    if (strncmp(d->complaint, why, sizeof(d->complaint) - 1) == 0) {
+        return;
+    }
+    (void)snprintf(d->complaint, sizeof(d->complaint), "%s", why);
+    log_warn("peer",
+             "member %" PRIx64 " at %s:%u is not reached: %s; trying again",
+             peer->id, url->host, url->port, d->complaint);
+}
+
+static const char *refusal_text(int status)
+{
+    switch (status) {
+    case 404:
+        return "it does not know us as a member";
+    case 410:
+        return "we were removed from the cluster";
+    case 412:
+        return "it is of another cluster, another member or another version "
+               "than expected (412)";
+    default:
+        return "it refuses a stream";
+    }
+}
+
 static void on_dial_head(void *ctx, int status)
 {
     struct peer_dial *d = ctx;
 
     if (status == 200) {
         d->open = true;
-        d->opened_ms = loop_now_ms(d->peer->all->config.loop);
-        d->failures = 0;
+        d->open_ms = loop_now_ms(d->peer->all->config.loop);
+        d->complaint[0] = '\0';
         note_activity(d->peer);
         return;
     }
-    if (d->failures == 0) {
-        log_warn("peer", "member %" PRIx64 " at %s answers a stream with %d",
-                 d->peer->id, http_call_peer(d->call), status);
-    }
+    complain(d, refusal_text(status));
     if (status == 410) {
         tell_removed(d->peer->all);
     }
     http_call_cancel(d->call);
 }
 
-bool peer_may_say(const struct peer *peer, const struct raft_msg *m)
+bool peer_take_message(struct peer *peer, const struct raft_msg *m)
 {
-    return m->from == peer->id || m->type == RAFT_MSG_TRANSFER;
+    const struct peers *p = peer->all;
+
+    if (m->to != p->config.self || m->type == RAFT_MSG_SNAPSHOT ||
+        (m->from != peer->id && m->type != RAFT_MSG_TRANSFER)) {
+        return false;
+    }
+    p->config.hooks.on_message(p->config.hooks.ctx, m);
+    return true;
 }
 
 static void on_dial_message(void *ctx, const struct raft_msg *m)
 {
     struct peer_dial *d = ctx;
-    const struct peers_hooks *hooks = &d->peer->all->config.hooks;
 
-    if (peer_may_say(d->peer, m)) {
-        hooks->on_message(hooks->ctx, m);
+    if (!peer_take_message(d->peer, m)) {
+        log_debug("peer", "member %" PRIx64 " sends what is not for us",
+                  d->peer->id);
     }
 }
 
@@ -105,15 +142,6 @@ static uint64_t redial_after(const struct peer_dial *d)
     return ms < PEER_REDIAL_MAX_MS ? ms : PEER_REDIAL_MAX_MS;
 }
 
-/* A stream that ends is dialled at once, to see whether the peer is still
- * there; but not in a circle with one that ends each stream as it begins. */
-static uint64_t redial_at(const struct peer_dial *d, uint64_t now_ms)
-{
-    uint64_t soonest_ms = d->opened_ms + PEER_REDIAL_MS;
-
-    return now_ms >= soonest_ms ? now_ms : soonest_ms;
-}
-
 static void on_dial_end(void *ctx, enum status st, const char *why)
 {
     struct peer_dial *d = ctx;
@@ -128,19 +156,23 @@ static void on_dial_end(void *ctx, enum status st, const char *why)
     frames_reader_release(&d->reader);
     frames_reader_init(&d->reader, d->kind, peer->id, p->config.self);
     note_activity(peer);
-    if (was_open) {
+    if (was_open && now_ms - d->open_ms >= PEER_REDIAL_MAX_MS) {
         log_warn("peer", "member %" PRIx64 " is not heard any more: %s",
                  peer->id, st == ST_OK ? "it has ended its stream" : why);
-        d->due_ms = redial_at(d, now_ms);
+        d->failures = 0;
+        d->due_ms = 0; /* Look at once whether it is still there. */
     } else {
+        if (st != ST_CANCELED) {
+            complain(d, st == ST_OK ? "it has ended its stream" : why);
+        }
         d->due_ms = now_ms + redial_after(d);
         d->failures++;
-        peer_next_url(peer);
+        peer_next_url(peer, d->url_at);
     }
     if (refused && !peer->removed) {
         p->config.hooks.on_lost(p->config.hooks.ctx, peer->id);
     }
-    if (!peer->removed && d->due_ms <= now_ms) {
+    if (!peer->removed && d->due_ms == 0) {
         peer_links_tick(peer, now_ms);
     }
     peers_call_ended(p);
@@ -164,6 +196,7 @@ static void dial(struct peer_dial *d)
                    p->self_text);
     (void)snprintf(to, sizeof(to), "%" PRIx64, peer->id);
     header.value = slice_str(to);
+    d->url_at = peer->url_at;
     d->call = peer_call(peer, config,
                         (struct http_call_hooks){.ctx = d,
                                                  .on_head = on_dial_head,
@@ -231,16 +264,17 @@ static void write_message(struct peer_writer *w, const struct raft_msg *m)
 /* ---- a POST when there is no stream ---- */
 
 struct post {
-    struct peer *peer;
     struct peer_errand errand;
+    int status;
 };
 
 static void on_post_head(void *ctx, int status)
 {
-    const struct post *post = ctx;
+    struct post *post = ctx;
 
+    post->status = status;
     if (status == 410) {
-        tell_removed(post->peer->all);
+        tell_removed(post->errand.peer->all);
     }
 }
 
@@ -253,15 +287,15 @@ static void on_post_body(void *ctx, struct slice bytes)
 static void on_post_end(void *ctx, enum status st, const char *why)
 {
     struct post *post = ctx;
-    struct peer *peer = post->peer;
+    struct peer *peer = post->errand.peer;
 
     (void)why;
-    LIST_REMOVE(&post->errand, link);
-    free(post);
+    errand_over(&post->errand);
     peer->posts--;
-    if (st != ST_OK) {
+    if (st != ST_OK || post->status >= 300) {
         peer->dropped.value++;
     }
+    free(post);
     peers_call_ended(peer->all);
 }
 
@@ -273,7 +307,8 @@ static void post_message(struct peer *peer, const struct raft_msg *m)
                                       .path = "/raft",
                                       .headers = &type,
                                       .headers_count = 1,
-                                      .connect_ms = 1000};
+                                      .connect_ms = 1000,
+                                      .total_ms = PEER_POST_MS};
     struct post *post;
     struct buf body;
 
@@ -281,19 +316,18 @@ static void post_message(struct peer *peer, const struct raft_msg *m)
         peer->dropped.value++;
         return;
     }
+    post = calloc(1, sizeof(*post));
+    CHECK(post != NULL);
     buf_init(&body, SIZE_MAX);
     raftpb_message_pack(m, &body);
     config.body = buf_slice(&body);
-    post = calloc(1, sizeof(*post));
-    CHECK(post != NULL);
-    post->peer = peer;
     peer->posts++;
     peer->sent_bytes.value += (double)body.len;
-    peer_errand_start(peer, &post->errand, config,
-                      (struct http_call_hooks){.ctx = post,
-                                               .on_head = on_post_head,
-                                               .on_body = on_post_body,
-                                               .on_end = on_post_end});
+    errand_start(&post->errand, peer, config,
+                 (struct http_call_hooks){.ctx = post,
+                                          .on_head = on_post_head,
+                                          .on_body = on_post_body,
+                                          .on_end = on_post_end});
     buf_release(&body);
 }
 

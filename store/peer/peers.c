@@ -141,26 +141,6 @@ void peers_set(struct peers *p, uint64_t id, char *const *urls, size_t count)
     urls_set(peer, urls, count);
 }
 
-static void peer_leave(struct peer *peer)
-{
-    struct peers *p = peer->all;
-
-    peer->removed = true;
-    peer_links_close(peer);
-    TAILQ_REMOVE(&p->list, peer, link);
-    TAILQ_INSERT_TAIL(&p->leaving, peer, link);
-}
-
-void peers_remove(struct peers *p, uint64_t id)
-{
-    struct peer *peer = peers_find(p, id);
-
-    peers_remember_removed(p, id);
-    if (peer != NULL) {
-        peer_leave(peer);
-    }
-}
-
 uint64_t peers_active_since(const struct peers *p, uint64_t id)
 {
     const struct peer *peer = peers_find(p, id);
@@ -181,9 +161,9 @@ void peers_send(struct peers *p, const struct raft_msg *messages, size_t count)
 
 /* ---- calls ---- */
 
-void peer_next_url(struct peer *peer)
+void peer_next_url(struct peer *peer, size_t used)
 {
-    if (peer->urls_count > 0) {
+    if (peer->urls_count > 0 && peer->url_at == used) {
         peer->url_at = (peer->url_at + 1) % peer->urls_count;
     }
 }
@@ -220,15 +200,57 @@ struct http_call *peer_call(struct peer *peer, struct http_call_config config,
     return http_call_start(p->config.loop, &config, hooks);
 }
 
-void peer_errand_start(struct peer *peer, struct peer_errand *errand,
-                       struct http_call_config config,
-                       struct http_call_hooks hooks)
+void errand_start(struct peer_errand *e, struct peer *peer,
+                  struct http_call_config config, struct http_call_hooks hooks)
 {
-    errand->call = peer_call(peer, config, hooks);
-    LIST_INSERT_HEAD(&peer->all->errands, errand, link);
+    e->peer = peer;
+    e->call = peer_call(peer, config, hooks);
+    LIST_INSERT_HEAD(&peer->all->errands, e, link);
+}
+
+void errand_over(struct peer_errand *e)
+{
+    if (e->call != NULL) {
+        LIST_REMOVE(e, link);
+        e->call = NULL;
+    }
+}
+
+/* Their ends come later. */
+static void errands_cancel(const struct peer *peer)
+{
+    struct peer_errand *e;
+
+    LIST_FOREACH(e, &peer->all->errands, link)
+    {
+        if (e->peer == peer) {
+            http_call_cancel(e->call);
+        }
+    }
 }
 
 /* ---- life ---- */
+
+static void peer_leave(struct peer *peer)
+{
+    struct peers *p = peer->all;
+
+    peer->removed = true;
+    peer_links_close(peer);
+    errands_cancel(peer);
+    TAILQ_REMOVE(&p->list, peer, link);
+    TAILQ_INSERT_TAIL(&p->leaving, peer, link);
+}
+
+void peers_remove(struct peers *p, uint64_t id)
+{
+    struct peer *peer = peers_find(p, id);
+
+    peers_remember_removed(p, id);
+    if (peer != NULL) {
+        peer_leave(peer);
+    }
+}
 
 static void peer_free(struct peer *peer)
 {
@@ -307,6 +329,7 @@ struct peers *peers_new(const struct peers_config *config)
     p->handler = (struct http_handler){.ctx = p,
                                        .on_request = serve_request,
                                        .on_gone = serve_gone,
+                                       .idle_ms = PEER_IDLE_MS,
                                        .streamed_path = "/raft/snapshot",
                                        .on_body = arrival_body};
     (void)snprintf(p->cluster_text, sizeof(p->cluster_text), "%" PRIx64,
@@ -331,6 +354,7 @@ enum status peers_listen(struct peers *p, const char *address, bool tls,
     config.address = address;
     config.tls = tls ? p->config.server_tls : NULL;
     config.http = &p->handler;
+    config.conns_max = PEER_CONNS_MAX;
     st = server_start(p->config.loop, &config, &p->servers[p->servers_count],
                       err);
     if (st == ST_OK) {
@@ -347,7 +371,6 @@ const char *peers_address(const struct peers *p, unsigned index)
 
 void peers_close(struct peers *p, void (*on_closed)(void *ctx), void *ctx)
 {
-    struct peer_errand *errand;
     struct peer *peer;
 
     CHECK(!p->closing);
@@ -356,10 +379,6 @@ void peers_close(struct peers *p, void (*on_closed)(void *ctx), void *ctx)
     p->closed_ctx = ctx;
     while ((peer = TAILQ_FIRST(&p->list)) != NULL) {
         peer_leave(peer);
-    }
-    LIST_FOREACH(errand, &p->errands, link)
-    {
-        http_call_cancel(errand->call); /* Its end comes later. */
     }
     for (size_t i = 0; i < p->servers_count; i++) {
         server_stop(p->servers[i], 0, on_server_stopped, p);

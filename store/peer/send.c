@@ -29,6 +29,7 @@ static void departure_free(struct departure *d, bool ok)
 {
     struct peers *p = d->all;
 
+    errand_over(&d->errand);
     d->source.release(d->source.ctx);
     buf_release(&d->piece);
     p->config.hooks.on_snapshot_sent(p->config.hooks.ctx, d->to, d->index, ok);
@@ -76,7 +77,6 @@ static void on_end(void *ctx, enum status st, const char *why)
     struct departure *d = ctx;
     struct peers *p = d->all;
 
-    LIST_REMOVE(&d->errand, link);
     if (st != ST_OK) {
         log_warn("peer", "sending a snapshot to member %" PRIx64 ": %s", d->to,
                  why);
@@ -149,11 +149,11 @@ void peers_send_snapshot(struct peers *p, const struct raft_msg *message,
         return;
     }
     put_message(message, &d->piece);
-    peer_errand_start(peer, &d->errand, config,
-                      (struct http_call_hooks){.ctx = d,
-                                               .on_head = on_head,
-                                               .on_body = on_body,
-                                               .on_drained = on_drained,
-                                               .on_end = on_end});
+    errand_start(&d->errand, peer, config,
+                 (struct http_call_hooks){.ctx = d,
+                                          .on_head = on_head,
+                                          .on_body = on_body,
+                                          .on_drained = on_drained,
+                                          .on_end = on_end});
     (void)http_call_write(d->errand.call, buf_slice(&d->piece));
 }

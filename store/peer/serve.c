@@ -3,22 +3,28 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
+#include "base/core/log.h"
 #include "store/peer/core.h"
 
 /* ---- who is it ---- */
 
 static bool hex_id(struct slice text, uint64_t *out_id)
 {
-    char copy[17];
-    char *end;
+    uint64_t id = 0;
 
-    if (text.len == 0 || text.len >= sizeof(copy)) {
+    if (text.len == 0 || text.len > 16) {
         return false;
     }
-    memcpy(copy, text.data, text.len);
-    copy[text.len] = '\0';
-    *out_id = strtoull(copy, &end, 16);
-    return *end == '\0';
+    for (size_t i = 0; i < text.len; i++) {
+        const char *digit = strchr("0123456789abcdef", text.data[i]);
+
+        if (text.data[i] == '\0' || digit == NULL) {
+            return false;
+        }
+        id = id << 4 | (uint64_t)(digit - "0123456789abcdef");
+    }
+    *out_id = id;
+    return true;
 }
 
 /* "3.5.16" as 3005; 0 when it is none. */
@@ -81,6 +87,25 @@ int serve_check(struct http_exchange *x, struct slice from_text,
     return 0;
 }
 
+/* Somebody who is not what it says, or we are not. Rarely said: whoever it is
+ * tries again and again. */
+static void complain(const struct http_exchange *x, const char *text)
+{
+    struct peers *p = http_ctx(x);
+    uint64_t now_ms = loop_now_ms(p->config.loop);
+    struct slice from = http_header_get(x, "X-Server-From");
+
+    if (p->complained_ms != 0 &&
+        now_ms - p->complained_ms < PEER_COMPLAINT_MS) {
+        return;
+    }
+    p->complained_ms = now_ms;
+    log_warn("peer", "refused %s, who says to be member %.*s: %.*s",
+             http_peer(x), from.len < 17 ? (int)from.len : 17,
+             from.len == 0 ? "" : (const char *)from.data,
+             (int)strcspn(text, "\n"), text);
+}
+
 static void reply_refusal(struct http_exchange *x, int status, const char *text)
 {
     struct peers *p = http_ctx(x);
@@ -110,6 +135,7 @@ static void serve_stream(struct http_exchange *x, enum frames_kind kind,
         text = "to field mismatch\n";
     }
     if (status != 0) {
+        complain(x, text);
         reply_refusal(x, status, text);
     } else {
         peer_take_stream(peer, kind, x);
@@ -118,7 +144,6 @@ static void serve_stream(struct http_exchange *x, enum frames_kind kind,
 
 static void serve_message(struct http_exchange *x)
 {
-    struct peers *p = http_ctx(x);
     struct raftpb_space space = {0};
     const char *text = NULL;
     struct raft_msg m;
@@ -127,16 +152,19 @@ static void serve_message(struct http_exchange *x)
         serve_check(x, http_header_get(x, "X-Server-From"), &peer, &text);
 
     if (status != 0) {
+        complain(x, text);
         reply_refusal(x, status, text);
         return;
     }
     if (raftpb_message_unpack(http_body(x), &space, &m)) {
         reply_refusal(x, 400, "error unmarshalling raft message\n");
+    } else if (peer == NULL) {
+        /* Of a member that we do not know yet: raft can do without it. */
+        http_reply(x, 204, NULL, 0, slice_of(NULL, 0));
+    } else if (!peer_take_message(peer, &m)) {
+        reply_refusal(x, 400, "not a message of this sender for this member\n");
     } else {
-        if (peer != NULL && peer_may_say(peer, &m)) {
-            peer->received_bytes.value += (double)http_body(x).len;
-            p->config.hooks.on_message(p->config.hooks.ctx, &m);
-        }
+        peer->received_bytes.value += (double)http_body(x).len;
         http_reply(x, 204, NULL, 0, slice_of(NULL, 0));
     }
     raftpb_space_release(&space);
