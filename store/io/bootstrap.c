@@ -14,13 +14,16 @@ enum {
     ANSWER_BYTES_MAX = 1024 * 1024,
     PAUSE_MS = 500,
     TELL_MS = 5000,
-    ID_TEXT_MAX = 32
+    ID_TEXT_MAX = 32,
+    JOIN_CONNECT_MS = 2000,
+    CHECK_CONNECT_MS = 1000 /* Whoever founds does not wait for others. */
 };
 
 /* One question at a time. */
 struct joining {
     struct loop *loop;
     struct tls *tls;
+    unsigned connect_ms;
     struct http_call *call;
     struct buf body;
     char cluster[ID_TEXT_MAX];
@@ -71,8 +74,8 @@ static void ask(struct joining *j, const struct url *url)
                                       .tls = url->tls ? j->tls : NULL,
                                       .method = "GET",
                                       .path = "/members",
-                                      .connect_ms = 2000,
-                                      .silence_ms = 2000};
+                                      .connect_ms = j->connect_ms,
+                                      .silence_ms = j->connect_ms};
 
     j->status = 0;
     buf_clear(&j->body);
@@ -104,6 +107,7 @@ static void on_pause_closed(uv_handle_t *handle)
 static bool ask_founder(struct joining *j, struct member_plan *plan,
                         const struct founder *f)
 {
+    j->answered = false;
     for (size_t i = 0; i < f->peer_urls_count && !j->answered; i++) {
         struct url_list url;
         struct err unused = {0};
@@ -199,6 +203,28 @@ static uint64_t id_of(const char *list, size_t index)
     return at == NULL ? 0 : strtoull(at, NULL, 10);
 }
 
+/* Whoever has published its client URLs has acknowledged things to the others.
+ * With an empty folder it has forgotten them, and its votes; the others would
+ * count on it all the same, and lose what they have promised. */
+static enum status refuse_forgetful(const struct founder *self,
+                                    const char *data_dir, const json_t *member,
+                                    struct err *err)
+{
+    const json_t *urls = json_object_get(member, "clientURLs");
+
+    if (json_array_size(urls) == 0) {
+        return ST_OK;
+    }
+    return err_set(err, ST_EXISTS,
+                   "member %llx (\"%s\") has already been bootstrapped, the "
+                   "other members say, but %s holds none of its data; restore "
+                   "the folder, or have it forgotten and join anew: `member "
+                   "remove %llx`, `member add`, --initial-cluster-state "
+                   "existing",
+                   (unsigned long long)self->id, self->name, data_dir,
+                   (unsigned long long)self->id);
+}
+
 static enum status match_all(struct founding *f, const json_t *list,
                              const char *text, struct err *err)
 {
@@ -223,6 +249,17 @@ static enum status match_all(struct founding *f, const json_t *list,
     return ST_OK;
 }
 
+/* Our own entry in the list; NULL: none. */
+static const json_t *own_entry(const json_t *list, const struct founder *self)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (is_same(json_array_get(list, i), self)) {
+            return json_array_get(list, i);
+        }
+    }
+    return NULL;
+}
+
 static enum status understand(struct joining *j, struct member_plan *plan,
                               struct err *err)
 {
@@ -245,29 +282,81 @@ static enum status understand(struct joining *j, struct member_plan *plan,
     } else {
         st = match_all(f, list, text, err);
     }
+    if (st == ST_OK) {
+        st = refuse_forgetful(&f->founders[f->self], plan->config.data_dir,
+                              own_entry(list, &f->founders[f->self]), err);
+    }
     json_decref(list);
     f->cluster_id = strtoull(j->cluster, NULL, 16);
     return st;
 }
 
+static void joining_open(struct joining *j)
+{
+    buf_init(&j->body, ANSWER_BYTES_MAX);
+    CHECK(uv_timer_init(loop_uv(j->loop), &j->pause) == 0);
+    j->pause.data = j;
+}
+
+static void joining_close(struct joining *j)
+{
+    uv_close((uv_handle_t *)&j->pause, on_pause_closed);
+    while (!j->closed) {
+        loop_run(j->loop);
+    }
+    buf_release(&j->body);
+}
+
 enum status bootstrap_join(struct loop *loop, struct tls *client_tls,
                            struct member_plan *plan, struct err *err)
 {
-    struct joining j = {.loop = loop, .tls = client_tls};
+    struct joining j = {
+        .loop = loop, .tls = client_tls, .connect_ms = JOIN_CONNECT_MS};
     enum status st;
 
-    buf_init(&j.body, ANSWER_BYTES_MAX);
-    CHECK(uv_timer_init(loop_uv(loop), &j.pause) == 0);
-    j.pause.data = &j;
+    joining_open(&j);
     st = ask_until_answered(&j, plan, err);
     if (st == ST_OK) {
         st = understand(&j, plan, err);
     }
-    uv_close((uv_handle_t *)&j.pause, on_pause_closed);
-    while (!j.closed) {
-        loop_run(loop);
-    }
-    buf_release(&j.body);
+    joining_close(&j);
     plan->joins = st == ST_OK;
+    return st;
+}
+
+/* Another cluster's list, or none, says nothing about us. */
+static enum status check_answer(const struct joining *j,
+                                const struct member_plan *plan, struct err *err)
+{
+    const struct founder *self = &plan->founding.founders[plan->founding.self];
+    json_t *list;
+    enum status st;
+
+    if (strtoull(j->cluster, NULL, 16) != plan->founding.cluster_id) {
+        return ST_OK;
+    }
+    list = json_loads(buf_cstr((struct buf *)&j->body), JSON_DECODE_INT_AS_REAL,
+                      NULL);
+    st = refuse_forgetful(self, plan->config.data_dir, own_entry(list, self),
+                          err);
+    json_decref(list);
+    return st;
+}
+
+enum status bootstrap_check_new(struct loop *loop, struct tls *client_tls,
+                                struct member_plan *plan, struct err *err)
+{
+    struct joining j = {
+        .loop = loop, .tls = client_tls, .connect_ms = CHECK_CONNECT_MS};
+    const struct founding *f = &plan->founding;
+    enum status st = ST_OK;
+
+    joining_open(&j);
+    for (size_t i = 0; i < f->founders_count && st == ST_OK; i++) {
+        if (i != f->self && ask_founder(&j, plan, &f->founders[i])) {
+            st = check_answer(&j, plan, err);
+        }
+    }
+    joining_close(&j);
     return st;
 }

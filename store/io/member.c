@@ -514,6 +514,18 @@ static void start_undo(struct member *m)
     loop_run(loop);
 }
 
+/* Without data: who are we, and may we be it? */
+static enum status bootstrap(struct member *m, struct err *err)
+{
+    if (m->plan.founding.founders_count == 0) {
+        return ST_OK;
+    }
+    if (strcmp(m->plan.config.initial_cluster_state, "existing") == 0) {
+        return bootstrap_join(m->loop, m->peer_client_tls, &m->plan, err);
+    }
+    return bootstrap_check_new(m->loop, m->peer_client_tls, &m->plan, err);
+}
+
 enum status member_start(struct loop *loop, const struct member_config *config,
                          struct member_hooks hooks, struct member **out_member,
                          struct err *err)
@@ -534,9 +546,8 @@ enum status member_start(struct loop *loop, const struct member_config *config,
     if (!st) {
         st = member_open_peer_tls(m, err);
     }
-    if (!st && m->plan.founding.founders_count > 0 &&
-        strcmp(m->plan.config.initial_cluster_state, "existing") == 0) {
-        st = bootstrap_join(loop, m->peer_client_tls, &m->plan, err);
+    if (!st) {
+        st = bootstrap(m, err);
     }
     if (!st) {
         st = open_stores(m, err);
