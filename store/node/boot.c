@@ -157,6 +157,7 @@ static enum status boot_raft(struct node *n, struct wal_content *content,
     n->write_from = s.last_index + 1;
     n->applied = n->config.applied;
     n->durable = n->config.applied;
+    n->durable_term = s.hard.term;
     n->told = s;
     return ST_OK;
 }

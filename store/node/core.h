@@ -83,6 +83,8 @@ struct node {
     struct raft_persist persist; /* What the next write will cover at most. */
     struct raft_persist covered; /* What the write under way covers. */
     uint64_t write_number;       /* Of the write begun last. */
+    uint64_t written_term;       /* What it holds as the term, */
+    uint64_t durable_term;       /* and what is on disk for sure. */
     struct node_outbox outbox;
 
     /* Reads. A round asks a majority whether we lead; reads that come while

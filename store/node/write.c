@@ -66,6 +66,13 @@ static void outbox_add(struct node_outbox *o, struct node_held held)
     o->list[o->count++] = held;
 }
 
+/* The answer to a heartbeat speaks of the term only. Were it to wait for
+ * entries, so would all reads that the leader has it confirm. */
+static bool speaks_of_durable(const struct node *n, const struct raft_msg *m)
+{
+    return m->type == RAFT_MSG_HEARTBEAT_REPLY && m->term == n->durable_term;
+}
+
 /* A message may speak of a term, a vote or an entry that a crash would undo. It
  * waits for the write that holds everything up to now. */
 void node_hold(struct node *n, const struct raft_work *work)
@@ -79,8 +86,14 @@ void node_hold(struct node *n, const struct raft_work *work)
         return;
     }
     for (size_t i = 0; i < work->messages_count; i++) {
-        CHECK(work->messages[i].entries_count == 0);
-        outbox_add(&n->outbox, (struct node_held){work->messages[i], after});
+        const struct raft_msg *m = &work->messages[i];
+
+        CHECK(m->entries_count == 0);
+        if (speaks_of_durable(n, m)) {
+            n->ports.send(n->ports.ctx, m, 1);
+        } else {
+            outbox_add(&n->outbox, (struct node_held){*m, after});
+        }
     }
 }
 
@@ -191,6 +204,7 @@ static enum status node_begin_write(struct node *n, struct err *err)
     node_cover(n, count);
     hard = node_hard(n);
     batch.hard = &hard;
+    n->written_term = hard.term;
     batch.mark = node_mark(n, &state, &mark);
     n->writing = true;
     st = wal_append(n->wal, &batch, &later, err);
@@ -242,6 +256,7 @@ void node_write_done(struct node *n)
     struct raft_event event = {
         .type = RAFT_PERSISTED, .now_ms = n->now_ms, .persisted = n->covered};
 
+    n->durable_term = n->written_term;
     node_release_held(n);
     if (n->cut_written) {
         node_finish_cut(n);

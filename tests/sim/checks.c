@@ -116,6 +116,13 @@ uint64_t checks_applied_last(const struct sim *s)
     return s->checks->applied_last;
 }
 
+uint64_t checks_conf_last(const struct sim *s)
+{
+    const struct checks *c = s->checks;
+
+    return c->confs_count == 0 ? 0 : c->confs[c->confs_count - 1].index;
+}
+
 /* ---- election safety ---- */
 
 /* Leader completeness: what was committed in an earlier term is in the log of

@@ -295,6 +295,7 @@ void snapshot_forget(struct member *m); /* It crashes. */
 enum status snapshot_finish_install(struct member *m,
                                     const struct node_config *c,
                                     struct err *err);
+uint64_t snapshot_durable(struct member *m); /* Its backend's entry. */
 void snapshot_ended(struct sim *s, uint64_t to, uint64_t to_life, uint64_t peer,
                     uint64_t index, bool ok);
 
@@ -310,6 +311,7 @@ void check_applied(struct member *m, const struct raft_entry *e, uint32_t sum);
 void check_conf(struct member *m, uint64_t index, const struct raft_conf *conf);
 void check_started(struct member *m);
 uint64_t checks_applied_last(const struct sim *s);
+uint64_t checks_conf_last(const struct sim *s); /* The newest change. */
 
 /* ---- model.c ---- */
 

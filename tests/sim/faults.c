@@ -131,15 +131,20 @@ static void disk_fails(struct sim *s, enum status why)
     sim_trace(s, "%" PRIu64 "'s disk will fail: %s", m->id, status_text(why));
 }
 
-/* A member that must be replaced; at most one, or data may be gone. */
-static bool somebody_is_rotten(struct sim *s)
+/* One disk may go if the others are good, and know who belongs to the group: a
+ * majority by the newest configuration and by any older one. */
+static bool can_lose(struct sim *s, uint64_t lost)
 {
     for (uint64_t id = 1; id <= s->members_count; id++) {
-        if (sim_is_member(s, id) && sim_member(s, id)->rotten) {
-            return true;
+        struct member *m = sim_member(s, id);
+
+        if (sim_is_member(s, id) &&
+            (m->rotten ||
+             (id != lost && snapshot_durable(m) < checks_conf_last(s)))) {
+            return false;
         }
     }
-    return false;
+    return voters(s) >= 3;
 }
 
 /* Not in the record synced last: to a log that looks the same as a torn one
@@ -148,7 +153,7 @@ static void rot(struct sim *s)
 {
     struct member *m = any_up(s);
 
-    if (m == NULL || m->syncs < 3 || voters(s) < 3 || somebody_is_rotten(s)) {
+    if (m == NULL || m->syncs < 3 || !can_lose(s, m->id)) {
         return;
     }
     member_crash(m, false);

@@ -28,6 +28,11 @@ static struct raft_pos pos_of(struct memory_table *t)
                              .index = meta_number(t, "consistent_index")};
 }
 
+uint64_t snapshot_durable(struct member *m)
+{
+    return pos_of(&m->tables[m->current]).index;
+}
+
 static void table_copy(struct memory_table *to, const struct memory_table *from)
 {
     for (unsigned id = 0; id < TABLES_COUNT; id++) {
