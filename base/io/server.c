@@ -69,6 +69,7 @@ struct server {
     bool accept_paused; /* One connection waits in libuv, more in the kernel. */
     bool stopping;
     uint64_t complained_ms;
+    uint64_t refused_ms; /* The same of clients that TLS has refused. */
     char address[ADDRESS_TEXT_MAX];
     uint16_t port;
     server_stopped_fn *on_stopped;
@@ -238,12 +239,26 @@ static void conn_on_deadline(struct stream *stream)
     }
 }
 
+/* Somebody tries in vain, again and again: a wrong certificate most often. */
+static void server_complain_of(struct server *s, const struct stream *stream)
+{
+    uint64_t now_ms = loop_now_ms(s->loop);
+
+    if (s->refused_ms == 0 || now_ms - s->refused_ms >= COMPLAINT_MS) {
+        s->refused_ms = now_ms;
+        log_warn("io", "%s: connection from %s refused: %s", s->address,
+                 stream->peer, stream->why);
+    }
+}
+
 static void conn_on_closed(struct stream *stream)
 {
     struct conn *c = conn_of(stream);
     struct server *s = c->server;
 
-    if (stream->why[0] != '\0') {
+    if (s->tls != NULL && strncmp(stream->why, "TLS: ", 5) == 0) {
+        server_complain_of(s, stream);
+    } else if (stream->why[0] != '\0') {
         log_debug("io", "%s: connection from %s closed: %s", s->address,
                   stream->peer, stream->why);
     }

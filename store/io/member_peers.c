@@ -116,17 +116,19 @@ enum status member_open_peer_tls(struct member *m, struct err *err)
                               .ca = c->peer_trusted_ca_file,
                               .allowed_cn = c->peer_cert_allowed_cn,
                               .http1 = true};
-    enum status st;
+    enum status st = ST_OK;
 
-    if (c->peer_cert_file == NULL) {
-        return ST_OK;
+    if (c->peer_cert_file != NULL) {
+        st = tls_server_new(&files,
+                            c->peer_client_cert_auth ? TLS_CLIENT_REQUIRED
+                                                     : TLS_CLIENT_ANY,
+                            &m->peer_server_tls, err);
     }
-    st = tls_server_new(
-        &files, c->peer_client_cert_auth ? TLS_CLIENT_REQUIRED : TLS_CLIENT_ANY,
-        &m->peer_server_tls, err);
     if (st) {
         return st;
     }
+    /* Without a certificate, too: who is at https:// is not asked in the clear.
+     */
     return tls_client_new(&files, &m->peer_client_tls, err);
 }
 
