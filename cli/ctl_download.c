@@ -114,8 +114,25 @@ static bool is_still(const struct download *d)
            ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
+/* The rename at the end would put a file in the place of a device, /dev/null
+ * for one; a folder would only be noticed there. */
+static enum cli_exit check_target(struct download *d)
+{
+    struct stat there;
+
+    if (stat(d->path, &there) != 0 || S_ISREG(there.st_mode)) {
+        return CLI_OK;
+    }
+    (void)err_set(d->err, ST_INVALID,
+                  "%s is there already, and is no file: name a file", d->path);
+    return CLI_FAILED;
+}
+
 static enum cli_exit open_part(struct download *d)
 {
+    if (check_target(d) != CLI_OK) {
+        return CLI_FAILED;
+    }
     d->part = arena_printf(&d->arena, "%s.part", d->path);
     d->fd = open(d->part, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (d->fd < 0) {

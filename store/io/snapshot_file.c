@@ -53,7 +53,7 @@ enum status snapshot_file_open(const char *path, struct snapshot_file *out_file,
                                struct err *err)
 {
     struct snapshot_file f = {.path = path};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* If a FIFO. */
     enum status st;
 
     if (fd < 0) {

@@ -52,4 +52,16 @@ member_wait b
 is "$(ctl_of b get one --print-value-only)" 1 "it has everything again"
 soon 10 "HashKV is equal on all" same_hash a b c
 
+# --- snapshots of and into what is no file
+save() { "$MUSTER" ctl --endpoints "$(client_url a)" snapshot save "$1" 2>&1; }
+mkfifo "$SCRATCH/pipe"
+mkdir "$SCRATCH/folder"
+for name in pipe folder; do
+    like "$(save "$SCRATCH/$name")" "$name is there already, and is no file" \
+        "a snapshot does not take the place of a $name"
+    like "$(timeout 20 "$MUSTER" ctl snapshot status "$SCRATCH/$name" 2>&1)" \
+        "$name is no file" "nor is a $name taken for one"
+done
+ok "the pipe is still one" test -p "$SCRATCH/pipe"
+
 done_testing
