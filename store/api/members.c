@@ -195,7 +195,18 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* false: more than there may be, or not decodable. Sorted. */
+/* Neither what ends a line of HTTP nor what JSON could not hold. */
+static bool is_printable(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] <= ' ' || text.data[i] > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* false: more than there may be, no text of a URL, or not decodable. Sorted. */
 static bool take_urls(struct grpc_call *call, struct slice request,
                       unsigned field, struct urls *out)
 {
@@ -206,7 +217,8 @@ static bool take_urls(struct grpc_call *call, struct slice request,
         if (f.number != field || f.type != PB_BYTES) {
             continue;
         }
-        if (out->count == URLS_MAX || f.bytes.len > LIMIT_URL_BYTES) {
+        if (out->count == URLS_MAX || f.bytes.len > LIMIT_URL_BYTES ||
+            !is_printable(f.bytes)) {
             return false;
         }
         out->list[out->count++] = arena_strdup(grpc_call_arena(call), f.bytes);

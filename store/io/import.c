@@ -15,8 +15,9 @@
 
 enum {
     CHECKSUM_BYTES = 4,
-    ROWS_A_TXN = 20000, /* Dirty pages of one transaction are in memory. */
-    KEY_MAX = 511       /* LMDB's. */
+    ROWS_A_TXN = 20000, /* Dirty pages of one transaction are in memory, */
+    BYTES_A_TXN = 16 * 1024 * 1024, /* and rows may be large. */
+    KEY_MAX = 511                   /* LMDB's. */
 };
 
 #define MAP_BYTES (UINT64_C(256) << 30)
@@ -29,6 +30,7 @@ struct import {
     MDB_dbi tables[TABLES_COUNT];
     enum table_id table;
     size_t rows_in_txn;
+    size_t bytes_in_txn;
     struct snapshot_facts facts;
     struct err *err;
 };
@@ -47,6 +49,7 @@ static enum status import_failed(struct import *i, int code)
 static int txn_begin(struct import *i)
 {
     i->rows_in_txn = 0;
+    i->bytes_in_txn = 0;
     return mdb_txn_begin(i->env, NULL, 0, &i->txn);
 }
 
@@ -141,7 +144,7 @@ static enum status on_row(void *ctx, struct slice key, struct slice value)
     if (st) {
         return st;
     }
-    if (i->rows_in_txn == ROWS_A_TXN) {
+    if (i->rows_in_txn >= ROWS_A_TXN || i->bytes_in_txn >= BYTES_A_TXN) {
         code = txn_commit(i);
         code = code == 0 ? txn_begin(i) : code;
     }
@@ -149,6 +152,7 @@ static enum status on_row(void *ctx, struct slice key, struct slice value)
         code = put_row(i, key, value);
     }
     i->rows_in_txn++;
+    i->bytes_in_txn += key.len + value.len;
     i->facts.rows++;
     return code == 0 ? ST_OK : import_failed(i, code);
 }

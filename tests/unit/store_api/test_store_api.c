@@ -512,6 +512,45 @@ static const struct {
     {"POST", "/health", "405 "},
 };
 
+/* They become lines of HTTP requests and JSON in every member's store. */
+START_TEST(a_members_url_is_one)
+{
+#define URL(text)              \
+    {                          \
+        text, sizeof(text) - 1 \
+    }
+    static const struct {
+        const char *text;
+        size_t len;
+    } rows[] = {
+        URL(""),
+        URL("127.0.0.1:2380"),
+        URL("http://127.0.0.1"),
+        URL("http://:2380"),
+        URL("http://127.0.0.1:port"),
+        URL("http://127.0.0.1:65536"),
+        URL("http://127.0.0.1:2380/path"),
+        URL("http://127.0.0.1\r\nX-Evil: yes:2380"),
+        URL("http://127.0.0.1:2380\0behind"),
+        URL("http://\xff\xfe:2380"),
+        URL("unix:///tmp/a b"),
+    };
+    struct live *l = live_new();
+
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        struct buf *b = build();
+        struct live_answer a;
+
+        pb_message(b, 1, slice_of(rows[i].text, rows[i].len));
+        a = live_call(l, "/etcdserverpb.Cluster/MemberAdd", built());
+        ck_assert_msg(a.code == GRPC_INVALID_ARGUMENT, "%s: %d %s",
+                      rows[i].text, (int)a.code, a.text);
+        ck_assert_str_eq(a.text, "etcdserver: given member URLs are invalid");
+    }
+    live_free(l);
+}
+END_TEST
+
 START_TEST(pages_are_etcds)
 {
     struct live *l = live_new();
@@ -547,5 +586,6 @@ UNIT_MAIN("store_api", {
     tcase_add_test(tc, leases_are_kept_alive_one_answer_a_request);
     tcase_add_test(tc, alarms_are_raised_and_disarmed);
     tcase_add_test(tc, members_say_who_they_are);
+    tcase_add_test(tc, a_members_url_is_one);
     tcase_add_test(tc, pages_are_etcds);
 })
