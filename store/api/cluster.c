@@ -100,33 +100,41 @@ static enum kv_member_change change_of(enum raft_change_type type)
     return changes[type];
 }
 
+/* etcd's rules, for an entry that is new to the store. */
+static enum kv_error check_member(const struct api *api, uint64_t index,
+                                  const struct kv_membership *m)
+{
+    return kv_index(api->config.kv) >= index
+               ? KV_OK
+               : kv_check_member(api->config.kv, m);
+}
+
 /* Entries of type ConfChangeV2 say nothing of who the members are: raft's
- * configuration follows them, the table of members does not. */
+ * configuration follows them, which is kept; the table of members does not. */
 enum kv_error api_apply_member(struct api *api,
                                const struct node_conf_entry *told)
 {
     const struct raft_entry *entry = told->entry;
+    const struct raft_change *change = &told->changes->list[0];
+    bool of_members = entry->type == RAFT_ENTRY_CONF;
     struct kv_entry e = {.index = entry->pos.index, .term = entry->pos.term};
     struct kv_membership m = {.context = raftpb_change_note(entry).context};
+    enum kv_error error = told->refused ? KV_MALFORMED : KV_OK;
     struct buf conf;
-    enum kv_error error;
 
-    if (told->refused || entry->type != RAFT_ENTRY_CONF) {
-        apply_index(api, &e);
-        return told->refused ? KV_MALFORMED : KV_OK;
+    if (!error && of_members) {
+        m.change = change_of(change->type);
+        m.id = change->id;
+        error = check_member(api, e.index, &m);
     }
-    m.change = change_of(told->changes->list[0].type);
-    m.id = told->changes->list[0].id;
-    error = kv_index(api->config.kv) >= e.index
-                ? KV_OK
-                : kv_check_member(api->config.kv, &m);
     if (error) {
         apply_index(api, &e);
         return error;
     }
     buf_init(&conf, SIZE_MAX);
     raftpb_conf_to_json(told->conf, &conf);
-    kv_apply_member(api->config.kv, &e, &m, buf_slice(&conf));
+    kv_apply_member(api->config.kv, &e, of_members ? &m : NULL,
+                    buf_slice(&conf));
     buf_release(&conf);
     return KV_OK;
 }

@@ -329,7 +329,9 @@ void kv_apply_member(struct kv *kv, const struct kv_entry *entry,
     if (!apply_enter(kv, entry)) {
         return;
     }
-    cluster_change(&kv->cluster, m, &kv->pending);
+    if (m != NULL) {
+        cluster_change(&kv->cluster, m, &kv->pending);
+    }
     if (conf_state.len > 0) {
         cluster_set_conf_state(&kv->cluster, conf_state, &kv->pending);
     }

@@ -175,8 +175,9 @@ struct kv_membership {
 enum kv_error kv_check_member(const struct kv *kv,
                               const struct kv_membership *m);
 
-/* As kv_apply(), with an entry that has passed. `conf_state` (JSON, as etcd's
- * `confState`) is kept with it; empty: it is not known, and stays. */
+/* As kv_apply(), with an entry that has passed; `m` NULL: it says nothing of
+ * who the members are. `conf_state` (JSON, as etcd's `confState`) is kept with
+ * it; empty: it is not known, and stays. */
 void kv_apply_member(struct kv *kv, const struct kv_entry *entry,
                      const struct kv_membership *m, struct slice conf_state);
 
