@@ -69,10 +69,10 @@ struct api_config {
     enum status (*install)(void *ctx, struct raft_pos pos, struct err *err);
     void (*members_changed)(void *ctx);               /* kv_members() has. */
     uint64_t (*active_since)(void *ctx, uint64_t id); /* peers.h; 0: not now */
-    /* POST to another member's peer port; `on_answer` comes later, always:
-     * status 0 when there was no answer. */
-    void (*ask)(void *ctx, uint64_t id, const char *path, struct slice body,
-                uint64_t timeout_ms,
+    /* A request to another member's peer port; `on_answer` comes always: status
+     * 0 when there was no answer. */
+    void (*ask)(void *ctx, uint64_t id, const char *method, const char *path,
+                struct slice body, uint64_t timeout_ms,
                 void (*on_answer)(void *ctx, int status, struct slice body,
                                   const char *why),
                 void *answer_ctx);

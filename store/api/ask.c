@@ -58,8 +58,8 @@ static void ask_send(struct ask *a)
         return; /* Perhaps at the next tick. */
     }
     a->flying = true;
-    api->config.ask(api->config.ctx, api->leader, a->path, buf_slice(&a->body),
-                    ASK_MS, on_answer, a);
+    api->config.ask(api->config.ctx, api->leader, "POST", a->path,
+                    buf_slice(&a->body), ASK_MS, on_answer, a);
 }
 
 struct ask *ask_leader(struct api *api, const char *path, struct slice body,

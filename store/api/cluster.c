@@ -173,28 +173,6 @@ static void publish_attributes(struct api *api)
     buf_release(&request);
 }
 
-static void on_versioned(struct wait *w, enum status st,
-                         const struct kv_reply *reply)
-{
-    struct api *api = w->owner;
-
-    (void)st;
-    (void)reply;
-    api->versioning = NULL;
-}
-
-static void publish_version(struct api *api)
-{
-    struct buf request;
-    enum status st;
-
-    buf_init(&request, LIMIT_HEADER_BYTES);
-    pb_bytes(&request, 1, slice_str(API_CLUSTER_VERSION));
-    api->versioning = wait_propose(api, KV_CLUSTER_VERSION_SET,
-                                   buf_slice(&request), on_versioned, api, &st);
-    buf_release(&request);
-}
-
 void api_publish(struct api *api)
 {
     if (api->stopped || api->leader == RAFT_NOBODY) {
@@ -203,8 +181,5 @@ void api_publish(struct api *api)
     if (!api->published && api->publishing == NULL) {
         publish_attributes(api);
     }
-    if (api->leader == api->own.member && api->versioning == NULL &&
-        *kv_cluster_version(api->config.kv) == 0) {
-        publish_version(api);
-    }
+    api_version_tick(api, loop_now_ms(api->config.loop));
 }

@@ -8,7 +8,7 @@
  *   snapshot.c  the store as a file, as a stream
  *   ask.c       questions to the leader, for what only it knows
  *   transfer.c  leadership handed over on request
- *   peer.c      what other members ask for
+ *   peer.c      what other members ask for;   version.c   the cluster's
  *   methods.c   their table
  *   http.c      /health, /version, /metrics;   numbers.c   the metrics
  */
@@ -27,6 +27,7 @@
 /* As etcd 3.5.16 answers, whose API this is. */
 #define API_VERSION         "3.5.16"
 #define API_CLUSTER_VERSION "3.5.0"
+#define API_OLDEST_CLUSTER  "3.0.0" /* Where somebody does not tell its own. */
 
 /* --- Waits (wait.c) --- */
 
@@ -159,6 +160,12 @@ struct api {
     bool published;          /* Name and URLs, since the start. */
     struct wait *publishing; /* NULL: not under way. */
     struct wait *versioning;
+    struct {
+        uint64_t due_ms; /* Of the next round of questions. */
+        unsigned tries;  /* That some member has not answered. */
+        bool asking;
+        bool told; /* That we are too old. */
+    } version;
     struct wait *raising;    /* The alarm. */
     struct wait *confirming; /* Leadership, before leases are revoked. */
     LIST_HEAD(, transfer) transfers;
@@ -307,6 +314,7 @@ void api_transfer_expire(struct api *api, uint64_t now_ms);
 bool api_may_learner(struct grpc_call *call, bool reads_locally);
 void api_member_list(struct grpc_call *call, struct slice request);
 void api_publish(struct api *api);
+void api_version_tick(struct api *api, uint64_t now_ms); /* version.c */
 
 void api_health_check(struct grpc_call *call, struct slice request);
 void api_health_watch(struct grpc_call *call, struct slice request);

@@ -240,6 +240,20 @@ static void collect_process(struct numbers *n)
     read_stat(n);
 }
 
+/* "3.5.0" is shown as 3.5. */
+static void set_cluster_version(struct numbers *n, const char *version)
+{
+    const char *dot = strrchr(version, '.');
+
+    n->cluster_version.value = dot != NULL;
+    if (dot != NULL) {
+        (void)snprintf(n->cluster_label, sizeof(n->cluster_label),
+                       "cluster_version=\"%.*s\"",
+                       (int)(dot - version < 16 ? dot - version : 16), version);
+        n->cluster_version.labels = n->cluster_label;
+    }
+}
+
 static void collect_store(struct api *api)
 {
     struct numbers *n = &api->numbers;
@@ -255,7 +269,7 @@ static void collect_store(struct api *api)
     n->watchers.value = (double)watch.watchers;
     n->slow_watchers.value = (double)watch.behind;
     n->quota.value = (double)api->config.quota_bytes;
-    n->cluster_version.value = *kv_cluster_version(kv) != '\0';
+    set_cluster_version(n, kv_cluster_version(kv));
     n->streams.value = api_watch_streams(api);
 }
 

@@ -17,6 +17,7 @@ struct numbers {
     struct metric committed, applied, pending, quota;
     struct metric db_size, db_in_use, keys, revision, compacted;
     struct metric version, cluster_version, id;
+    char cluster_label[40];
     struct metric cpu, open_fds, max_fds, resident, virtual_size, started;
     char id_label[48];
     struct metric *handled; /* One a method and code. */

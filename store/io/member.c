@@ -245,16 +245,16 @@ static uint64_t on_active_since(void *ctx, uint64_t id)
     return m->peers == NULL ? 0 : peers_active_since(m->peers, id);
 }
 
-static void on_ask(void *ctx, uint64_t id, const char *path, struct slice body,
-                   uint64_t timeout_ms, peers_answer_fn *on_answer,
-                   void *answer_ctx)
+static void on_ask(void *ctx, uint64_t id, const char *method, const char *path,
+                   struct slice body, uint64_t timeout_ms,
+                   peers_answer_fn *on_answer, void *answer_ctx)
 {
     struct member *m = ctx;
 
     if (m->peers == NULL) {
         on_answer(answer_ctx, 0, (struct slice){0}, "the member stops");
     } else {
-        peers_fetch(m->peers, id, "POST", path, body, timeout_ms, on_answer,
+        peers_fetch(m->peers, id, method, path, body, timeout_ms, on_answer,
                     answer_ctx);
     }
 }
