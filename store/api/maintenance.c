@@ -61,7 +61,7 @@ void api_status(struct grpc_call *call, struct slice request)
     grpc_call_finish(call, GRPC_OK, NULL);
 }
 
-/* --- HashKV and Hash --- */
+/* --- HashKV --- */
 
 /* In the call's arena. */
 struct hash_call {

@@ -288,6 +288,11 @@ static enum status understand(struct joining *j, struct member_plan *plan,
     }
     json_decref(list);
     f->cluster_id = strtoull(j->cluster, NULL, 16);
+    if (st == ST_OK && f->cluster_id == 0) {
+        st = err_set(err, ST_INVALID,
+                     "a member of --initial-cluster answers /members without "
+                     "its cluster's id (X-Etcd-Cluster-ID): is it a peer URL?");
+    }
     return st;
 }
 

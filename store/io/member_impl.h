@@ -68,6 +68,7 @@ struct member {
     struct loop_task again;       /* Posted: another turn. */
     struct loop_task fatal;       /* Posted: tell the owner. */
     struct loop_task closed;      /* Posted: on_stopped. */
+    struct loop_task batch_gone;  /* Posted: is that all the end waits for? */
     uint64_t batch_index;         /* Of the batch that is being written. */
     uint64_t written_index;       /* The backend shows all up to here. */
     struct arriving *arriving;    /* A snapshot; NULL: none. */

@@ -271,6 +271,14 @@ static enum status exchange(const struct data_dir *dir, struct err *err)
     return st ? st : folder_remove(dir->backend_old, err);
 }
 
+/* A batch that was waited for is not told again, and the end may wait for it.
+ */
+static void on_batch_gone(struct loop_task *task)
+{
+    member_stop_step(
+        (struct member *)((char *)task - offsetof(struct member, batch_gone)));
+}
+
 /* What is on its way into the old state is of no use any more. */
 static enum status end_write(struct member *m, struct err *err)
 {
@@ -282,6 +290,8 @@ static enum status end_write(struct member *m, struct err *err)
         return ST_IO;
     }
     kv_done(m->kv);
+    m->batch_gone.run = on_batch_gone;
+    loop_post(m->loop, &m->batch_gone); /* Behind the backend's own news. */
     return ST_OK;
 }
 

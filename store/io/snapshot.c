@@ -64,7 +64,11 @@ static enum status read_state(struct snapshot_source *s)
     if (st == ST_NOT_FOUND) {
         return ST_OK;
     }
-    return st ? st : raftpb_conf_from_json(json, &s->state.conf);
+    if (st == ST_OK && raftpb_conf_from_json(json, &s->state.conf)) {
+        return err_set(&s->err, ST_CORRUPT,
+                       "table \"meta\", row confState: not a configuration");
+    }
+    return st;
 }
 
 static enum status measure_table(struct snapshot_source *s,
@@ -95,7 +99,7 @@ static void on_work(uv_work_t *work)
     if (s->st == ST_OK) {
         snap_end(&w);
         s->pages = snap_writer_pages(&w);
-    } else {
+    } else if (s->err.text[0] == '\0') {
         s->err = *backend_view_error(s->view);
     }
     snap_writer_release(&w);
