@@ -79,6 +79,8 @@ struct api_config {
     /* on_ready comes later, always; not from inside. */
     void (*snapshot)(void *ctx, api_snapshot_fn *on_ready, void *ready_ctx);
     void (*failed)(void *ctx, const struct err *why); /* Of the node. */
+    /* The cluster's version is above ours: the member must end. */
+    void (*outdated)(void *ctx, const struct err *why);
 };
 
 /* Borrowed until api_free(): all of config's pointers. */

@@ -171,7 +171,7 @@ static bool is_too_old(struct api *api)
                       "the cluster's version is %s, and this member can do "
                       "%s only; start a newer program with this data",
                       cluster, API_CLUSTER_VERSION);
-        api->config.failed(api->config.ctx, &err);
+        api->config.outdated(api->config.ctx, &err);
     }
     return true;
 }

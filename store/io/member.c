@@ -184,6 +184,11 @@ static void on_idle(void *ctx)
     member_stop_step(ctx);
 }
 
+static void on_outdated(void *ctx, const struct err *why)
+{
+    member_fail(ctx, why);
+}
+
 /* The disk's own words are more exact, if it was the disk. */
 static void on_node_failed(void *ctx, const struct err *why)
 {
@@ -395,6 +400,7 @@ static void make_api(struct member *m)
         .ask = on_ask,
         .snapshot = on_snapshot,
         .failed = on_node_failed,
+        .outdated = on_outdated,
     };
 
     m->api = api_new(&config);

@@ -109,4 +109,57 @@ other_says z 3.5.2
 other_start z
 wait_until 30 "the lowest version" version_is 3.5.0 x y
 is "$(cluster_version y)" 3.5.0 "and rises when all have answered"
+
+# --- one that leaves the others behind: it has its version put into the log
+cat >propose.py <<'PY'
+import sys
+import urllib.request
+
+
+def varint(value):
+    out = b""
+    while value > 127:
+        out += bytes([value & 127 | 128])
+        value >>= 7
+    return out + bytes([value])
+
+
+def number(field, value):
+    return varint(field << 3) + varint(value)
+
+
+def part(field, value):
+    return varint(field << 3 | 2) + varint(len(value)) + value
+
+
+url, cluster, to, sender, version = sys.argv[1:]
+request = part(100, number(1, 4711)) + part(1300, part(1, version.encode()))
+message = number(1, 2) + number(2, int(to, 16)) + number(3, int(sender, 16))
+message += part(7, part(4, request))
+headers = {"X-Etcd-Cluster-ID": cluster, "X-Server-From": sender}
+urllib.request.urlopen(urllib.request.Request(url + "/raft", message, headers))
+PY
+LEADER=$(leader_of x y)
+CLUSTER_ID=$(curl -fsSi "$(peer_url x)/members" | tr -d '\r' |
+    sed -n 's/^X-Etcd-Cluster-ID: //p')
+"$PYTHON" propose.py "$(peer_url "$LEADER")" "$CLUSTER_ID" \
+    "$(ctl_of x member list | grep "$(peer_url "$LEADER")" | cut -d, -f1)" \
+    "$(ctl_of x member list | grep "$(peer_url z)" | cut -d, -f1)" 9.9.0 ||
+    bail "the proposal was refused"
+TOO_OLD="the cluster's version is 9.9.0, and this member can do 3.5.0 only"
+for name in x y; do
+    pid=$(eval "echo \$${name}_PID")
+    _await_exit "$pid" 200 || bail "$name goes on"
+    wait "$pid"
+    is $? 1 "$name ends"
+    like "$(cat $name.log)" "$TOO_OLD" "and says why"
+done
+member_spawn x
+member_spawn y
+for name in x y; do
+    pid=$(eval "echo \$${name}_PID")
+    _await_exit "$pid" 200 || bail "$name goes on"
+    wait "$pid"
+    is $? 1 "$name does not go on with this data either"
+done
 done_testing
