@@ -117,5 +117,6 @@ void peers_fetch(struct peers *p, uint64_t id, const char *method,
                  peers_answer_fn *on_answer, void *ctx);
 
 /* Everything closes; then on_closed, and p is gone. Fetches end with status 0
- * before. */
+ * before, snapshots on their way out with ok = false. One that was handed over
+ * by on_snapshot is waited for until peers_arrival_done(). */
 void peers_close(struct peers *p, void (*on_closed)(void *ctx), void *ctx);

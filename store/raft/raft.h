@@ -8,7 +8,8 @@
  *   1. send `appends` to followers         (at once: they do not wait for 2)
  *   2. make `hard`, `snapshot` and `entries` durable (one sync), then give
  *      `persist` back in a RAFT_PERSISTED event
- *   3. send `messages`: votes and acknowledgements     (never before 2)
+ *   3. send `messages`: votes and acknowledgements     (never before 2; but the
+ *      answer to a heartbeat speaks of nothing but its term)
  *   4. once the mark of `snapshot` is durable, replace the state machine by it;
  *      what was handed out to be applied before and is not yet, never will be
  *   5. apply `committed`                   (only entries already durable here)
