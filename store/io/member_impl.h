@@ -40,6 +40,14 @@ struct listener {
 
 struct saving; /* member_save.c */
 
+/* Members that could not take a snapshot, and when they are sent the next. */
+#define MEMBER_PAUSES 8
+struct sending_pause {
+    uint64_t peer; /* 0: free. */
+    uint64_t pause_ms;
+    uint64_t ends_ms;
+};
+
 struct member {
     struct member_plan plan;
     struct member_hooks hooks;
@@ -64,14 +72,15 @@ struct member {
     uv_timer_t beat;
     uv_timer_t batch;
     size_t timers_open;
-    struct loop_task turn;        /* Deferred: the end of a turn. */
-    struct loop_task again;       /* Posted: another turn. */
-    struct loop_task fatal;       /* Posted: tell the owner. */
-    struct loop_task closed;      /* Posted: on_stopped. */
-    struct loop_task batch_gone;  /* Posted: is that all the end waits for? */
-    uint64_t batch_index;         /* Of the batch that is being written. */
-    uint64_t written_index;       /* The backend shows all up to here. */
-    struct arriving *arriving;    /* A snapshot; NULL: none. */
+    struct loop_task turn;       /* Deferred: the end of a turn. */
+    struct loop_task again;      /* Posted: another turn. */
+    struct loop_task fatal;      /* Posted: tell the owner. */
+    struct loop_task closed;     /* Posted: on_stopped. */
+    struct loop_task batch_gone; /* Posted: is that all the end waits for? */
+    uint64_t batch_index;        /* Of the batch that is being written. */
+    uint64_t written_index;      /* The backend shows all up to here. */
+    struct arriving *arriving;   /* A snapshot; NULL: none. */
+    struct sending_pause pauses[MEMBER_PAUSES];
     TAILQ_HEAD(, saving) savings; /* Snapshots that clients wait for. */
     size_t works_open;            /* On uv's threads. */
     bool running;
@@ -107,6 +116,7 @@ void member_send(struct member *m, const struct raft_msg *messages,
 
 /* member_snapshot.c */
 void member_send_snapshot(struct member *m, const struct raft_msg *message);
+void member_snapshot_sent(void *ctx, uint64_t peer, uint64_t index, bool ok);
 void member_on_snapshot(void *ctx, const struct raft_msg *message,
                         const char *path, struct peers_arrival *arrival);
 enum status member_install(struct member *m, struct raft_pos pos,

@@ -21,17 +21,6 @@ static void on_message(void *ctx, const struct raft_msg *message)
     member_wake(m);
 }
 
-static void on_snapshot_sent(void *ctx, uint64_t peer, uint64_t index, bool ok)
-{
-    struct member *m = ctx;
-
-    if (m->running && !m->failed) {
-        (void)node_snapshot_ended(m->node, peer, index, ok,
-                                  loop_now_ms(m->loop));
-        member_wake(m);
-    }
-}
-
 static void on_lost(void *ctx, uint64_t peer)
 {
     struct member *m = ctx;
@@ -165,7 +154,7 @@ enum status member_open_peers(struct member *m, struct err *err)
         .hooks = {.ctx = m,
                   .on_message = on_message,
                   .on_snapshot = member_on_snapshot,
-                  .on_snapshot_sent = on_snapshot_sent,
+                  .on_snapshot_sent = member_snapshot_sent,
                   .on_lost = on_lost,
                   .on_removed = on_removed,
                   .on_page = on_page,

@@ -23,6 +23,62 @@
 #include "store/io/member_impl.h"
 #include "store/io/snapshot.h"
 
+enum {
+    PAUSE_FIRST_MS = 250,
+    PAUSE_MAX_MS = 8000
+};
+
+/* --- Not again at once ---
+ *
+ * Whoever cannot take a snapshot, its disk being full for one, would be sent
+ * another with the next heartbeat, whole, for as long as that lasts. */
+
+static struct sending_pause *pause_of(struct member *m, uint64_t peer)
+{
+    for (size_t i = 0; i < MEMBER_PAUSES; i++) {
+        if (m->pauses[i].peer == peer) {
+            return &m->pauses[i];
+        }
+    }
+    return NULL;
+}
+
+/* Without a free place the one that ends first makes room. */
+static struct sending_pause *pause_new(struct member *m, uint64_t peer)
+{
+    struct sending_pause *best = &m->pauses[0];
+
+    for (size_t i = 1; i < MEMBER_PAUSES; i++) {
+        if (m->pauses[i].ends_ms < best->ends_ms) {
+            best = &m->pauses[i];
+        }
+    }
+    *best = (struct sending_pause){.peer = peer};
+    return best;
+}
+
+static void pause_begins(struct member *m, uint64_t peer)
+{
+    struct sending_pause *p = pause_of(m, peer);
+    uint64_t ms;
+
+    p = p != NULL ? p : pause_new(m, peer);
+    ms = p->pause_ms == 0 ? PAUSE_FIRST_MS : p->pause_ms * 2;
+    p->pause_ms = ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS;
+    p->ends_ms = loop_now_ms(m->loop) + p->pause_ms;
+    log_warn("store",
+             "member %" PRIx64 " has not taken the snapshot, its log may say "
+             "why; the next is sent in %" PRIu64 " ms",
+             peer, p->pause_ms);
+}
+
+static bool pauses(struct member *m, uint64_t peer)
+{
+    const struct sending_pause *p = pause_of(m, peer);
+
+    return p != NULL && loop_now_ms(m->loop) < p->ends_ms;
+}
+
 /* --- Sending --- */
 
 struct sending {
@@ -32,15 +88,33 @@ struct sending {
     struct loop_task given_up;      /* Posted. */
 };
 
+static void tell_node(struct member *m, uint64_t peer, uint64_t index, bool ok)
+{
+    if (m->running && !m->failed) {
+        (void)node_snapshot_ended(m->node, peer, index, ok,
+                                  loop_now_ms(m->loop));
+        member_wake(m);
+    }
+}
+
+void member_snapshot_sent(void *ctx, uint64_t peer, uint64_t index, bool ok)
+{
+    struct member *m = ctx;
+    struct sending_pause *p = pause_of(m, peer);
+
+    if (!ok && m->running) {
+        pause_begins(m, peer);
+    } else if (p != NULL) {
+        *p = (struct sending_pause){0};
+    }
+    tell_node(m, peer, index, ok);
+}
+
 static void sending_end(struct sending *s, bool ok, uint64_t index)
 {
     struct member *m = s->member;
 
-    if (m->running && !m->failed) {
-        (void)node_snapshot_ended(m->node, s->message.to, index, ok,
-                                  loop_now_ms(m->loop));
-        member_wake(m);
-    }
+    tell_node(m, s->message.to, index, ok);
     snapshot_source_free(s->source);
     free(s);
     m->works_open--;
@@ -110,6 +184,10 @@ void member_send_snapshot(struct member *m, const struct raft_msg *message)
     s->message = *message;
     s->given_up.run = on_given_up;
     m->works_open++;
+    if (pauses(m, message->to)) {
+        loop_post(m->loop, &s->given_up); /* Raft asks again, soon enough. */
+        return;
+    }
     if (snapshot_source_open(m->loop, m->backend, on_ready, s, &source, &err)) {
         log_error("store", "a snapshot cannot be made: %s", err.text);
         loop_post(m->loop, &s->given_up);

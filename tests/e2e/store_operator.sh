@@ -3,9 +3,10 @@
 . "$(dirname "$0")/lib.sh"
 
 cluster_names a b c
-member_spawn a
-member_spawn b
-member_spawn c
+: "${STORE_WRITER:?the path of the helper program store_writer}"
+member_spawn a --snapshot-count 100
+member_spawn b --snapshot-count 100
+member_spawn c --snapshot-count 100
 member_wait a b c
 is "$(ctl_of a put one 1)" OK "three members take a put"
 
@@ -47,7 +48,7 @@ removed() { ctl_of a member remove "$B" | grep -q "removed from cluster"; }
 added() { ctl_of a member add b --peer-urls "$(peer_url b)" | grep -q "added to cluster"; }
 wait_until 20 "b to be removed" removed
 wait_until 20 "b to be added" added
-member_spawn b --initial-cluster-state existing
+member_spawn b --initial-cluster-state existing --snapshot-count 100
 member_wait b
 is "$(ctl_of b get one --print-value-only)" 1 "it has everything again"
 soon 10 "HashKV is equal on all" same_hash a b c
@@ -63,5 +64,37 @@ for name in pipe folder; do
         "$name is no file" "nor is a $name taken for one"
 done
 ok "the pipe is still one" test -p "$SCRATCH/pipe"
+
+# --- one whose disk cannot hold a snapshot is not sent it again and again
+end "$c_PID"
+for n in $(seq 8); do
+    head -c 900000 /dev/urandom | base64 -w0 |
+        etcdctl --endpoints "$(client_url a)" put "big/$n" >/dev/null ||
+        bail "cannot put big/$n"
+done
+# So many that the log does not reach back to c.
+A=$(client_url a)
+spawn writer "$STORE_WRITER" write "${A#http://}" "$SCRATCH/acks" 1
+WRITER=$PID
+behind() { [ "$(wc -l <"$SCRATCH/acks")" -gt 6000 ]; }
+wait_until 60 "the log to be cut" behind
+end "$WRITER" KILL
+cat >"$SCRATCH/little" <<LITTLE
+#!/bin/bash
+ulimit -f 8192 # KiB: files may not grow past that.
+exec "$MUSTER" "\$@"
+LITTLE
+chmod +x "$SCRATCH/little"
+MUSTER="$SCRATCH/little" member_spawn c --snapshot-count 100
+patient() { cat "$SCRATCH/a.log" "$SCRATCH/b.log" | grep -q "has not taken the snapshot.* in $1 ms"; }
+soon 20 "the leader waits a little after a snapshot in vain" patient 250
+soon 20 "and longer after the third" patient 1000
+like "$(cat "$SCRATCH/c.log")" "cannot write it: File too large; the snapshot is not taken" \
+    "the member says why it takes none"
+is "$(ctl_of a put still 1)" OK "the others go on"
+end "$c_PID"
+member_spawn c --snapshot-count 100
+member_wait c
+soon 20 "with room it has everything" same_hash a b c
 
 done_testing
