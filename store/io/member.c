@@ -11,18 +11,10 @@
 #include "store/raftpb/raftpb.h"
 
 enum {
-    BATCH_MS = 100,      /* As etcd's backend-batch-interval, */
-    BATCH_ROWS = 10000,  /* and -limit. */
-    STOP_GRACE_MS = 500, /* For answers that are on their way. */
+    BATCH_MS = 100,     /* As etcd's backend-batch-interval, */
+    BATCH_ROWS = 10000, /* and -limit. */
     QUOTA_DEFAULT_GIB = 2,
 };
-
-static struct member *member_of(void *task, size_t offset)
-{
-    return (struct member *)((char *)task - offset);
-}
-
-#define MEMBER_OF(task, name) member_of(task, offsetof(struct member, name))
 
 /* --- Failure --- */
 
@@ -271,15 +263,13 @@ static void on_snapshot(void *ctx, api_snapshot_fn *on_ready, void *ready_ctx)
 
 /* --- Timers --- */
 
-static void leave_step(struct member *m, uint64_t now_ms);
-
 static void on_beat(uv_timer_t *timer)
 {
     struct member *m = timer->data;
     uint64_t now_ms = loop_now_ms(m->loop);
 
     if (m->leaving) {
-        leave_step(m, now_ms);
+        member_leave_step(m, now_ms);
     }
     if (!m->running || m->failed) {
         return;
@@ -486,8 +476,7 @@ static void begin(struct member *m)
     member_wake(m);
 }
 
-/* Nothing of it runs any more. */
-static void member_free(struct member *m)
+void member_free(struct member *m)
 {
     node_free(m->node);
     api_free(m->api);
@@ -584,148 +573,6 @@ enum status member_start(struct loop *loop, const struct member_config *config,
         start_undo(m);
     }
     return st;
-}
-
-/* --- Stopping --- */
-
-static void on_closed(struct loop_task *task)
-{
-    struct member *m = MEMBER_OF(task, closed);
-    member_stopped_fn *on_stopped = m->on_stopped;
-    void *ctx = m->stopped_ctx;
-
-    member_free(m);
-    if (on_stopped != NULL) {
-        on_stopped(ctx);
-    }
-}
-
-/* What is applied and not in the backend yet would only be replayed. */
-static void write_last_batch(struct member *m)
-{
-    const struct kv_batch *batch = m->failed ? NULL : kv_take(m->kv);
-
-    if (batch == NULL) {
-        return;
-    }
-    if (backend_write_now(m->backend, batch)) {
-        log_error("store", "%s; the log has it all",
-                  backend_error(m->backend)->text);
-    }
-    kv_done(m->kv);
-}
-
-/* Called whenever something has ended: go on with what is next. */
-void member_stop_step(struct member *m)
-{
-    if (!m->stopping || m->listeners_open > 0 || m->timers_open > 0 ||
-        m->peers != NULL || m->works_open > 0 ||
-        backend_is_writing(m->backend) || file_disk_is_busy(m->disk) ||
-        m->closed.run != NULL) {
-        return;
-    }
-    m->running = false;
-    loop_undefer(m->loop, LOOP_WORK, &m->turn);
-    write_last_batch(m);
-    m->closed.run = on_closed;
-    loop_post(m->loop, &m->closed);
-}
-
-static void on_server_stopped(void *ctx)
-{
-    struct listener *l = ctx;
-
-    CHECK(l->member->listeners_open > 0);
-    l->member->listeners_open--;
-    member_stop_step(l->member);
-}
-
-static void on_timer_closed(uv_handle_t *handle)
-{
-    struct member *m = handle->data;
-
-    CHECK(m->timers_open > 0);
-    m->timers_open--;
-    member_stop_step(m);
-}
-
-static void stop_now(struct member *m)
-{
-    m->stopping = true;
-    m->leaving = false;
-    api_stop(m->api);
-    member_save_stop(m);
-    for (size_t i = 0; i < m->listeners_count; i++) {
-        server_stop(m->listeners[i].server, m->failed ? 0 : STOP_GRACE_MS,
-                    on_server_stopped, &m->listeners[i]);
-    }
-    member_close_peers(m);
-    if (m->timers_open > 0) {
-        uv_close((uv_handle_t *)&m->beat, on_timer_closed);
-        uv_close((uv_handle_t *)&m->batch, on_timer_closed);
-    }
-}
-
-/* The voter that is heard and has most of the log; RAFT_NOBODY: none. */
-static uint64_t best_successor(const struct member *m)
-{
-    const struct raft_conf *conf = node_conf(m->node);
-    uint64_t best = RAFT_NOBODY;
-    uint64_t match = 0;
-
-    for (size_t i = 0; i < conf->count; i++) {
-        struct raft_progress p;
-
-        if ((conf->list[i].roles & RAFT_VOTER) &&
-            conf->list[i].id != member_id(m) &&
-            node_progress(m->node, conf->list[i].id, &p) && p.active &&
-            p.match > match) {
-            best = conf->list[i].id;
-            match = p.match;
-        }
-    }
-    return best;
-}
-
-/* A leader that just leaves costs the others an election time-out. */
-static bool hand_over(struct member *m)
-{
-    uint64_t now_ms = loop_now_ms(m->loop);
-    uint64_t to;
-
-    if (!m->running || m->failed || m->removed ||
-        node_status(m->node).role != RAFT_LEADER) {
-        return false;
-    }
-    to = best_successor(m);
-    if (to == RAFT_NOBODY || node_transfer(m->node, to, now_ms)) {
-        return false;
-    }
-    log_info("store", "leadership goes to member %" PRIx64 " before the end",
-             to);
-    m->leaving = true;
-    m->leaving_ends_ms = now_ms + m->plan.config.election_timeout_ms;
-    member_wake(m);
-    return true;
-}
-
-static void leave_step(struct member *m, uint64_t now_ms)
-{
-    if (m->failed || now_ms >= m->leaving_ends_ms ||
-        node_status(m->node).role != RAFT_LEADER) {
-        stop_now(m);
-    }
-}
-
-void member_stop(struct member *m, member_stopped_fn *on_stopped, void *ctx)
-{
-    CHECK(!m->stopping);
-    CHECK(!m->leaving);
-    m->on_stopped = on_stopped;
-    m->stopped_ctx = ctx;
-    if (!hand_over(m)) {
-        stop_now(m);
-    }
 }
 
 /* --- Looking --- */

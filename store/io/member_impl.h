@@ -1,7 +1,8 @@
 /*
  * member_impl.h - one member's parts, for the files that put it together.
  *
- *   member.c           starting, turning, stopping
+ *   member.c           starting, turning
+ *   member_stop.c      stopping
  *   member_listen.c    the client listeners
  *   member_peers.c     the other members
  *   member_snapshot.c  snapshots to them and from them
@@ -96,11 +97,25 @@ struct member {
 };
 
 /* member.c */
-void member_wake(struct member *m); /* Something is to be done this turn. */
-void member_stop_step(struct member *m); /* Something has closed. */
-void member_removed(struct member *m);   /* From the cluster, for ever. */
+void member_wake(struct member *m);    /* Something is to be done this turn. */
+void member_removed(struct member *m); /* From the cluster, for ever. */
 void member_fail(struct member *m, const struct err *why);
 void member_write_batch(struct member *m); /* Unless one is under way. */
+
+/* Nothing of it runs any more. */
+void member_free(struct member *m);
+
+/* The member that a task of it, `name`, belongs to. */
+static inline struct member *member_of(void *task, size_t offset)
+{
+    return (struct member *)((char *)task - offset);
+}
+#define MEMBER_OF(task, name) member_of(task, offsetof(struct member, name))
+
+/* member_stop.c */
+void member_stop_step(struct member *m); /* Something has closed. */
+/* Asked to stop while we led: at each beat, whether leadership has gone. */
+void member_leave_step(struct member *m, uint64_t now_ms);
 
 /* member_listen.c */
 enum status member_listen(struct member *m, struct err *err);
