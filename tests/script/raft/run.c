@@ -68,21 +68,6 @@ static void do_cut(struct run *r, uint64_t a, uint64_t b)
     }
 }
 
-static const char *role_name(enum raft_role role)
-{
-    switch (role) {
-    case RAFT_FOLLOWER:
-        return "follows";
-    case RAFT_PRE_CANDIDATE:
-        return "asks around";
-    case RAFT_CANDIDATE:
-        return "stands";
-    case RAFT_LEADER:
-        return "leads";
-    }
-    UNREACHABLE();
-}
-
 static void do_state(struct run *r)
 {
     for (uint64_t id = 1; id <= r->count; id++) {
@@ -96,7 +81,7 @@ static void do_state(struct run *r)
         script_say(&r->script,
                    "%" PRIu64 " %s term %" PRIu64 ", last %" PRIu64
                    ", commit %" PRIu64,
-                   id, role_name(s.role), s.hard.term, s.last_index,
+                   id, script_role(s.role), s.hard.term, s.last_index,
                    s.hard.commit);
     }
 }

@@ -135,6 +135,21 @@ static bool do_file(struct script *s, const char *path, bool rewrite)
     return good;
 }
 
+const char *script_role(enum raft_role role)
+{
+    switch (role) {
+    case RAFT_FOLLOWER:
+        return "follows";
+    case RAFT_PRE_CANDIDATE:
+        return "asks around";
+    case RAFT_CANDIDATE:
+        return "stands";
+    case RAFT_LEADER:
+        return "leads";
+    }
+    UNREACHABLE();
+}
+
 int script_main(struct script *s, int argc, char **argv)
 {
     bool rewrite = argc > 1 && strcmp(argv[1], "--rewrite") == 0;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "base/core/bytes.h"
+#include "store/raft/raft.h"
 
 struct script {
     /* Carry out one command. false: it is none. */
@@ -26,6 +27,9 @@ struct script {
 /* One line of the trace. */
 void script_say(struct script *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* "follows", "leads" ... */
+const char *script_role(enum raft_role role);
 
 /* The whole program; returns its exit code. */
 int script_main(struct script *s, int argc, char **argv);

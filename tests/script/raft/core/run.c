@@ -328,21 +328,6 @@ static bool do_lost(struct run *r, const struct words *w)
 
 /* ---- looking in ---- */
 
-static const char *role_name(enum raft_role role)
-{
-    switch (role) {
-    case RAFT_FOLLOWER:
-        return "follows";
-    case RAFT_PRE_CANDIDATE:
-        return "asks around";
-    case RAFT_CANDIDATE:
-        return "stands";
-    case RAFT_LEADER:
-        return "leads";
-    }
-    UNREACHABLE();
-}
-
 static bool do_state(struct run *r, const struct words *w)
 {
     (void)w;
@@ -356,7 +341,7 @@ static bool do_state(struct run *r, const struct words *w)
         script_say(&r->script,
                    "%" PRIu64 " %s term %" PRIu64 ", last %" PRIu64
                    ", commit %" PRIu64,
-                   id, role_name(s.role), s.hard.term, s.last_index,
+                   id, script_role(s.role), s.hard.term, s.last_index,
                    s.hard.commit);
     }
     return true;
