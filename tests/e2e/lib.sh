@@ -64,6 +64,28 @@ _await_exit() {
     done
 }
 
+# --- a network of one's own -------------------------------------------------
+
+# own_network: run the script again in a network namespace and a mount namespace
+# of its own, as the first thing it does: all ports are free, port 53 too, and
+# the machine's own traffic is not seen. Root's rights are not needed.
+own_network() {
+    if [ -z "${MUSTER_OWN_NETWORK:-}" ]; then
+        rm -rf "$SCRATCH"
+        MUSTER_OWN_NETWORK=1 exec unshare --map-root-user --net --mount \
+            bash "$0" "$@"
+    fi
+    ip link set lo up || bail "the network namespace has no loopback"
+}
+
+# own_resolver ADDRESS: the name server of everything started from now on, in
+# the namespace that own_network made.
+own_resolver() {
+    echo "nameserver $1" >"$SCRATCH/resolv.conf"
+    mount --bind "$SCRATCH/resolv.conf" /etc/resolv.conf ||
+        bail "/etc/resolv.conf cannot be replaced"
+}
+
 # --- saying what was found -------------------------------------------------
 
 # ok WHAT COMMAND...: the command must succeed.
