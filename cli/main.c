@@ -13,6 +13,7 @@
 #include "cli/cmd_ctl.h"
 #include "cli/cmd_nodes.h"
 #include "cli/cmd_register.h"
+#include "cli/cmd_resolver.h"
 #include "cli/cmd_services.h"
 #include "cli/cmd_store.h"
 #include "cli/cmd_validate.h"
@@ -35,6 +36,8 @@ static const struct command commands[] = {
     {"validate", "check sidecar files without an agent", cmd_validate},
     {"reload", "let the agent read its files again", cmd_reload},
     {"leave", "take this host out of the catalogue, end the agent", cmd_leave},
+    {"setup-resolver", "print how this host's resolver asks the agent",
+     cmd_resolver},
     {"store", "run a member of the key-value store, as etcd", cmd_store},
     {"ctl", "the store's command line, as etcdctl: snapshot", cmd_ctl},
     {"version", "print the version; --all: what it is built on", cmd_version},
@@ -57,7 +60,7 @@ static void print_usage(FILE *out)
     (void)fprintf(out, "muster - service discovery: a durable store, an agent "
                        "a host, DNS\n\nusage: muster COMMAND [flags]\n\n");
     for (size_t i = 0; i < COMMANDS_COUNT; i++) {
-        (void)fprintf(out, "  %-11s %s\n", commands[i].name,
+        (void)fprintf(out, "  %-15s %s\n", commands[i].name,
                       commands[i].summary);
     }
     (void)fprintf(out, "\n\"muster COMMAND --help\" shows flags and examples. "

@@ -68,4 +68,16 @@ out=$("$MUSTER" validate "$SCRATCH" 2>&1)
 is "$?" 1 "a folder with bad files"
 is "$("$MUSTER" validate --json "$SCRATCH" | json '[f["Valid"] for f in d]')" \
     "[false, false, true]" "validate --json"
+
+# --- how a resolver is told to ask the agent --------------------------------
+
+like "$("$MUSTER" setup-resolver dnsmasq)" "^server=/consul/127.0.0.1#8600$" \
+    "setup-resolver dnsmasq"
+like "$("$MUSTER" setup-resolver bind --dns "[::1]:53" --domain a.b)" \
+    "forwarders \{ ::1 port 53; \};" "an IPv6 address and another domain"
+out=$("$MUSTER" setup-resolver powerdns 2>&1)
+is "$?" 2 "a resolver that is not known"
+like "$out" "one of resolved, dnsmasq, unbound or bind" "names those that are"
+out=$("$MUSTER" setup-resolver bind --dns ::1 2>&1)
+is "$?" 2 "an address without a port"
 done_testing

@@ -73,7 +73,7 @@ own_network() {
     if [ -z "${MUSTER_OWN_NETWORK:-}" ]; then
         rm -rf "$SCRATCH"
         MUSTER_OWN_NETWORK=1 exec unshare --map-root-user --net --mount \
-            bash "$0" "$@"
+            bash "$0"
     fi
     ip link set lo up || bail "the network namespace has no loopback"
 }
