@@ -1,7 +1,8 @@
 /*
  * bench_server.c - a DNS server with the world of the benchmark.
  *
- *     dns_bench_server serve PORT THREADS   until it is told to stop
+ *     dns_bench_server serve PORT THREADS [CHANGES]   until it is told to stop;
+ *         so many times a second an instance becomes unhealthy, and well again
  *     dns_bench_server zone                 prints the same as a zone file
  */
 #include <signal.h>
@@ -77,7 +78,37 @@ static void print_zone(void)
     each_service(print_instances, NULL);
 }
 
-static int serve(const char *port, const char *threads)
+/* One of twenty instances goes, or comes back; nobody asks for these services,
+ * so that answers stay what the load expects. */
+static void change(struct dns_model *model, unsigned n)
+{
+    unsigned service = n / 2 % WORLD_TWENTIES;
+    unsigned first = 1 + WORLD_SINGLES + 3 * WORLD_THREES + 20 * service;
+    char name[32];
+
+    (void)snprintf(name, sizeof(name), "churn%u", service);
+    put_instances(model, name, first, n % 2 == 0 ? 19 : 20);
+}
+
+/* Until a signal comes. */
+static void serve_changes(struct dns_server *server, struct dns_model *model,
+                          const sigset_t *stop, unsigned changes)
+{
+    struct timespec pause = {.tv_nsec = changes ? 999999999 / changes : 0};
+
+    if (changes == 0) {
+        int signal_number;
+
+        (void)sigwait(stop, &signal_number);
+        return;
+    }
+    for (unsigned n = 0; sigtimedwait(stop, NULL, &pause) < 0; n++) {
+        change(model, n);
+        dns_server_publish(server, dns_model_commit(model, 2 + n, DNS_FRESH));
+    }
+}
+
+static int serve(const char *port, const char *threads, unsigned changes)
 {
     char listen[64];
     const char *addresses[] = {listen};
@@ -91,7 +122,6 @@ static int serve(const char *port, const char *threads)
     struct dns_server *server;
     struct err err = {0};
     sigset_t stop;
-    int signal_number;
 
     (void)snprintf(listen, sizeof(listen), "127.0.0.1:%s", port);
     dns_settings_init(&settings);
@@ -109,7 +139,7 @@ static int serve(const char *port, const char *threads)
     dns_server_publish(server, dns_model_commit(model, 1, DNS_FRESH));
     printf("%u\n", dns_server_port(server, 0));
     (void)fflush(stdout);
-    (void)sigwait(&stop, &signal_number);
+    serve_changes(server, model, &stop, changes);
     dns_server_stop(server);
     dns_model_free(model);
     return EXIT_SUCCESS;
@@ -117,13 +147,14 @@ static int serve(const char *port, const char *threads)
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && argv[1][0] == 's') {
-        return serve(argv[2], argv[3]);
+    if ((argc == 4 || argc == 5) && argv[1][0] == 's') {
+        return serve(argv[2], argv[3], argc == 5 ? (unsigned)atoi(argv[4]) : 0);
     }
     if (argc == 2 && argv[1][0] == 'z') {
         print_zone();
         return EXIT_SUCCESS;
     }
-    (void)fprintf(stderr, "dns_bench_server serve PORT THREADS | zone\n");
+    (void)fprintf(stderr,
+                  "dns_bench_server serve PORT THREADS [CHANGES] | zone\n");
     return EXIT_FAILURE;
 }
