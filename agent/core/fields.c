@@ -455,19 +455,21 @@ static const char *subject_of(struct field_reader *r,
 
 static enum status read_member(struct field_reader *r, const struct json_at *at,
                                const struct fields *fields, const char *key,
-                               json_t *value, void *object, uint64_t *seen)
+                               json_t *value, void *object, uint64_t seen[])
 {
     struct json_at inner = {.up = at, .key = key};
     const struct field *f = find_field(fields, key);
     enum status st;
+    size_t place;
 
     if (f == NULL) {
         return unknown_key(r, &inner, fields, key);
     }
-    if (*seen & (UINT64_C(1) << (f - fields->items))) {
+    place = (size_t)(f - fields->items);
+    if (seen[place / 64] & (UINT64_C(1) << place % 64)) {
         return field_error(r, &inner, "given twice");
     }
-    *seen |= UINT64_C(1) << (f - fields->items);
+    seen[place / 64] |= UINT64_C(1) << place % 64;
     if (json_is_null(value)) {
         return ST_OK; /* As Go's decoder: null leaves the default. */
     }
@@ -501,11 +503,11 @@ enum status fields_read(struct field_reader *r, const struct json_at *at,
 {
     json_t *members = (json_t *)json; /* jansson iterates without const. */
     struct json_at named = at != NULL ? *at : (struct json_at){0};
-    uint64_t seen = 0;
+    uint64_t seen[FIELDS_MAX / 64] = {0};
     const char *key;
     json_t *value;
 
-    CHECK(fields->count <= 64);
+    CHECK(fields->count <= FIELDS_MAX);
     fields_init(fields, object);
     if (!json_is_object(json)) {
         return wrong_type(r, at, "an object", json);
@@ -519,7 +521,7 @@ enum status fields_read(struct field_reader *r, const struct json_at *at,
     json_object_foreach(members, key, value)
     {
         enum status st =
-            read_member(r, &named, fields, key, value, object, &seen);
+            read_member(r, &named, fields, key, value, object, seen);
 
         if (st) {
             return st;
