@@ -89,6 +89,8 @@ struct catalog_mark {
 struct catalog_changes {
     struct texts services; /* Names to look at again: changed, new or gone. */
     struct texts nodes;    /* The same, names in lower case. */
+    struct texts lives;    /* Nodes whose liveness may have changed, or that
+                              came or went; in lower case. */
     const struct catalog_problem *problems;
     size_t problems_count;
     const struct catalog_mark *marks;

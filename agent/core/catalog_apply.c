@@ -205,6 +205,7 @@ static void remove_node(struct change *x, const char *name)
     x->c->nodes_known--;
     x->c->nodes_index = x->index;
     change_name(x, &x->nodes, name);
+    change_name(x, &x->lives, name);
     change_touch_wholly(x, name, n);
     change_settle(x, name, n);
 }
@@ -228,7 +229,10 @@ static void put_node(struct change *x, const struct catalog_event *e,
     change_drop(n->record_text);
     n->record_text = text;
     n->pub.record = record;
-    x->c->nodes_known += !n->pub.known;
+    if (!n->pub.known) {
+        x->c->nodes_known++;
+        change_name(x, &x->lives, key->node);
+    }
     n->pub.known = true;
     n->pub.key = arena_copy(&text->arena, e->key);
     n->pub.value_hash = catalog_hash(e->value);
@@ -254,6 +258,7 @@ static void remove_live(struct change *x, const char *name)
     n->pub.live_record = (struct live_record){0};
     n->pub.live_create_revision = 0;
     n->pub.live_mod_revision = (int64_t)x->index;
+    change_name(x, &x->lives, name);
     change_touch_wholly(x, name, n);
     change_settle(x, name, n);
 }
@@ -281,6 +286,7 @@ static void put_live(struct change *x, const struct catalog_event *e,
     if (!n->pub.live) {
         n->pub.live = true;
         n->pub.live_mod_revision = (int64_t)x->index;
+        change_name(x, &x->lives, key->node);
         change_touch_wholly(x, key->node, n);
     }
 }

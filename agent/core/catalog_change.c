@@ -342,6 +342,7 @@ void change_finish(struct change *x, struct catalog_changes *out)
 
     out->services = change_take(x, &x->services);
     out->nodes = change_take(x, &x->nodes);
+    out->lives = change_take(x, &x->lives);
     marks = arena_zalloc(x->arena,
                          2 * out->services.count + node_marks.count +
                              forgotten.count + 4,

@@ -23,6 +23,7 @@ struct change {
     uint64_t index; /* What touched scopes get. */
     struct names services;
     struct names nodes;      /* For readers: record changed, new or gone. */
+    struct names lives;      /* Liveness changed, or record new or gone. */
     struct names node_marks; /* Their index changed. */
     struct names forgotten;  /* Tombstones that are no more. */
     struct catalog_problem *problems;

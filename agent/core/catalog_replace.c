@@ -127,6 +127,7 @@ static bool touch_gone_node(void *ctx, struct slice key, struct shared *value)
 
     (void)value;
     change_name(x, &x->nodes, name);
+    change_name(x, &x->lives, name);
     change_name(x, &x->node_marks, name);
     return true;
 }

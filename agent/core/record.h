@@ -51,6 +51,10 @@ struct record_range record_range(struct arena *a, const char *dc);
 struct slice record_key_write(struct arena *a, const char *dc,
                               const struct record_key *key);
 
+/* The key of a lock that one agent of the datacenter holds; `name` is plain.
+ * Read as RECORD_FOREIGN, and in the catalogue's range, so all see it go. */
+struct slice record_lock_key(struct arena *a, const char *dc, const char *name);
+
 /* ST_INVALID: below the datacenter's prefix but not well formed (bad percent
  * code, missing or empty parts, over a limit). Keys of unknown kinds and other
  * datacenters give ST_OK and RECORD_FOREIGN. Strings from the arena. */

@@ -95,6 +95,17 @@ struct record_range record_range(struct arena *a, const char *dc)
     return range;
 }
 
+struct slice record_lock_key(struct arena *a, const char *dc, const char *name)
+{
+    struct buf b;
+
+    buf_init(&b, LIMIT_URL_BYTES);
+    add_prefix(&b, dc);
+    CHECK(buf_add_str(&b, "lock/") == ST_OK);
+    add_part(&b, slice_str(name));
+    return take(a, &b);
+}
+
 struct slice record_key_write(struct arena *a, const char *dc,
                               const struct record_key *key)
 {

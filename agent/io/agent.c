@@ -16,9 +16,6 @@
 /* A replica that could not be written is tried again after this. */
 #define RELIST_MS 60000
 
-/* Records of a host that is gone may be removed after this. */
-#define REAP_MS ((uint64_t)72 * 3600 * 1000)
-
 static struct local_time time_now(struct agent *a)
 {
     return (struct local_time){.now_ms = loop_now_ms(a->loop),
@@ -65,6 +62,12 @@ static void on_update(void *ctx, const struct link_update *update)
     struct agent *a = ctx;
 
     replica_update(a->replica, update);
+    if (update->changes->lives.count > 0) {
+        reaper_look(a->reaper, link_catalog(a->link), loop_now_ms(a->loop));
+    }
+    if (a->janitor) {
+        janitor_update(a->janitor, update);
+    }
     dnsfeed_catalog(a->feed, link_catalog(a->link), update->changes);
     if (a->front) {
         front_catalog_changed(a->front);
@@ -171,7 +174,7 @@ static void local_open(struct agent *a)
                  .tagged = {.items = tagged,
                             .count = sizeof(tagged) / sizeof(tagged[0])},
                  .meta = c->node_meta,
-                 .reap_ms = REAP_MS,
+                 .reap_ms = c->reap_ms,
                  .owner = {.node = c->node,
                            .incarnation = state_incarnation(a->state)}},
     };
@@ -256,6 +259,7 @@ static enum status link_open(struct agent *a, struct err *err)
         return st;
     }
     replica_take(a->replica, &content);
+    reaper_look(a->reaper, content.catalog, loop_now_ms(a->loop));
     st = link_start(a->loop, &config, a->local, content.catalog,
                     content.cluster_id, content.keys_count, hooks, &a->link,
                     err);
@@ -310,6 +314,7 @@ static enum status parts_open(struct agent *a, struct err *err)
         st = link_open(a, err);
     }
     if (!st) {
+        agent_duties_open(a);
         st = front_open(a, err);
     }
     if (!st) {
@@ -338,6 +343,7 @@ enum status agent_start(struct loop *loop, const struct agent_config *config,
     a->on_ended = on_ended;
     a->arg = arg;
     a->lock_fd = -1;
+    a->reaper = reaper_new();
     CHECK(uv_timer_init(loop_uv(loop), &a->relist) == 0);
     a->relist.data = a;
     st = parts_open(a, out_err);
@@ -388,6 +394,10 @@ static void end_input(struct agent *a)
     if (a->front) {
         a->open++;
         front_stop(a->front, part_ended, a);
+    }
+    if (a->janitor) {
+        a->open++;
+        janitor_stop(a->janitor, part_ended, a);
     }
 }
 
@@ -480,6 +490,8 @@ void agent_free(struct agent *a)
     }
     CHECK(a->phase == AGENT_ENDED);
     front_free(a->front);
+    janitor_free(a->janitor);
+    reaper_free(a->reaper);
     local_free(a->local);
     if (a->lock_fd >= 0) {
         (void)close(a->lock_fd);

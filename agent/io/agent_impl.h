@@ -3,9 +3,11 @@
  */
 #pragma once
 
+#include "agent/core/reaper.h"
 #include "agent/io/agent.h"
 #include "agent/io/dnsfeed.h"
 #include "agent/io/front.h"
+#include "agent/io/janitor.h"
 #include "agent/io/link.h"
 #include "agent/io/replica.h"
 #include "agent/io/runner.h"
@@ -35,6 +37,8 @@ struct agent {
     struct state *state;
     struct replica *replica;
     struct link *link;
+    struct janitor *janitor;
+    struct reaper *reaper;
     struct services *services;
     struct runner *runner;
     struct front *front;
@@ -58,6 +62,9 @@ void agent_metrics(void *ctx, struct buf *out);
 /* Something changed the local state: save, register, schedule. True: an answer
  * about it waits for state_sync(). */
 bool agent_local_changed(struct agent *a);
+
+/* agent_duties.c: what a janitor does; after the link has started. */
+void agent_duties_open(struct agent *a);
 
 /* agent_reload.c */
 void agent_dns_settings(const struct agent_config *c, struct arena *arena,

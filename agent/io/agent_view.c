@@ -10,7 +10,7 @@
 
 /* ---- /v1/agent/self, Stats --------------------------------------------- */
 
-#define STATS_MAX 16
+#define STATS_MAX 32
 
 struct stats_list {
     struct arena *arena;
@@ -46,6 +46,7 @@ static struct pairs stats_of(struct agent *a, struct arena *arena)
     stat_text(&s, "registered", link.attached ? "true" : "false");
     stat_text(&s, "in_sync", link.sync.in_sync ? "true" : "false");
     stat_text(&s, "node_name_in_use", link.name_in_use ? "true" : "false");
+    stat_text(&s, "janitor", janitor_name(a->janitor));
     stat_number(&s, "services_local", local_services_count(a->local));
     stat_number(&s, "checks_local", local_checks_count(a->local));
     stat_number(&s, "files_faulty", services_stats(a->services).faulty);
@@ -76,7 +77,7 @@ void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view)
 
 /* ---- /v1/metrics ------------------------------------------------------- */
 
-#define METRICS_MAX 64
+#define METRICS_MAX 96
 
 /* A page is made from numbers that their owners keep; it lives for the call. */
 struct page {
@@ -132,6 +133,19 @@ static void page_store(struct page *p, struct agent *a)
         "Whether this host's live key stands.", s.attached);
     add(p, METRIC_GAUGE, "muster_node_name_in_use",
         "Whether another agent has this node name.", s.name_in_use);
+}
+
+static void page_janitor(struct page *p, struct agent *a)
+{
+    struct reaper_stats s = reaper_stats(a->reaper);
+
+    add(p, METRIC_GAUGE, "muster_janitor",
+        "Whether this agent tidies up for all.", janitor_is_ours(a->janitor));
+    add(p, METRIC_GAUGE, "muster_nodes_dead",
+        "Nodes whose agent has no lease and whose records are still there.",
+        (double)s.dead);
+    add(p, METRIC_COUNTER, "muster_reaped_nodes_total",
+        "Dead nodes whose records this agent has removed.", (double)s.nodes);
 }
 
 static void page_sync(struct page *p, struct agent *a)
@@ -234,6 +248,7 @@ void agent_metrics(void *ctx, struct buf *out)
 
     page_store(&page, a);
     page_sync(&page, a);
+    page_janitor(&page, a);
     page_local(&page, a);
     page_dns(&page, a);
     CHECK(metrics_write(&page.list, out) == ST_OK);

@@ -140,6 +140,7 @@ struct agent_config {
     bool enable_local_script_checks; /* Exec checks of files. Default true. */
     bool leave_on_terminate;         /* SIGTERM means leave. Default false. */
     uint64_t restart_grace_ms;       /* Lease left behind by a stop: 60 s. */
+    uint64_t reap_ms; /* Records go when we are dead for so long: 72 h. */
     enum log_level log_level;
 };
 

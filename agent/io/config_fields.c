@@ -339,9 +339,12 @@ static const struct field items[] = {
      .min = 5 * SECOND_MS},
     {KEY("restart_grace", restart_grace_ms), .kind = FIELD_DURATION,
      .min = 5 * SECOND_MS},
-/* Consul's keys for its servers, gossip, ACLs and logs: understood, so
- * that its files can be used as they are, and without effect. */
-#define IGNORED_FROM 33
+    {KEY("reconnect_timeout", reap_ms), .kind = FIELD_DURATION,
+     .min = 60 * SECOND_MS},
+    {KEY("advertise_reconnect_timeout", reap_ms), .kind = FIELD_DURATION,
+     .min = 60 * SECOND_MS},
+    /* Consul's keys for its servers, gossip, ACLs and logs: understood, so
+     * that its files can be used as they are, and without effect. */
     {.key = "acl", .kind = FIELD_ANY},
     {.key = "auto_reload_config", .kind = FIELD_ANY},
     {.key = "bind_addr", .kind = FIELD_ANY},
@@ -372,7 +375,7 @@ static const struct field items[] = {
     {.key = "ui_config", .kind = FIELD_ANY},
 };
 
-_Static_assert(COUNT(items) <= 64, "the table reader's limit");
+_Static_assert(COUNT(items) <= FIELDS_MAX, "the table reader's limit");
 
 static void keys_init(void *object)
 {
@@ -391,6 +394,7 @@ static void keys_init(void *object)
     k->enable_local_script_checks = true;
     k->lease_ttl_ms = (uint64_t)15 * SECOND_MS;
     k->restart_grace_ms = (uint64_t)60 * SECOND_MS;
+    k->reap_ms = (uint64_t)72 * 3600 * SECOND_MS;
 }
 
 const struct fields config_fields = {
@@ -402,8 +406,8 @@ const struct fields config_fields = {
 
 bool config_key_ignored(const char *key)
 {
-    for (size_t i = IGNORED_FROM; i < COUNT(items); i++) {
-        if (field_key_equal(items[i].key, key)) {
+    for (size_t i = 0; i < COUNT(items); i++) {
+        if (items[i].kind == FIELD_ANY && field_key_equal(items[i].key, key)) {
             return true;
         }
     }

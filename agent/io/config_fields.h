@@ -40,6 +40,7 @@ struct config_keys {
     bool leave_on_terminate;
     uint64_t lease_ttl_ms;
     uint64_t restart_grace_ms;
+    uint64_t reap_ms;
 };
 
 extern const struct fields config_fields;

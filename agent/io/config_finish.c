@@ -142,6 +142,7 @@ static void keys_take(struct agent_config *c, const struct config_keys *k)
     c->enable_local_script_checks = k->enable_local_script_checks;
     c->leave_on_terminate = k->leave_on_terminate;
     c->restart_grace_ms = k->restart_grace_ms;
+    c->reap_ms = k->reap_ms;
     c->log_level = (enum log_level)log_level_parse(k->log_level);
 }
 

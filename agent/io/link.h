@@ -93,6 +93,27 @@ typedef void link_txn_fn(void *arg, enum sync_result result, int64_t revision);
 void link_txn(struct link *l, const struct sync_txn *txn, link_txn_fn *on_done,
               void *arg);
 
+/* Have a lock: put `key` under our lease if nobody has put it. */
+enum link_lock_result {
+    LINK_LOCK_OURS,
+    LINK_LOCK_OTHERS,
+    LINK_LOCK_FAILED, /* No answer, or a refusal. */
+};
+
+struct link_lock_holder {
+    int64_t lease_id;
+    int64_t create_revision; /* Of the key; a guard for transactions. */
+    struct slice value;      /* LINK_LOCK_OTHERS; valid during the call. */
+};
+
+typedef void link_lock_fn(void *arg, enum link_lock_result result,
+                          const struct link_lock_holder *holder);
+
+/* False: there is no lease at present, and on_done will not come. Otherwise it
+ * comes later, once. */
+bool link_lock(struct link *l, struct slice key, struct slice value,
+               link_lock_fn *on_done, void *arg);
+
 /* Ask the store (linearizable) how far it is, and wait until the replica is
  * there too. ST_OK, or ST_TIMEOUT after timeout_ms. Once, later. */
 typedef void link_confirm_fn(void *arg, enum status st);

@@ -1,0 +1,51 @@
+/* What this agent does when it is the janitor of all. */
+
+#include <openssl/rand.h>
+
+#include "agent/io/agent_impl.h"
+#include "base/core/check.h"
+#include "base/core/log.h"
+
+/* ---- Dead nodes -------------------------------------------------------- */
+
+static bool reaper_duty_next(void *ctx, uint64_t now_ms, struct arena *arena,
+                             struct sync_txn *out_txn, uint64_t *out_wake_ms)
+{
+    struct agent *a = ctx;
+
+    return reaper_next(a->reaper, link_catalog(a->link), now_ms, arena, out_txn,
+                       out_wake_ms);
+}
+
+static void reaper_duty_done(void *ctx, enum sync_result result,
+                             uint64_t now_ms)
+{
+    struct agent *a = ctx;
+    uint64_t nodes_before = reaper_stats(a->reaper).nodes;
+
+    reaper_done(a->reaper, result == SYNC_WRITTEN, now_ms);
+    if (reaper_stats(a->reaper).nodes > nodes_before) {
+        log_info("agent",
+                 "janitor: node \"%s\" has been dead longer than its reap "
+                 "timeout: its records are removed",
+                 reaper_node(a->reaper));
+    }
+}
+
+/* ---- All --------------------------------------------------------------- */
+
+void agent_duties_open(struct agent *a)
+{
+    struct janitor_config config = {
+        .datacenter = a->config->datacenter,
+        .node = a->config->node,
+        .incarnation = state_incarnation(a->state),
+    };
+
+    CHECK(RAND_bytes((unsigned char *)&config.seed, sizeof(config.seed)) == 1);
+    a->janitor = janitor_start(a->loop, a->link, &config);
+    janitor_add(a->janitor, &(struct janitor_duty){.name = "reaper",
+                                                   .ctx = a,
+                                                   .next = reaper_duty_next,
+                                                   .done = reaper_duty_done});
+}
