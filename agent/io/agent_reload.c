@@ -57,6 +57,10 @@ void agent_dns_settings(const struct agent_config *c, struct arena *arena,
     s->when_none_healthy = d->when_none_healthy == NONE_HEALTHY_ALL
                                ? DNS_NONE_ALL
                                : DNS_NONE_NXDOMAIN;
+    s->order = (enum dns_order)d->order;
+    s->subset = (enum dns_subset)d->subset;
+    s->near_min_healthy = d->near_min_healthy;
+    s->near_min_percent = d->near_min_percent;
 }
 
 static void say_fixed(const char *key, const char *now, const char *wanted)

@@ -176,6 +176,8 @@ static const struct fields soa_fields = {
 
 static const char *const strategies[] = {"sequential", "random", NULL};
 static const char *const none_healthy[] = {"nxdomain", "all", NULL};
+static const char *const orders[] = {"shuffle", "weighted", "near", NULL};
+static const char *const subsets[] = {"by-type", "random", "stable", NULL};
 
 #define DNS(k, member) \
     .key = k, .offset = offsetof(struct agent_dns_config, member)
@@ -202,6 +204,11 @@ static const struct field dns_items[] = {
     {DNS("max_stale", max_stale_ms), .kind = FIELD_DURATION, .min = SECOND_MS},
     {DNS("stale_mark", stale_mark_ms), .kind = FIELD_DURATION},
     {DNS("soa", soa), .kind = FIELD_OBJECT, .sub = &soa_fields},
+    {DNS("order", order), .kind = FIELD_WORD, .words = orders},
+    {DNS("subset", subset), .kind = FIELD_WORD, .words = subsets},
+    {DNS("near_min_healthy", near_min_healthy), .kind = FIELD_U32,
+     .max = 1000000},
+    {DNS("near_min_percent", near_min_percent), .kind = FIELD_U32, .max = 100},
     /* Consul's, of no meaning to an agent that has the whole catalogue. */
     {.key = "allow_stale", .kind = FIELD_ANY},
     {.key = "use_cache", .kind = FIELD_ANY},
@@ -220,6 +227,8 @@ static void dns_init(void *object)
     c->recursor_timeout_ms = (uint64_t)2 * SECOND_MS;
     c->max_stale_ms = YEARS_MS;
     c->stale_mark_ms = (uint64_t)10 * SECOND_MS;
+    c->near_min_healthy = 2;
+    c->near_min_percent = 30;
 }
 
 static const struct fields dns_fields = {

@@ -68,6 +68,7 @@
 #define LIMIT_DNS_UDP       1232 /* What we advertise; no fragments. */
 #define LIMIT_DNS_TCP       65535
 #define LIMIT_DNS_CNAMES    3     /* Host names followed within our domains. */
+#define LIMIT_DNS_AREAS     1024  /* Values of the node meta "zone". */
 #define LIMIT_DNS_HOSTS     16    /* SRV targets looked up for one answer. */
 #define LIMIT_DNS_FORWARDS  1024  /* Under way, a worker; then SERVFAIL. */
 #define LIMIT_DNS_INSTANCES 16384 /* Of a service; no message holds more. */

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/core/arena.h"
+#include "dns/core/order.h"
 #include "dns/core/question.h"
 #include "dns/core/zone.h"
 
@@ -19,6 +20,7 @@ struct dns_record {
     struct slice owner;
     uint16_t type;
     uint32_t ttl_s;
+    struct dns_standing standing; /* A, AAAA and SRV of services. */
     uint32_t extras_first; /* SRV, NS: the target's records among the extras; */
     uint32_t extras_count; /* records with one target share them. */
     union {
@@ -73,6 +75,8 @@ struct dns_answer {
     bool authoritative;
     bool depends; /* On names of ours other than the one that was asked. */
     int extended_error;
+    enum dns_order
+        order; /* Of the answers; NEAR makes it depend on the client. */
     struct dns_records answers;
     struct dns_records authority;
     struct dns_records extras; /* Addresses of SRV and NS targets, in their

@@ -3,257 +3,7 @@
 #include "base/core/check.h"
 #include "dns/core/decide.h"
 #include "dns/core/distinct.h"
-
-/* Name servers told of. */
-enum {
-    NAME_SERVERS_MAX = 3
-};
-
-/* Which instances of a service a name means. */
-struct selection {
-    const struct dns_service *service;
-    const struct slice *tags; /* All of these. */
-    size_t tags_count;
-    struct slice port; /* And this named port; empty: any. */
-    bool grpc_config;  /* "_grpc_config.<name>": only its TXT. */
-    bool only_above;   /* Nothing has this name, but names lie below it. */
-};
-
-struct members {
-    const struct dns_member **items;
-    size_t count;
-};
-
-static bool member_has_tag(const struct dns_member *m, struct slice tag)
-{
-    for (size_t i = 0; i < m->tags_count; i++) {
-        if (slice_eq(m->tags[i], tag)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static const struct dns_member_port *member_port(const struct dns_member *m,
-                                                 struct slice name)
-{
-    for (size_t i = 0; i < m->ports_count; i++) {
-        if (slice_eq(m->ports[i].name, name)) {
-            return &m->ports[i];
-        }
-    }
-    return NULL;
-}
-
-static bool has_tag(const struct dns_service *s, struct slice tag)
-{
-    for (size_t i = 0; i < s->members_count; i++) {
-        if (member_has_tag(&s->members[i], tag)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool has_port(const struct dns_service *s, struct slice name)
-{
-    for (size_t i = 0; i < s->members_count; i++) {
-        if (member_port(&s->members[i], name) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* "b" when there is a tag "a.b": something lies below that name. */
-static bool has_dotted_tag(const struct dns_service *s, struct slice end)
-{
-    for (size_t i = 0; i < s->members_count; i++) {
-        const struct dns_member *m = &s->members[i];
-
-        for (size_t t = 0; t < m->tags_count; t++) {
-            struct slice tag = m->tags[t];
-
-            if (tag.len > end.len && tag.data[tag.len - end.len - 1] == '.' &&
-                memcmp(tag.data + tag.len - end.len, end.data, end.len) == 0) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static bool any_port(const struct dns_service *s)
-{
-    for (size_t i = 0; i < s->members_count; i++) {
-        if (s->members[i].ports_count > 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Labels `first` .. `end` - 1 of the question, joined by dots. */
-static struct slice join(struct dns_decider *d, unsigned first, unsigned end)
-{
-    struct slice text = {0};
-    uint8_t *copy = arena_alloc(d->arena, DNS_NAME_MAX);
-
-    for (unsigned i = first; i < end; i++) {
-        struct slice label = dns_label(d->q, i);
-
-        if (text.len > 0) {
-            copy[text.len++] = '.';
-        }
-        memcpy(copy + text.len, label.data, label.len);
-        text.len += label.len;
-    }
-    text.data = copy;
-    return text;
-}
-
-static void select_tags(struct dns_decider *d, struct selection *s,
-                        unsigned first, unsigned end)
-{
-    struct slice *tags = arena_alloc(d->arena, (end - first) * sizeof(tags[0]));
-
-    for (unsigned i = first; i < end; i++) {
-        tags[i - first] = dns_label(d->q, i);
-    }
-    s->tags = tags;
-    s->tags_count = end - first;
-}
-
-static void select_one_tag(struct dns_decider *d, struct selection *s,
-                           struct slice tag)
-{
-    struct slice *tags = arena_alloc(d->arena, sizeof(*tags));
-
-    *tags = tag;
-    s->tags = tags;
-    s->tags_count = 1;
-}
-
-/* Labels `first` .. `end` - 1, left of the service's: one tag with dots in it,
- * or a named port, or several tags of which an instance must have all. */
-static void select_by_labels(struct dns_decider *d, struct selection *s,
-                             unsigned first, unsigned end)
-{
-    struct slice joined = join(d, first, end);
-
-    if (has_tag(s->service, joined)) {
-        select_one_tag(d, s, joined);
-    } else if (end - first == 2 &&
-               slice_eq(dns_label(d->q, first + 1), slice_str("port")) &&
-               has_port(s->service, dns_label(d->q, first))) {
-        s->port = dns_label(d->q, first);
-    } else if (has_dotted_tag(s->service, joined) ||
-               (slice_eq(joined, slice_str("port")) && any_port(s->service))) {
-        s->only_above = true;
-    } else {
-        select_tags(d, s, first, end);
-    }
-}
-
-/* "_name._tag": tcp stands for every tag; a port's name comes second. */
-static void select_by_underscores(struct dns_decider *d, struct selection *s)
-{
-    struct slice tag = slice_skip(dns_label(d->q, 1), 1);
-
-    if (slice_eq(tag, slice_str("tcp"))) {
-        return;
-    }
-    if (!has_tag(s->service, tag) && has_port(s->service, tag)) {
-        s->port = tag;
-    } else {
-        select_one_tag(d, s, tag);
-    }
-}
-
-const struct dns_service *dns_find_service(const struct dns_decider *d,
-                                           struct slice name)
-{
-    struct dns_name key = {0};
-    const struct dns_entry *entry;
-
-    CHECK(dns_name_add_label(&key, name));
-    CHECK(dns_name_add_label(&key, slice_str("service")));
-    entry = dns_zone_find(d->zone, dns_name_slice(&key));
-    return entry == NULL ? NULL : entry->service;
-}
-
-/* false: there is no such service. */
-static bool selection_of(struct dns_decider *d, struct selection *s)
-{
-    unsigned parts = d->place.parts;
-    unsigned first = 0;
-
-    *s = (struct selection){0};
-    if (parts > 1 && slice_eq(dns_label(d->q, 0), slice_str("_grpc_config"))) {
-        s->grpc_config = true;
-        first = 1;
-    }
-    if (d->place.underscored && !s->grpc_config) {
-        s->service = dns_find_service(d, slice_skip(dns_label(d->q, 0), 1));
-        if (s->service != NULL) {
-            select_by_underscores(d, s);
-        }
-        return s->service != NULL;
-    }
-    s->service = dns_find_service(d, dns_label(d->q, parts - 1));
-    if (s->service != NULL && parts - first > 1) {
-        select_by_labels(d, s, first, parts - 1);
-    }
-    return s->service != NULL;
-}
-
-static bool selected(const struct selection *s, const struct dns_member *m)
-{
-    for (size_t i = 0; i < s->tags_count; i++) {
-        if (!member_has_tag(m, s->tags[i])) {
-            return false;
-        }
-    }
-    return s->port.len == 0 || member_port(m, s->port) != NULL;
-}
-
-static bool healthy(const struct dns_settings *s, const struct dns_member *m)
-{
-    return m->health == DNS_PASSING ||
-           (m->health == DNS_WARNING && !s->only_passing);
-}
-
-static bool served_when_none_healthy(const struct dns_settings *s,
-                                     const struct dns_member *m)
-{
-    enum dns_none_healthy rule =
-        m->none_healthy_set ? m->none_healthy : s->when_none_healthy;
-
-    return rule == DNS_NONE_ALL;
-}
-
-/* The instances to answer with: the healthy ones, or when there are none, those
- * that are to be served all the same. */
-static struct members choose(struct dns_decider *d, const struct selection *s)
-{
-    const struct dns_settings *settings = &d->config->settings;
-    size_t total = s->service->members_count;
-    struct members chosen = {
-        arena_alloc(d->arena, (total + 1) * sizeof(chosen.items[0])), 0};
-
-    for (int pass = 0; pass < 2 && chosen.count == 0; pass++) {
-        for (size_t i = 0; i < total; i++) {
-            const struct dns_member *m = &s->service->members[i];
-
-            if (selected(s, m) &&
-                (pass == 0 ? healthy(settings, m)
-                           : served_when_none_healthy(settings, m))) {
-                chosen.items[chosen.count++] = m;
-            }
-        }
-    }
-    return chosen;
-}
+#include "dns/core/select.h"
 
 /* Its address of the asked family: the plain one, or the tagged one. */
 static const struct dns_address *address_of(const struct dns_member *m,
@@ -265,26 +15,41 @@ static const struct dns_address *address_of(const struct dns_member *m,
     return len == 4 ? &m->lan_ipv4 : &m->lan_ipv6;
 }
 
-static void add_addresses(struct dns_decider *d, struct members chosen,
+/* Several instances at one address are one record, of all their weight. */
+static void add_standing(struct dns_record *r, struct dns_standing s)
+{
+    uint32_t weight = (uint32_t)r->standing.weight + s.weight;
+
+    r->standing.weight = weight > UINT16_MAX ? UINT16_MAX : (uint16_t)weight;
+    r->standing.area = s.area;
+}
+
+static void add_addresses(struct dns_decider *d, struct dns_members chosen,
                           uint8_t len, uint32_t ttl_s)
 {
+    struct dns_records *answers = &d->answer->answers;
     struct dns_distinct seen;
 
     dns_distinct_init(&seen, d->arena, chosen.count);
     for (size_t i = 0; i < chosen.count; i++) {
-        const struct dns_address *a = address_of(chosen.items[i], len);
+        const struct dns_member *m = chosen.items[i];
+        const struct dns_address *a = address_of(m, len);
+        size_t at = answers->count;
 
-        if (a->len == len &&
-            dns_distinct_add(&seen, slice_of(a->ip, len), i) == i) {
-            dns_record_add_address(d, &d->answer->answers, d->q->name, a,
-                                   ttl_s);
+        if (a->len != len) {
+            continue;
         }
+        at = dns_distinct_add(&seen, slice_of(a->ip, len), at);
+        if (at == answers->count) {
+            dns_record_add_address(d, answers, d->q->name, a, ttl_s);
+        }
+        add_standing(&answers->items[at], dns_member_standing(&chosen, m));
     }
 }
 
 /* Only one CNAME may stand at a name, and nothing beside it. Which instance's
  * does not depend on the order in which the catalogue came. */
-static void add_cname(struct dns_decider *d, struct members chosen,
+static void add_cname(struct dns_decider *d, struct dns_members chosen,
                       uint32_t ttl_s)
 {
     const struct slice *first = NULL;
@@ -303,7 +68,7 @@ static void add_cname(struct dns_decider *d, struct members chosen,
     }
 }
 
-static bool any_address(struct members chosen)
+static bool any_address(struct dns_members chosen)
 {
     for (size_t i = 0; i < chosen.count; i++) {
         if (address_of(chosen.items[i], 4)->len > 0 ||
@@ -378,8 +143,8 @@ static void link_extras(struct dns_decider *d, struct dns_record *r,
     r->extras_count = (uint32_t)extras->count - r->extras_first;
 }
 
-static void add_srv(struct dns_decider *d, const struct selection *s,
-                    struct members chosen, uint32_t ttl_s)
+static void add_srv(struct dns_decider *d, const struct dns_selection *s,
+                    struct dns_members chosen, uint32_t ttl_s)
 {
     struct dns_distinct seen;
     struct dns_distinct targets;
@@ -389,7 +154,7 @@ static void add_srv(struct dns_decider *d, const struct selection *s,
     for (size_t i = 0; i < chosen.count; i++) {
         const struct dns_member *m = chosen.items[i];
         uint16_t port =
-            s->port.len > 0 ? member_port(m, s->port)->port : m->port;
+            s->port.len > 0 ? dns_member_find_port(m, s->port)->port : m->port;
         struct slice target = srv_target(d, m);
         struct dns_record *r;
 
@@ -403,6 +168,7 @@ static void add_srv(struct dns_decider *d, const struct selection *s,
         r->data.srv.weight = m->weight;
         r->data.srv.port = port;
         r->data.srv.target = target;
+        r->standing = dns_member_standing(&chosen, m);
         link_extras(d, r, m, &targets);
     }
 }
@@ -413,7 +179,7 @@ static void add_text(struct dns_decider *d, struct slice text, uint32_t ttl_s)
         ->data.text = text;
 }
 
-static void add_texts(struct dns_decider *d, struct members chosen,
+static void add_texts(struct dns_decider *d, struct dns_members chosen,
                       uint32_t ttl_s)
 {
     struct dns_distinct seen;
@@ -436,7 +202,7 @@ static void add_texts(struct dns_decider *d, struct members chosen,
 }
 
 /* gRFC A2: one TXT record beginning "grpc_config=". */
-static void add_grpc_config(struct dns_decider *d, struct members chosen,
+static void add_grpc_config(struct dns_decider *d, struct dns_members chosen,
                             uint32_t ttl_s)
 {
     for (size_t i = 0; i < chosen.count; i++) {
@@ -452,7 +218,7 @@ static void add_grpc_config(struct dns_decider *d, struct members chosen,
     }
 }
 
-static void answer_addresses(struct dns_decider *d, struct members chosen,
+static void answer_addresses(struct dns_decider *d, struct dns_members chosen,
                              uint32_t ttl_s)
 {
     if (!any_address(chosen)) {
@@ -467,8 +233,8 @@ static void answer_addresses(struct dns_decider *d, struct members chosen,
     }
 }
 
-static void answer_by_type(struct dns_decider *d, const struct selection *s,
-                           struct members chosen)
+static void answer_by_type(struct dns_decider *d, const struct dns_selection *s,
+                           struct dns_members chosen)
 {
     uint32_t ttl_s = dns_config_ttl(d->config, s->service->name);
     uint16_t type = d->q->type;
@@ -491,10 +257,10 @@ static void answer_by_type(struct dns_decider *d, const struct selection *s,
 
 void dns_decide_service(struct dns_decider *d)
 {
-    struct selection s;
-    struct members chosen;
+    struct dns_selection s;
+    struct dns_members chosen;
 
-    if (!selection_of(d, &s)) {
+    if (!dns_select(d, &s)) {
         /* "_tcp.service": "_web._tcp.service" may lie below. */
         if (d->place.parts == 1 && dns_label(d->q, 0).data[0] == '_') {
             dns_decide_nodata(d);
@@ -507,11 +273,12 @@ void dns_decide_service(struct dns_decider *d)
         dns_decide_nodata(d);
         return;
     }
-    chosen = choose(d, &s);
+    chosen = dns_choose(d, &s);
     if (chosen.count == 0) {
         dns_decide_missing(d);
         return;
     }
+    d->answer->order = chosen.order;
     answer_by_type(d, &s, chosen);
     if (d->answer->answers.count == 0) {
         dns_decide_nodata(d);

@@ -22,7 +22,10 @@ void dns_settings_init(struct dns_settings *s)
         .nodata_ttl_s = 30,
         .udp_answer_limit = 3,
         .edns_udp_size = 1232,
+        .srv_udp_is_tag = true,
         .when_none_healthy = DNS_NONE_NXDOMAIN,
+        .near_min_healthy = 2,
+        .near_min_percent = 30,
     };
 }
 

@@ -144,6 +144,21 @@ static bool parse_priority(const char *text, uint16_t *out_priority)
     return true;
 }
 
+static bool parse_order(struct slice text, enum dns_order *out_order)
+{
+    static const char *const words[] = {[DNS_ORDER_SHUFFLE] = "shuffle",
+                                        [DNS_ORDER_WEIGHTED] = "weighted",
+                                        [DNS_ORDER_NEAR] = "near"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (slice_eq(text, slice_str(words[i]))) {
+            *out_order = (enum dns_order)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static void read_meta(struct bump *b, const struct dns_instance *in,
                       struct dns_member *m)
 {
@@ -165,6 +180,8 @@ static void read_meta(struct bump *b, const struct dns_instance *in,
             m->none_healthy = slice_eq(value, slice_str("all"))
                                   ? DNS_NONE_ALL
                                   : DNS_NONE_NXDOMAIN;
+        } else if (slice_eq(key, slice_str("dns-order"))) {
+            m->order_set = parse_order(value, &m->order);
         }
     }
 }
@@ -217,7 +234,7 @@ static void read_member(struct bump *b, const struct dns_instance *in,
 
 struct dns_service *dns_service_new(const char *name,
                                     const struct dns_instance *instances,
-                                    size_t count)
+                                    size_t count, struct dns_areas *areas)
 {
     struct dns_service *s;
     struct dns_member *members;
@@ -235,6 +252,7 @@ struct dns_service *dns_service_new(const char *name,
     members = bump_take(&b, count * sizeof(members[0]));
     for (size_t i = 0; i < count; i++) {
         read_member(&b, &instances[i], &members[i]);
+        members[i].area = dns_areas_number(areas, instances[i].area);
     }
     s->members = members;
     s->members_count = count;
@@ -300,7 +318,8 @@ static void read_host_address(struct bump *b, const struct dns_node *node,
     }
 }
 
-struct dns_host *dns_host_new(const struct dns_node *node)
+struct dns_host *dns_host_new(const struct dns_node *node,
+                              struct dns_areas *areas)
 {
     size_t size = host_size(node);
     struct dns_host *h = calloc(1, size);
@@ -318,6 +337,9 @@ struct dns_host *dns_host_new(const struct dns_node *node)
     texts = bump_take(&b, node->meta_count * sizeof(texts[0]));
     for (size_t i = 0; i < node->meta_count; i++) {
         texts[i] = quote_pair(&b, &node->meta[i]);
+        if (strcmp(node->meta[i].key, "zone") == 0) {
+            h->area = dns_areas_number(areas, node->meta[i].value);
+        }
     }
     h->texts = texts;
     h->texts_count = node->meta_count;

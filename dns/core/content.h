@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "dns/core/area.h"
 #include "dns/core/model.h"
 #include "dns/core/name.h"
 #include "dns/core/prepared.h"
@@ -57,6 +58,9 @@ struct dns_member {
     struct slice grpc_config; /* Of the meta key of this name. */
     enum dns_none_healthy none_healthy;
     bool none_healthy_set;
+    enum dns_order order;
+    bool order_set;
+    uint16_t area;
 };
 
 struct dns_service {
@@ -74,13 +78,15 @@ struct dns_host {
     struct slice hostname; /* Wire form with root, when that is its address. */
     const struct slice *texts; /* Meta as "key=value", RFC 1464. */
     size_t texts_count;
+    uint16_t area;
 };
 
 /* Copies of what the agent has put in; NULL when the name cannot be served. */
 struct dns_service *dns_service_new(const char *name,
                                     const struct dns_instance *instances,
-                                    size_t count);
-struct dns_host *dns_host_new(const struct dns_node *node);
+                                    size_t count, struct dns_areas *areas);
+struct dns_host *dns_host_new(const struct dns_node *node,
+                              struct dns_areas *areas);
 
 /* Who owns an address: what its PTR record names. */
 struct dns_owner {
@@ -140,6 +146,9 @@ struct dns_zone {
     struct hash_key hash_key;
     struct dns_table names;
     const struct dns_config *config;
+    const struct dns_locations *locations;
+    size_t areas_count;
+    uint16_t self_area;                           /* Of this host. */
     struct dns_prepared *soa[DNS_DOMAINS_MAX][2]; /* [domain][NODATA?] */
     struct dns_garbage_list dropped; /* By the zones that came after. */
 };

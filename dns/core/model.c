@@ -16,6 +16,8 @@ struct dns_model {
     size_t dirty_count;
     size_t dirty_cap;
     struct dns_garbage_list dropped; /* Still read in zones up to `last`. */
+    struct dns_areas areas;
+    struct dns_locations *locations; /* NULL: to be made at the commit. */
 };
 
 enum status dns_model_new(const struct dns_settings *settings,
@@ -298,7 +300,8 @@ void dns_model_put_service(struct dns_model *m, const char *name,
     if (count > 0) {
         s = dns_service_new(name, instances,
                             count < LIMIT_DNS_INSTANCES ? count
-                                                        : LIMIT_DNS_INSTANCES);
+                                                        : LIMIT_DNS_INSTANCES,
+                            &m->areas);
     }
     change_tags(m, old, &key, TAGS_UNSET);
     change_service_owners(m, old, false);
@@ -340,6 +343,12 @@ static void change_below(struct dns_model *m, const struct dns_name *key,
     }
 }
 
+static void drop_locations(struct dns_model *m)
+{
+    DROP(m, m->locations);
+    m->locations = NULL;
+}
+
 /* `host` takes the place of what was there; NULL removes it. */
 static void set_host(struct dns_model *m, const struct dns_name *key,
                      struct dns_host *host)
@@ -356,6 +365,9 @@ static void set_host(struct dns_model *m, const struct dns_name *key,
         change_owner(m, &old->ipv4, &owner, false);
         change_owner(m, &old->ipv6, &owner, false);
         change_below(m, key, -1);
+    }
+    if ((old != NULL && old->area != 0) || (host != NULL && host->area != 0)) {
+        drop_locations(m);
     }
     edit(m, key)->host = host;
     if (host != NULL) {
@@ -374,7 +386,7 @@ void dns_model_put_node(struct dns_model *m, const struct dns_node *node)
     struct dns_name key;
 
     if (node_key(node->name, &key)) {
-        set_host(m, &key, dns_host_new(node));
+        set_host(m, &key, dns_host_new(node, &m->areas));
     }
 }
 
@@ -403,6 +415,7 @@ void dns_model_clear(struct dns_model *m)
     dns_table_each(&m->names, drop_entry, m);
     dns_table_drop(&m->names, &m->dropped);
     m->names.count = 0;
+    drop_locations(m);
 }
 
 void dns_model_free(struct dns_model *m)
@@ -413,6 +426,7 @@ void dns_model_free(struct dns_model *m)
     CHECK(m->last == NULL);
     dns_model_clear(m);
     dns_garbage_free(&m->dropped);
+    dns_areas_release(&m->areas);
     free(m->config);
     free(m->dirty);
     free(m);
@@ -465,6 +479,19 @@ static void prepare_soas(struct dns_zone *z)
     }
 }
 
+/* Where we are: the area of the node that we are. */
+static uint16_t self_area(const struct dns_model *m)
+{
+    const char *self = m->config->settings.self_node;
+    const struct dns_entry *entry = NULL;
+    struct dns_name key;
+
+    if (self != NULL && node_key(self, &key)) {
+        entry = find(m, &key);
+    }
+    return entry == NULL || entry->host == NULL ? 0 : entry->host->area;
+}
+
 struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
                                   enum dns_state state)
 {
@@ -478,6 +505,12 @@ struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
     z->hash_key = m->hash_key;
     z->names = m->names;
     z->config = m->config;
+    if (m->locations == NULL) {
+        m->locations = dns_locations_new(&m->names);
+    }
+    z->locations = m->locations;
+    z->areas_count = m->areas.count;
+    z->self_area = self_area(m);
     prepare_soas(z);
     for (size_t i = 0; i < m->dirty_count; i++) {
         if (!m->dirty[i]->dead) {

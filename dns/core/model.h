@@ -70,6 +70,7 @@ struct dns_instance {
     const char *address;  /* IP or host name; NULL or "": the node's. */
     const char *lan_ipv4; /* Tagged addresses; NULL or "" when not set. */
     const char *lan_ipv6;
+    const char *area; /* Its node's meta "zone"; NULL or "": none. */
     uint16_t port;
     uint16_t weight_passing;
     uint16_t weight_warning;
@@ -91,6 +92,20 @@ struct dns_service_ttl {
 enum dns_none_healthy {
     DNS_NONE_NXDOMAIN,
     DNS_NONE_ALL
+};
+
+/* In which order the records of an answer go out. */
+enum dns_order {
+    DNS_ORDER_SHUFFLE,
+    DNS_ORDER_WEIGHTED, /* The first one drawn by weight, then shuffled. */
+    DNS_ORDER_NEAR,     /* Those of the client's area first; see below. */
+};
+
+/* Which records stay when not all may. */
+enum dns_subset {
+    DNS_SUBSET_BY_TYPE, /* SRV: stable, addresses: random. */
+    DNS_SUBSET_RANDOM,
+    DNS_SUBSET_STABLE, /* For a client the same ones as long as they live. */
 };
 
 /* The keys of spec `dns_config`. dns_settings_init() sets the defaults. */
@@ -115,7 +130,13 @@ struct dns_settings {
     bool enable_truncate;      /* TC when something was cut. */
     bool node_meta_txt;        /* Node meta as additional TXT. */
     bool always_ra;            /* RA without recursors. */
+    bool disable_compression;  /* Names are spelt out. */
+    bool srv_udp_is_tag;       /* "_web._udp": a tag; else any instance. */
     enum dns_none_healthy when_none_healthy;
+    enum dns_order order; /* A service may have its own: meta "dns-order". */
+    enum dns_subset subset;
+    uint32_t near_min_healthy; /* An area counts as near with this many */
+    uint32_t near_min_percent; /* healthy, and this part of its instances. */
 };
 
 void dns_settings_init(struct dns_settings *s);

@@ -1,12 +1,10 @@
 #include "dns/core/pack.h"
 
-#include <stdlib.h>
-
 #include "base/core/check.h"
-#include "base/core/hash.h"
 #include "base/core/limits.h"
 #include "dns/core/content.h"
 #include "dns/core/pack_edns.h"
+#include "dns/core/rank.h"
 
 enum {
     POINTER_MAX = 0x3fff, /* A compression pointer reaches no further. */
@@ -24,22 +22,6 @@ uint16_t dns_size_max(const struct dns_question *q, bool tcp, uint16_t udp_cap)
         return 512;
     }
     return q->edns.udp_size < udp_cap ? q->edns.udp_size : udp_cap;
-}
-
-void dns_shuffle(struct rng *rng, uint16_t *order, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        order[i] = (uint16_t)i;
-    }
-    /* Fisher-Yates. Scaling 32 random bits by a bound below 2^16 is off by less
-     * than one in 2^16, and cheaper than a division. */
-    for (size_t i = count; i > 1; i--) {
-        size_t j = (size_t)((rng_next(rng) >> 32) * i >> 32);
-        uint16_t kept = order[i - 1];
-
-        order[i - 1] = order[j];
-        order[j] = kept;
-    }
 }
 
 size_t dns_count_max(const struct dns_settings *s, const struct dns_question *q,
@@ -83,6 +65,9 @@ struct packer {
     struct arena *arena;
     struct rng *rng;
     struct slice client;
+    uint16_t near;              /* The client's area, when that matters. */
+    bool stable;                /* dns_subset_is_stable() */
+    bool depends;               /* On the client. */
     struct slice *answers_wire; /* Made when first written. */
     struct slice *authority_wire;
     struct slice *extras_wire;
@@ -288,51 +273,25 @@ static struct slice *wires(const struct dns_records *records,
     return arena_zalloc(arena, records->count + 1, sizeof(struct slice));
 }
 
-struct ranked {
-    uint64_t score;
-    uint16_t index;
-};
-
-static int by_score(const void *a, const void *b)
-{
-    const struct ranked *x = a;
-    const struct ranked *y = b;
-
-    return x->score < y->score ? 1 : x->score > y->score ? -1 : 0;
-}
-
-/* Rendezvous hashing: each client has its own ranking of the instances, so that
- * what it gets changes only when an instance it had is gone or a better ranked
- * one has come. The key is fixed: two agents give the same client the same. */
-static void rank_for_client(struct packer *p)
-{
-    size_t count = p->answer->answers.count;
-    struct ranked *ranked = arena_alloc(p->arena, count * sizeof(ranked[0]));
-    uint64_t seed = hash_bytes((struct hash_key){0}, p->client);
-
-    for (size_t i = 0; i < count; i++) {
-        const struct dns_record *r = &p->answer->answers.items[i];
-        struct hash_key key = {seed, r->data.srv.port};
-
-        ranked[i].index = (uint16_t)i;
-        ranked[i].score = hash_bytes(key, r->data.srv.target);
-    }
-    qsort(ranked, count, sizeof(ranked[0]), by_score);
-    for (size_t i = 0; i < count; i++) {
-        p->order[i] = ranked[i].index;
-    }
-}
-
-static void shuffle_first(struct packer *p, size_t count)
+/* Put in order what the first `count` of the order name. */
+static void order_first(struct packer *p, size_t count, size_t most)
 {
     uint16_t *places = arena_alloc(p->arena, count * sizeof(places[0]));
-    uint16_t *shuffled = arena_alloc(p->arena, count * sizeof(places[0]));
+    uint16_t *ordered = arena_alloc(p->arena, count * sizeof(ordered[0]));
+    struct dns_standing *standings =
+        arena_alloc(p->arena, count * sizeof(standings[0]));
 
-    dns_shuffle(p->rng, places, count);
     for (size_t i = 0; i < count; i++) {
-        shuffled[i] = p->order[places[i]];
+        standings[i] = p->answer->answers.items[p->order[i]].standing;
     }
-    memcpy(p->order, shuffled, count * sizeof(shuffled[0]));
+    dns_order(p->rng, p->answer->order, standings, p->near, places, count,
+              most);
+    for (size_t i = 0; i < count; i++) {
+        ordered[i] = p->order[places[i]];
+    }
+    if (count > 0) {
+        memcpy(p->order, ordered, count * sizeof(ordered[0]));
+    }
 }
 
 /* The most answers that fit, without authority; by halving, since every further
@@ -391,25 +350,26 @@ static void write_fitting(struct packer *p, unsigned flags, unsigned tc,
                           size_t most)
 {
     const struct dns_answer *a = p->answer;
-    bool srv = most > 0 && a->answers.items[0].type == DNS_TYPE_SRV;
-    bool subset = srv && most < a->answers.count;
+    bool chain = is_chain(a);
+    bool subset = p->stable && most < a->answers.count;
     struct extent e = {most, true, true};
 
     for (size_t i = 0; i < a->answers.count; i++) {
         p->order[i] = (uint16_t)i;
     }
-    if (!is_chain(a) && !subset) {
-        dns_shuffle(p->rng, p->order, a->answers.count);
+    if (!chain && !subset) {
+        order_first(p, a->answers.count, most);
     }
     if (!subset && write_message(p, flags, e)) {
         return;
     }
-    if (srv) {
-        rank_for_client(p);
+    if (p->stable && !chain) {
+        dns_rank(&a->answers, p->client, p->near, p->arena, p->order);
+        p->depends = true;
     }
     e = cut_down(p, &flags, tc, most);
-    if (srv) {
-        shuffle_first(p, e.answers);
+    if (p->stable && !chain) {
+        order_first(p, e.answers, e.answers);
     }
     if (!write_message(p, flags, e)) {
         e.answers = 0;
@@ -428,7 +388,7 @@ static void packer_init(struct packer *p, const struct dns_question *q,
         .answer = answer,
         .arena = arena,
         .rng = t->rng,
-        .client = t->client,
+        .client = dns_client_address(q, t),
         .answers_wire = wires(&answer->answers, arena),
         .authority_wire = wires(&answer->authority, arena),
         .extras_wire = wires(&answer->extras, arena),
@@ -457,10 +417,18 @@ size_t dns_pack(const struct dns_zone *zone, const struct dns_question *q,
         most = dns_count_max(s, q, transport, most, &cut);
     }
     packer_init(&p, q, answer, transport, out);
+    p.stable = dns_subset_is_stable(s, q->type);
+    if (answer->order == DNS_ORDER_NEAR && most > 0) {
+        p.near = dns_client_area(zone, q, transport);
+        p.depends = true;
+    }
     dns_opt_make(q, s->edns_udp_size, answer->rcode, answer->extended_error,
                  &opt);
     p.cap = transport->size_max - opt.len;
     write_fitting(&p, cut ? flags | tc : flags, tc, most);
+    if (p.depends && answer->rcode == DNS_NOERROR) {
+        dns_opt_narrow(&opt);
+    }
     return dns_opt_append(&opt, out, p.len);
 }
 

@@ -16,7 +16,8 @@ struct dns_transport {
     bool tcp;
     bool recursion;        /* We have recursors: RA. */
     uint16_t size_max;     /* Largest response: see dns_size_max(). */
-    struct slice client;   /* Its address; picks the stable subset of SRV. */
+    struct slice client;   /* Its address: picks the stable subset, and what is
+                              near. */
     struct rng *rng;       /* For the order of the records. */
     struct arena *scratch; /* For dns_pack(); not reset by it. */
 };
@@ -35,9 +36,6 @@ size_t dns_pack(const struct dns_zone *zone, const struct dns_question *q,
  * `out` has room for 512 bytes. */
 size_t dns_pack_error(const struct dns_question *q, enum dns_rcode rcode,
                       const struct dns_transport *transport, uint8_t *out);
-
-/* Fill order[0 .. count - 1] with a random permutation. */
-void dns_shuffle(struct rng *rng, uint16_t *order, size_t count);
 
 /* The record in wire form from its type on, owner left out; in `arena`. */
 struct slice dns_record_wire(const struct dns_record *r, struct arena *arena);

@@ -19,6 +19,7 @@ void dns_opt_make(const struct dns_question *q, uint16_t udp_size,
     struct dns_opt *o = out_opt;
 
     o->len = 0;
+    o->scope_at = 0;
     if (!q->edns.present) {
         return;
     }
@@ -30,10 +31,12 @@ void dns_opt_make(const struct dns_question *q, uint16_t udp_size,
     opt_u16(o, q->edns.dnssec_ok ? 0x8000 : 0);
     opt_u16(o, 0); /* Length of the options: below. */
     if (q->edns.subnet.len > 0) {
-        /* Echoed as it came; its scope byte is 0 in a query, and our answers do
-         * not depend on the client. */
+        /* Echoed as it came; its scope byte is 0 in a query, which says that
+         * the answer is anybody's. */
         opt_u16(o, OPTION_CLIENT_SUBNET);
         opt_u16(o, (unsigned)q->edns.subnet.len);
+        o->scope_at = (uint8_t)(o->len + 3);
+        o->scope = q->edns.subnet.data[2];
         memcpy(o->bytes + o->len, q->edns.subnet.data, q->edns.subnet.len);
         o->len = (uint8_t)(o->len + q->edns.subnet.len);
     }
@@ -43,6 +46,13 @@ void dns_opt_make(const struct dns_question *q, uint16_t udp_size,
         opt_u16(o, (unsigned)extended_error);
     }
     o->bytes[FIXED - 1] = (uint8_t)(o->len - FIXED);
+}
+
+void dns_opt_narrow(struct dns_opt *opt)
+{
+    if (opt->scope_at > 0) {
+        opt->bytes[opt->scope_at] = opt->scope;
+    }
 }
 
 size_t dns_opt_append(const struct dns_opt *opt, uint8_t *message, size_t len)

@@ -7,6 +7,7 @@
 #include "dns/core/content.h"
 #include "dns/core/pack_edns.h"
 #include "dns/core/place.h"
+#include "dns/core/rank.h"
 
 enum {
     READY_RECORDS_MAX = 1024, /* More are cut anyway; the slow path does it. */
@@ -88,12 +89,35 @@ static struct slice *wires_of(const struct dns_records *records,
     return wires;
 }
 
+static size_t standings_size(const struct dns_answer *a)
+{
+    return a->order == DNS_ORDER_SHUFFLE
+               ? 0
+               : a->answers.count * sizeof(struct dns_standing);
+}
+
+static uint8_t *add_standings(struct dns_prepared *p,
+                              const struct dns_answer *a, uint8_t *at)
+{
+    struct dns_standing *standings = (struct dns_standing *)(void *)at;
+
+    if (standings_size(a) == 0) {
+        return at;
+    }
+    for (size_t i = 0; i < a->answers.count; i++) {
+        standings[i] = a->answers.items[i].standing;
+    }
+    p->standings = standings;
+    return at + standings_size(a);
+}
+
 static struct dns_prepared *make_ready(const struct dns_answer *a,
                                        struct arena *arena)
 {
     size_t count = a->answers.count + a->extras.count;
     struct dns_prepared *p;
-    size_t size = sizeof(*p) + count * sizeof(p->records[0]);
+    size_t size =
+        sizeof(*p) + count * sizeof(p->records[0]) + standings_size(a);
     struct slice *answers = wires_of(&a->answers, arena, &size);
     struct slice *extras = wires_of(&a->extras, arena, &size);
     uint8_t *at;
@@ -102,8 +126,10 @@ static struct dns_prepared *make_ready(const struct dns_answer *a,
     CHECK(p != NULL);
     *p = (struct dns_prepared){.kind = DNS_PREPARED_READY,
                                .count = (uint16_t)a->answers.count,
-                               .extras_count = (uint16_t)a->extras.count};
+                               .extras_count = (uint16_t)a->extras.count,
+                               .order = a->order};
     at = (uint8_t *)&p->records[count];
+    at = add_standings(p, a, at);
     at = add_records(p, 0, &a->answers, answers, at);
     at = add_records(p, a->answers.count, &a->extras, extras, at);
     CHECK(at == (uint8_t *)p + size);
@@ -293,6 +319,7 @@ struct sending {
     const struct dns_transport *transport;
     struct dns_place place;
     struct dns_opt opt;
+    uint16_t near; /* The client's area, when that matters. */
     uint8_t *out;
 };
 
@@ -316,14 +343,16 @@ static uint8_t *send_ready(const struct sending *s,
     /* Addresses, which may be left out, are all of one length. */
     size += most < p->count ? most * (p->records[0].len + 2u) : p->size;
     if (size > s->transport->size_max || size > POINTER_MAX ||
-        (most < p->count && !addresses)) {
+        (most < p->count &&
+         (!addresses || dns_subset_is_stable(settings, q->type)))) {
         return NULL;
     }
     if (cut && settings->enable_truncate) {
         flags |= DNS_FLAG_TC;
     }
     at = put_head(q, flags, s->out);
-    dns_shuffle(s->transport->rng, order, p->count);
+    dns_order(s->transport->rng, p->order, p->standings, s->near, order,
+              p->count, most);
     at = put_answers(p, order, most, targets, s->out, at);
     return p->extras_count == 0
                ? at
@@ -474,6 +503,10 @@ size_t dns_answer_prepared(const struct dns_zone *zone,
     }
     dns_opt_make(q, zone->config->settings.edns_udp_size, DNS_NOERROR,
                  extended_error(zone, p), &s.opt);
+    if (p->order == DNS_ORDER_NEAR) {
+        s.near = dns_client_area(zone, q, transport);
+        dns_opt_narrow(&s.opt);
+    }
     end = send_prepared(&s, p);
     if (end == NULL) {
         return 0;

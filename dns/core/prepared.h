@@ -44,7 +44,9 @@ struct dns_prepared {
     uint16_t count;
     uint16_t extras_count;
     uint32_t size; /* Of all records with two-byte owners. */
-    /* Answers, then extras; their bytes lie behind. */
+    enum dns_order order;
+    const struct dns_standing *standings; /* Of the answers; NULL: shuffled. */
+    /* Answers, then extras; behind them the standings, then their bytes. */
     struct dns_prepared_record records[];
 };
 

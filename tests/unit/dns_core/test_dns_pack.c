@@ -132,7 +132,7 @@ START_TEST(shuffle_is_a_fair_permutation)
         uint16_t order[COUNT];
         unsigned seen = 0;
 
-        dns_shuffle(&rng, order, COUNT);
+        dns_order(&rng, DNS_ORDER_SHUFFLE, NULL, 0, order, COUNT, COUNT);
         for (unsigned i = 0; i < COUNT; i++) {
             seen |= 1u << order[i];
             at[i][order[i]]++;

@@ -1,0 +1,41 @@
+/*
+ * select.h - which instances of a service a name means. For this room only.
+ */
+#pragma once
+
+#include "dns/core/decide.h"
+
+struct dns_selection {
+    const struct dns_service *service;
+    const struct slice *tags; /* All of these. */
+    size_t tags_count;
+    struct slice port; /* And this named port; empty: any. */
+    bool grpc_config;  /* "_grpc_config.<name>": only its TXT. */
+    bool only_above;   /* Nothing has this name, but names lie below it. */
+};
+
+struct dns_members {
+    const struct dns_member **items;
+    size_t count;
+    enum dns_order order;
+    const bool *near; /* By area: is enough of it healthy? NULL: no matter. */
+};
+
+/* What the labels left of "service" mean. false: there is no such service. */
+bool dns_select(struct dns_decider *d, struct dns_selection *s);
+
+/* The instances to answer with: the healthy ones, or when there are none, those
+ * that are to be served all the same. */
+struct dns_members dns_choose(struct dns_decider *d,
+                              const struct dns_selection *s);
+
+bool dns_member_healthy(const struct dns_settings *s,
+                        const struct dns_member *m);
+
+/* What its records are put in order by. */
+struct dns_standing dns_member_standing(const struct dns_members *chosen,
+                                        const struct dns_member *m);
+
+/* NULL: it has no port of this name. */
+const struct dns_member_port *dns_member_find_port(const struct dns_member *m,
+                                                   struct slice name);

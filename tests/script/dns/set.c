@@ -1,0 +1,93 @@
+/* Settings by name. */
+#include <stdlib.h>
+
+#include "base/core/check.h"
+#include "run.h"
+
+static void set_number(struct dns_settings *s, const char *key, uint32_t number,
+                       bool *out_known)
+{
+    const struct {
+        const char *key;
+        uint32_t *value;
+    } numbers[] = {
+        {"node_ttl", &s->node_ttl_s},
+        {"nodata_ttl", &s->nodata_ttl_s},
+        {"min_ttl", &s->soa_min_ttl_s},
+        {"a_record_limit", &s->a_record_limit},
+        {"udp_answer_limit", &s->udp_answer_limit},
+        {"near_min_healthy", &s->near_min_healthy},
+        {"near_min_percent", &s->near_min_percent},
+    };
+    const struct {
+        const char *key;
+        bool *value;
+    } switches[] = {
+        {"only_passing", &s->only_passing},
+        {"enable_truncate", &s->enable_truncate},
+        {"node_meta_txt", &s->node_meta_txt},
+        {"disable_compression", &s->disable_compression},
+        {"srv_udp_is_tag", &s->srv_udp_is_tag},
+        {"always_ra", &s->always_ra},
+    };
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        if (strcmp(key, numbers[i].key) == 0) {
+            *numbers[i].value = number;
+            *out_known = true;
+        }
+    }
+    for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++) {
+        if (strcmp(key, switches[i].key) == 0) {
+            *switches[i].value = number != 0;
+            *out_known = true;
+        }
+    }
+}
+
+static void set_text(struct dns_settings *s, const char *key, const char *value,
+                     bool *out_known)
+{
+    bool known = true;
+
+    if (strcmp(key, "alt_domain") == 0) {
+        s->alt_domain = value;
+    } else if (strcmp(key, "self_node") == 0) {
+        s->self_node = value;
+    } else if (strcmp(key, "none_healthy") == 0) {
+        s->when_none_healthy = DNS_NONE_ALL;
+    } else if (strcmp(key, "order") == 0) {
+        s->order = *value == 'w'   ? DNS_ORDER_WEIGHTED
+                   : *value == 'n' ? DNS_ORDER_NEAR
+                                   : DNS_ORDER_SHUFFLE;
+    } else if (strcmp(key, "subset") == 0) {
+        s->subset = *value == 'r'   ? DNS_SUBSET_RANDOM
+                    : *value == 's' ? DNS_SUBSET_STABLE
+                                    : DNS_SUBSET_BY_TYPE;
+    } else {
+        known = false;
+    }
+    *out_known = *out_known || known;
+}
+
+void do_set(struct run *r, const char *key, char *value)
+{
+    struct dns_settings *s = &r->settings;
+    static struct dns_service_ttl ttls[WORDS_MAX];
+    uint32_t number = (uint32_t)atoi(value);
+    struct err err = {0};
+    bool known = false;
+
+    set_number(s, key, number, &known);
+    set_text(s, key, value, &known);
+    if (strncmp(key, "ttl:", 4) == 0) {
+        ttls[s->service_ttls_count++] =
+            (struct dns_service_ttl){key + 4, number};
+        s->service_ttls = ttls;
+        known = true;
+    }
+    if (!known) {
+        say(r, "unknown setting\n");
+    }
+    CHECK(dns_model_set_settings(r->model, s, &err) == ST_OK);
+}
