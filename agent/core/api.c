@@ -65,6 +65,7 @@ static const struct route {
      api_catalog_datacenters},
     {"/v1/catalog/services", ROUTE_EXACT, ROUTE_GET, api_catalog_services},
     {"/v1/catalog/service/", ROUTE_ONE, ROUTE_GET, api_catalog_service},
+    {"/v1/catalog/connect/", ROUTE_ONE, ROUTE_GET, api_catalog_connect},
     {"/v1/catalog/nodes", ROUTE_EXACT, ROUTE_GET, api_catalog_nodes},
     {"/v1/catalog/node/", ROUTE_ONE, ROUTE_GET, api_catalog_node},
     {"/v1/catalog/node-services/", ROUTE_ONE, ROUTE_GET,
@@ -73,6 +74,7 @@ static const struct route {
     {"/v1/catalog/deregister", ROUTE_EXACT, ROUTE_PUT, api_catalog_deregister},
     {"/v1/health/service/", ROUTE_ONE, ROUTE_GET, api_health_service},
     {"/v1/health/connect/", ROUTE_ONE, ROUTE_GET, api_health_connect},
+    {"/v1/health/ingress/", ROUTE_ONE, ROUTE_GET, api_health_connect},
     {"/v1/health/checks/", ROUTE_ONE, ROUTE_GET, api_health_checks},
     {"/v1/health/node/", ROUTE_ONE, ROUTE_GET, api_health_node},
     {"/v1/health/state/", ROUTE_ONE, ROUTE_GET, api_health_state},
@@ -155,10 +157,18 @@ struct jsonw *api_json(struct api_call *call, int status)
 
 void api_json_end(struct api_call *call)
 {
-    if (jsonw_finish(&call->json) == ST_OK) {
+    bool fits = jsonw_finish(&call->json) == ST_OK;
+    bool exhausted = call->filter != NULL && filter_exhausted(call->filter);
+
+    if (fits && !exhausted) {
         return;
     }
     call->outcome->headers_count = 0;
+    if (exhausted) {
+        api_text(call, 400,
+                 "filter: its regular expressions cost too much on this list");
+        return;
+    }
     api_text(call, 500, "The reply would be larger than %d MiB",
              REPLY_BYTES_MAX / (1024 * 1024));
 }
@@ -239,10 +249,6 @@ static bool accept_read(struct api_call *call)
                        api_param(call, "cached") != NULL)) {
         api_text(call, 400,
                  "Cannot specify ?consistent together with ?stale or ?cached");
-        return false;
-    }
-    if (api_param(call, "filter") != NULL && *api_param(call, "filter") != 0) {
-        api_text(call, 400, "Filter expressions are not supported");
         return false;
     }
     if (consistent && !call->request->confirmed) {

@@ -178,6 +178,9 @@ static bool write_service(void *ctx, const struct local_service *s)
 {
     struct api_call *call = ctx;
 
+    if (!api_chosen_local(call, s->def)) {
+        return true;
+    }
     jsonw_key(&call->json, s->def->id);
     jsonw_object(&call->json);
     api_write_local_service(call, s);
@@ -187,27 +190,62 @@ static bool write_service(void *ctx, const struct local_service *s)
 
 void api_agent_services(struct api_call *call)
 {
-    struct jsonw *w = api_json(call, 200);
+    struct jsonw *w;
 
+    if (!api_filter_read(call, API_FILTER_SERVICES)) {
+        return;
+    }
+    w = api_json(call, 200);
     jsonw_object(w);
     local_each_service(call->view->local, write_service, call);
     jsonw_object_end(w);
     api_json_end(call);
 }
 
+/* A check as its agent knows it; `room` holds what the view points to. */
+static struct check_view view_of(const struct api_call *call,
+                                 const struct local_check *c,
+                                 struct check_record *room)
+{
+    *room = (struct check_record){.id = c->def->id,
+                                  .name = c->def->name,
+                                  .notes = c->def->notes,
+                                  .output = c->output,
+                                  .type = c->def->type,
+                                  .status = c->status,
+                                  .interval_ms = c->def->interval_ms,
+                                  .timeout_ms = c->def->timeout_ms};
+    return (struct check_view){
+        .node = local_host(call->view->local)->node.name,
+        .record = room,
+        .output = c->output,
+        .service_id = c->def->service_id,
+        .service_name = c->service_name,
+        .service_tags = c->service_tags,
+    };
+}
+
 static bool write_check(void *ctx, const struct local_check *c)
 {
     struct api_call *call = ctx;
+    struct check_record room;
+    struct check_view view = view_of(call, c, &room);
 
-    jsonw_key(&call->json, c->def->id);
-    api_write_local_check(call, c->def->id, c);
+    if (api_chosen_check(call, &view)) {
+        jsonw_key(&call->json, c->def->id);
+        api_write_check(call, &view);
+    }
     return true;
 }
 
 void api_agent_checks(struct api_call *call)
 {
-    struct jsonw *w = api_json(call, 200);
+    struct jsonw *w;
 
+    if (!api_filter_read(call, API_FILTER_CHECKS)) {
+        return;
+    }
+    w = api_json(call, 200);
     jsonw_object(w);
     local_each_check(call->view->local, write_check, call);
     jsonw_object_end(w);
@@ -286,10 +324,12 @@ struct health_page {
 static bool write_its_check(void *ctx, const struct local_check *c)
 {
     const struct health_page *p = ctx;
+    struct check_record room;
+    struct check_view view = view_of(p->call, c, &room);
 
     if (*c->def->service_id == '\0' ||
         strcmp(c->def->service_id, p->service_id) == 0) {
-        api_write_local_check(p->call, c->def->id, c);
+        api_write_check(p->call, &view);
     }
     return true;
 }

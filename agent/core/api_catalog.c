@@ -1,5 +1,5 @@
 /*
- * Reads of the catalogue and of health, all from one snapshot.
+ * Reads of the catalogue, all from one snapshot.
  */
 #include <stdlib.h>
 
@@ -30,7 +30,7 @@ struct tag_list {
     const char **items;
     size_t count;
     size_t cap;
-    bool any; /* An instance is on a node that matches. */
+    bool any; /* An instance is chosen, on a node that matches. */
 };
 
 static bool gather_tags(void *ctx, const struct catalog_instance *i)
@@ -38,7 +38,8 @@ static bool gather_tags(void *ctx, const struct catalog_instance *i)
     struct tag_list *list = ctx;
     const struct catalog_node *node = api_node_of(list->call, i);
 
-    if (node == NULL || !api_node_matches(list->call, &node->record)) {
+    if (node == NULL || !api_node_matches(list->call, &node->record) ||
+        !api_chosen(list->call, node, i)) {
         return true;
     }
     list->any = true;
@@ -59,7 +60,7 @@ static int compare_texts(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Only what instances on matching nodes have. */
+/* Only what the chosen instances on matching nodes have. */
 static void write_matching(struct api_call *call,
                            const struct catalog_service *s)
 {
@@ -86,7 +87,7 @@ static bool write_name_and_tags(void *ctx, const struct catalog_service *s)
 {
     struct api_call *call = ctx;
 
-    if (api_param(call, "node-meta") != NULL) {
+    if (api_param(call, "node-meta") != NULL || call->filter != NULL) {
         write_matching(call, s);
         return true;
     }
@@ -101,7 +102,8 @@ void api_catalog_services(struct api_call *call)
 {
     struct jsonw *w;
 
-    if (!api_ready(call, (struct catalog_scope){.kind = SCOPE_SERVICES})) {
+    if (!api_filter_read(call, API_FILTER_FLAT) ||
+        !api_ready(call, (struct catalog_scope){.kind = SCOPE_SERVICES})) {
         return;
     }
     w = api_json(call, 200);
@@ -156,13 +158,21 @@ static void write_flat_service(struct jsonw *w, const struct instance_record *r)
     jsonw_null(w);
 }
 
+struct flat_query {
+    struct api_call *call;
+    bool native;
+};
+
 static bool write_flat(void *ctx, const struct catalog_instance *i)
 {
-    struct api_call *call = ctx;
+    const struct flat_query *q = ctx;
+    struct api_call *call = q->call;
     const struct catalog_node *node = api_node_of(call, i);
 
     if (node == NULL || !api_node_matches(call, &node->record) ||
-        !api_tags_match(call, i->record.tags)) {
+        !api_tags_match(call, i->record.tags) ||
+        (q->native && !i->record.connect_native) ||
+        !api_chosen(call, node, i)) {
         return true;
     }
     jsonw_object(&call->json);
@@ -174,26 +184,37 @@ static bool write_flat(void *ctx, const struct catalog_instance *i)
     return true;
 }
 
-void api_catalog_service(struct api_call *call)
+static void flat_list(struct flat_query q)
 {
+    struct api_call *call = q.call;
     struct catalog_scope scope = {.kind = SCOPE_SERVICE, .name = call->rest};
     const struct catalog_service *s =
         catalog_service(call->view->catalog, call->rest);
 
-    if (!api_ready(call, scope)) {
+    if (!api_filter_read(call, API_FILTER_FLAT) || !api_ready(call, scope)) {
         return;
     }
     jsonw_list(api_json(call, 200));
     if (s != NULL) {
-        catalog_each_instance(s, write_flat, call);
+        catalog_each_instance(s, write_flat, &q);
     }
     jsonw_list_end(&call->json);
     api_json_end(call);
 }
 
+void api_catalog_service(struct api_call *call)
+{
+    flat_list((struct flat_query){.call = call});
+}
+
+void api_catalog_connect(struct api_call *call)
+{
+    flat_list((struct flat_query){.call = call, .native = true});
+}
+
 static bool write_matching_node(void *ctx, const struct catalog_node *n)
 {
-    if (api_node_matches(ctx, &n->record)) {
+    if (api_node_matches(ctx, &n->record) && api_chosen(ctx, n, NULL)) {
         api_write_node(ctx, n);
     }
     return true;
@@ -201,7 +222,8 @@ static bool write_matching_node(void *ctx, const struct catalog_node *n)
 
 void api_catalog_nodes(struct api_call *call)
 {
-    if (!api_ready(call, (struct catalog_scope){.kind = SCOPE_NODES})) {
+    if (!api_filter_read(call, API_FILTER_NODES) ||
+        !api_ready(call, (struct catalog_scope){.kind = SCOPE_NODES})) {
         return;
     }
     jsonw_list(api_json(call, 200));
@@ -216,18 +238,22 @@ static bool write_keyed_service(void *ctx, const struct catalog_instance *i)
 {
     struct api_call *call = ctx;
 
-    jsonw_key(&call->json, i->record.id);
-    api_write_service(call, i);
+    if (api_chosen(call, NULL, i)) {
+        jsonw_key(&call->json, i->record.id);
+        api_write_service(call, i);
+    }
     return true;
 }
 
 static bool write_listed_service(void *ctx, const struct catalog_instance *i)
 {
-    api_write_service(ctx, i);
+    if (api_chosen(ctx, NULL, i)) {
+        api_write_service(ctx, i);
+    }
     return true;
 }
 
-static const struct catalog_node *known_node(const struct api_call *call)
+const struct catalog_node *api_known_node(const struct api_call *call)
 {
     const struct catalog_node *n =
         catalog_node(call->view->catalog, call->rest);
@@ -235,17 +261,18 @@ static const struct catalog_node *known_node(const struct api_call *call)
     return n == NULL || !n->known ? NULL : n;
 }
 
-static struct catalog_scope node_scope(const struct api_call *call)
+struct catalog_scope api_node_scope(const struct api_call *call)
 {
     return (struct catalog_scope){.kind = SCOPE_NODE, .name = call->rest};
 }
 
 void api_catalog_node(struct api_call *call)
 {
-    const struct catalog_node *n = known_node(call);
+    const struct catalog_node *n = api_known_node(call);
     struct jsonw *w;
 
-    if (!api_ready(call, node_scope(call))) {
+    if (!api_filter_read(call, API_FILTER_SERVICES) ||
+        !api_ready(call, api_node_scope(call))) {
         return;
     }
     w = api_json(call, 200);
@@ -268,10 +295,11 @@ void api_catalog_node(struct api_call *call)
 
 void api_catalog_node_services(struct api_call *call)
 {
-    const struct catalog_node *n = known_node(call);
+    const struct catalog_node *n = api_known_node(call);
     struct jsonw *w;
 
-    if (!api_ready(call, node_scope(call))) {
+    if (!api_filter_read(call, API_FILTER_SERVICES) ||
+        !api_ready(call, api_node_scope(call))) {
         return;
     }
     w = api_json(call, 200);
@@ -290,204 +318,6 @@ void api_catalog_node_services(struct api_call *call)
     }
     jsonw_list_end(w);
     jsonw_object_end(w);
-    api_json_end(call);
-}
-
-/* ---- Health ------------------------------------------------------- */
-
-struct health_query {
-    struct api_call *call;
-    bool passing;
-    bool native;
-};
-
-static bool write_health(void *ctx, const struct catalog_instance *i)
-{
-    const struct health_query *q = ctx;
-    struct api_call *call = q->call;
-    const struct catalog_node *node = api_node_of(call, i);
-
-    if (node == NULL || !api_node_matches(call, &node->record) ||
-        !api_tags_match(call, i->record.tags) ||
-        (q->native && !i->record.connect_native) ||
-        (q->passing &&
-         catalog_instance_health(call->view->catalog, i) != HEALTH_PASSING)) {
-        return true;
-    }
-    jsonw_object(&call->json);
-    jsonw_key(&call->json, "Node");
-    api_write_node(call, node);
-    jsonw_key(&call->json, "Service");
-    api_write_service(call, i);
-    jsonw_key(&call->json, "Checks");
-    api_write_checks(call, node, i);
-    jsonw_object_end(&call->json);
-    return true;
-}
-
-static void health_service(struct api_call *call, struct health_query q)
-{
-    struct catalog_scope scope = {.kind = SCOPE_SERVICE, .name = call->rest};
-    const struct catalog_service *s =
-        catalog_service(call->view->catalog, call->rest);
-
-    if (!api_ready(call, scope)) {
-        return;
-    }
-    jsonw_list(api_json(call, 200));
-    if (s != NULL) {
-        catalog_each_instance(s, write_health, &q);
-    }
-    jsonw_list_end(&call->json);
-    api_json_end(call);
-}
-
-void api_health_service(struct api_call *call)
-{
-    health_service(call, (struct health_query){
-                             .call = call,
-                             .passing = api_flag(call, "passing"),
-                         });
-}
-
-void api_health_connect(struct api_call *call)
-{
-    health_service(call, (struct health_query){
-                             .call = call,
-                             .passing = api_flag(call, "passing"),
-                             .native = true,
-                         });
-}
-
-static bool write_checks(void *ctx, const struct catalog_instance *i)
-{
-    struct api_call *call = ctx;
-    const struct catalog_node *node = api_node_of(call, i);
-
-    if (node != NULL && api_node_matches(call, &node->record)) {
-        api_write_instance_checks(call, node, i);
-    }
-    return true;
-}
-
-void api_health_checks(struct api_call *call)
-{
-    struct catalog_scope scope = {.kind = SCOPE_CHECKS, .name = call->rest};
-    const struct catalog_service *s =
-        catalog_service(call->view->catalog, call->rest);
-
-    if (!api_ready(call, scope)) {
-        return;
-    }
-    jsonw_list(api_json(call, 200));
-    if (s != NULL) {
-        catalog_each_instance(s, write_checks, call);
-    }
-    jsonw_list_end(&call->json);
-    api_json_end(call);
-}
-
-void api_health_node(struct api_call *call)
-{
-    const struct catalog_node *n = known_node(call);
-
-    if (!api_ready(call, node_scope(call))) {
-        return;
-    }
-    jsonw_list(api_json(call, 200));
-    if (n != NULL) {
-        api_write_node_checks(call, n);
-        catalog_each_node_instance(call->view->catalog, call->rest,
-                                   write_checks, call);
-    }
-    jsonw_list_end(&call->json);
-    api_json_end(call);
-}
-
-/* ---- Checks by status --------------------------------------------- */
-
-struct state_query {
-    struct api_call *call;
-    const struct catalog_node *node;
-    bool any;
-    enum check_status status;
-};
-
-static bool wanted(const struct state_query *q, enum check_status status)
-{
-    return q->any || q->status == status;
-}
-
-static bool write_node_check(void *ctx, const struct catalog_node_check *k)
-{
-    const struct state_query *q = ctx;
-    struct catalog_check check = {
-        .record = k->record.check,
-        .create_revision = k->create_revision,
-        .mod_revision = k->mod_revision,
-    };
-
-    if (wanted(q, check.record.status)) {
-        api_write_check(q->call, q->node, NULL, &check);
-    }
-    return true;
-}
-
-static bool write_instance_checks(void *ctx, const struct catalog_instance *i)
-{
-    const struct state_query *q = ctx;
-
-    for (size_t k = 0; k < i->record.checks_count; k++) {
-        struct catalog_check check = {
-            .record = i->record.checks[k],
-            .create_revision = i->create_revision,
-            .mod_revision = i->mod_revision,
-        };
-
-        if (wanted(q, check.record.status)) {
-            api_write_check(q->call, q->node, i, &check);
-        }
-    }
-    return true;
-}
-
-static bool write_node_state(void *ctx, const struct catalog_node *n)
-{
-    struct state_query *q = ctx;
-    const struct catalog *catalog = q->call->view->catalog;
-    struct catalog_check serf;
-
-    if (!api_node_matches(q->call, &n->record)) {
-        return true;
-    }
-    q->node = n;
-    if (catalog_node_serf(n, &serf) && wanted(q, serf.record.status)) {
-        api_write_check(q->call, n, NULL, &serf);
-    }
-    catalog_each_node_check(catalog, n->record.name, write_node_check, q);
-    catalog_each_node_instance(catalog, n->record.name, write_instance_checks,
-                               q);
-    return true;
-}
-
-void api_health_state(struct api_call *call)
-{
-    struct state_query q = {.call = call,
-                            .any = strcmp(call->rest, "any") == 0};
-
-    if (!q.any && !check_status_parse(slice_str(call->rest), &q.status)) {
-        api_text(call, 400,
-                 "Invalid state \"%.64s\"; use any, passing, warning or "
-                 "critical",
-                 call->rest);
-        return;
-    }
-    if (!api_ready(call, (struct catalog_scope){.kind = SCOPE_STATE})) {
-        return;
-    }
-    jsonw_list(api_json(call, 200));
-    catalog_each_node(call->view->catalog, write_node_state, &q);
-    jsonw_list_end(&call->json);
     api_json_end(call);
 }
 

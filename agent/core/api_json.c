@@ -183,17 +183,17 @@ void api_write_local_service(struct api_call *call,
 /* Output is not in the store; what this agent runs itself it knows better. */
 static const char *output_of(const struct api_call *call,
                              const struct catalog_node *node,
-                             const struct catalog_check *check)
+                             const struct check_record *check)
 {
     const struct local *l = call->view->local;
     struct local_check own;
 
-    if (*check->record.output == '\0' &&
+    if (*check->output == '\0' &&
         strcmp(node->record.id, local_host(l)->node.id) == 0 &&
-        local_check_get(l, check->record.id, &own)) {
+        local_check_get(l, check->id, &own)) {
         return own.output;
     }
-    return check->record.output;
+    return check->output;
 }
 
 static void write_duration(struct jsonw *w, const char *key, uint64_t ms)
@@ -203,122 +203,122 @@ static void write_duration(struct jsonw *w, const char *key, uint64_t ms)
     jsonw_key_text(w, key, ms == 0 ? "" : duration_format(ms, text));
 }
 
-static void write_check_end(struct jsonw *w, const char *type,
-                            uint64_t interval_ms, uint64_t timeout_ms)
+void api_write_check(struct api_call *call, const struct check_view *check)
 {
-    jsonw_key_text(w, "Type", type);
-    write_duration(w, "Interval", interval_ms);
-    write_duration(w, "Timeout", timeout_ms);
+    const struct check_record *r = check->record;
+    struct jsonw *w = &call->json;
+
+    jsonw_object(w);
+    jsonw_key_text(w, "Node", check->node);
+    jsonw_key_text(w, "CheckID", r->id);
+    jsonw_key_text(w, "Name", r->name);
+    jsonw_key_text(w, "Status", check_status_text(r->status));
+    jsonw_key_text(w, "Notes", r->notes);
+    jsonw_key_text(w, "Output", check->output);
+    jsonw_key_text(w, "ServiceID", check->service_id);
+    jsonw_key_text(w, "ServiceName", check->service_name);
+    jsonw_key(w, "ServiceTags");
+    api_write_texts(w, check->service_tags);
+    jsonw_key_text(w, "Type", check_type_text(r->type));
+    write_duration(w, "Interval", r->interval_ms);
+    write_duration(w, "Timeout", r->timeout_ms);
     jsonw_key_uint(w, "ExposedPort", 0);
     jsonw_key_text(w, "PeerName", "");
     jsonw_key(w, "Definition");
     jsonw_object(w);
     jsonw_object_end(w);
-}
-
-void api_write_check(struct api_call *call, const struct catalog_node *node,
-                     const struct catalog_instance *instance,
-                     const struct catalog_check *check)
-{
-    const struct check_record *r = &check->record;
-    struct texts tags = {0};
-    struct jsonw *w = &call->json;
-
-    if (instance != NULL) {
-        tags = instance->record.tags;
-    }
-    jsonw_object(w);
-    jsonw_key_text(w, "Node", node->record.name);
-    jsonw_key_text(w, "CheckID", r->id);
-    jsonw_key_text(w, "Name", r->name);
-    jsonw_key_text(w, "Status", check_status_text(r->status));
-    jsonw_key_text(w, "Notes", r->notes);
-    jsonw_key_text(w, "Output", output_of(call, node, check));
-    jsonw_key_text(w, "ServiceID", instance == NULL ? "" : instance->record.id);
-    jsonw_key_text(w, "ServiceName",
-                   instance == NULL ? "" : instance->record.service);
-    jsonw_key(w, "ServiceTags");
-    api_write_texts(w, tags);
-    write_check_end(w, check_type_text(r->type), r->interval_ms, r->timeout_ms);
     jsonw_key_int(w, "CreateIndex", check->create_revision);
     jsonw_key_int(w, "ModifyIndex", check->mod_revision);
     jsonw_object_end(w);
 }
 
-void api_write_instance_checks(struct api_call *call,
-                               const struct catalog_node *node,
-                               const struct catalog_instance *instance)
+/* ---- Checks in order ---------------------------------------------- */
+
+void api_each_instance_check(struct api_call *call,
+                             const struct catalog_node *node,
+                             const struct catalog_instance *instance,
+                             api_check_fn fn, void *ctx)
 {
     for (size_t i = 0; i < instance->record.checks_count; i++) {
-        struct catalog_check check = {
-            .record = instance->record.checks[i],
+        const struct check_record *r = &instance->record.checks[i];
+        struct check_view view = {
+            .node = node->record.name,
+            .record = r,
+            .output = output_of(call, node, r),
+            .service_id = instance->record.id,
+            .service_name = instance->record.service,
+            .service_tags = instance->record.tags,
             .create_revision = instance->create_revision,
             .mod_revision = instance->mod_revision,
         };
 
-        api_write_check(call, node, instance, &check);
+        fn(ctx, call, &view);
     }
 }
 
 struct node_checks {
     struct api_call *call;
     const struct catalog_node *node;
+    api_check_fn fn;
+    void *ctx;
 };
 
-static bool write_node_check(void *ctx, const struct catalog_node_check *k)
+static void tell_node_check(const struct node_checks *n,
+                            const struct check_record *record,
+                            int64_t create_revision, int64_t mod_revision)
 {
-    const struct node_checks *n = ctx;
-    struct catalog_check check = {
-        .record = k->record.check,
-        .create_revision = k->create_revision,
-        .mod_revision = k->mod_revision,
+    struct check_view view = {
+        .node = n->node->record.name,
+        .record = record,
+        .output = output_of(n->call, n->node, record),
+        .service_id = "",
+        .service_name = "",
+        .create_revision = create_revision,
+        .mod_revision = mod_revision,
     };
 
-    api_write_check(n->call, n->node, NULL, &check);
+    n->fn(n->ctx, n->call, &view);
+}
+
+static bool each_node_check(void *ctx, const struct catalog_node_check *k)
+{
+    tell_node_check(ctx, &k->record.check, k->create_revision, k->mod_revision);
     return true;
 }
 
-void api_write_node_checks(struct api_call *call,
-                           const struct catalog_node *node)
+void api_each_node_check(struct api_call *call, const struct catalog_node *node,
+                         api_check_fn fn, void *ctx)
 {
-    struct node_checks n = {.call = call, .node = node};
+    struct node_checks n = {.call = call, .node = node, .fn = fn, .ctx = ctx};
     struct catalog_check serf;
 
     if (catalog_node_serf(node, &serf)) {
-        api_write_check(call, node, NULL, &serf);
+        tell_node_check(&n, &serf.record, serf.create_revision,
+                        serf.mod_revision);
     }
     catalog_each_node_check(call->view->catalog, node->record.name,
-                            write_node_check, &n);
+                            each_node_check, &n);
+}
+
+void api_each_check(struct api_call *call, const struct catalog_node *node,
+                    const struct catalog_instance *instance, api_check_fn fn,
+                    void *ctx)
+{
+    api_each_node_check(call, node, fn, ctx);
+    api_each_instance_check(call, node, instance, fn, ctx);
+}
+
+static void write_one(void *ctx, struct api_call *call,
+                      const struct check_view *check)
+{
+    (void)ctx;
+    api_write_check(call, check);
 }
 
 void api_write_checks(struct api_call *call, const struct catalog_node *node,
                       const struct catalog_instance *instance)
 {
     jsonw_list(&call->json);
-    api_write_node_checks(call, node);
-    api_write_instance_checks(call, node, instance);
+    api_each_check(call, node, instance, write_one, NULL);
     jsonw_list_end(&call->json);
-}
-
-void api_write_local_check(struct api_call *call, const char *id,
-                           const struct local_check *c)
-{
-    struct jsonw *w = &call->json;
-
-    jsonw_object(w);
-    jsonw_key_text(w, "Node", local_host(call->view->local)->node.name);
-    jsonw_key_text(w, "CheckID", id);
-    jsonw_key_text(w, "Name", c->def->name);
-    jsonw_key_text(w, "Status", check_status_text(c->status));
-    jsonw_key_text(w, "Notes", c->def->notes);
-    jsonw_key_text(w, "Output", c->output);
-    jsonw_key_text(w, "ServiceID", c->def->service_id);
-    jsonw_key_text(w, "ServiceName", c->service_name);
-    jsonw_key(w, "ServiceTags");
-    api_write_texts(w, c->service_tags);
-    write_check_end(w, check_type_text(c->def->type), c->def->interval_ms,
-                    c->def->timeout_ms);
-    jsonw_key_uint(w, "CreateIndex", 0);
-    jsonw_key_uint(w, "ModifyIndex", 0);
-    jsonw_object_end(w);
 }

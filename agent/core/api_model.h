@@ -4,6 +4,7 @@
 #pragma once
 
 #include "agent/core/api.h"
+#include "agent/core/filter.h"
 #include "agent/core/jsonw.h"
 
 #define API_PARAMS_MAX 64
@@ -15,7 +16,8 @@ struct api_call {
     struct api_outcome *outcome;
     struct pair params[API_PARAMS_MAX]; /* Decoded query. */
     size_t params_count;
-    const char *rest; /* Path behind the route's, decoded; "" if exact. */
+    const char *rest;      /* Path behind the route's, decoded; "" if exact. */
+    struct filter *filter; /* NULL: all elements. */
     struct jsonw json;
 };
 
@@ -55,26 +57,62 @@ void api_json_end(struct api_call *call);
  * headers set; false if the outcome is made (wait, confirm, or an error). */
 bool api_ready(struct api_call *call, struct catalog_scope scope);
 
+/* ---- Choosing (api_filter.c) -------------------------------------- */
+
+/* What a list's elements are, and so what ?filter= can select in them. */
+enum api_filter_kind {
+    API_FILTER_HEALTH,   /* Node.*, Service.*, Checks.* */
+    API_FILTER_FLAT,     /* Instance and node in one: ServiceName, NodeMeta. */
+    API_FILTER_NODES,    /* Node, Address, Meta. */
+    API_FILTER_SERVICES, /* Service, ID, Port, Tags. */
+    API_FILTER_CHECKS,   /* CheckID, Status. */
+};
+
+/* False: not a filter for such elements; the reply is made. */
+bool api_filter_read(struct api_call *call, enum api_filter_kind kind);
+
+/* A check as it is shown, whoever knows it. */
+struct check_view {
+    const char *node;
+    const struct check_record *record;
+    const char *output;
+    const char *service_id; /* "" for a check of the node. */
+    const char *service_name;
+    struct texts service_tags;
+    int64_t create_revision;
+    int64_t mod_revision;
+};
+
+/* Whether the filter lets it pass. `instance` NULL: a list of nodes; `node` is
+ * not needed for API_FILTER_SERVICES. */
+bool api_chosen(struct api_call *call, const struct catalog_node *node,
+                const struct catalog_instance *instance);
+bool api_chosen_local(struct api_call *call, const struct service_def *def);
+bool api_chosen_check(struct api_call *call, const struct check_view *check);
+
 /* ---- JSON of things (api_json.c) ---------------------------------- */
 
 void api_write_node(struct api_call *call, const struct catalog_node *n);
 void api_write_service(struct api_call *call, const struct catalog_instance *i);
 void api_write_local_service(struct api_call *call,
                              const struct local_service *s);
-void api_write_local_check(struct api_call *call, const char *id,
-                           const struct local_check *c);
-/* `instance` NULL: a check of the node. */
-void api_write_check(struct api_call *call, const struct catalog_node *node,
-                     const struct catalog_instance *instance,
-                     const struct catalog_check *check);
+void api_write_check(struct api_call *call, const struct check_view *check);
 /* All checks that bear on an instance: its own, its node's, serfHealth. */
 void api_write_checks(struct api_call *call, const struct catalog_node *node,
                       const struct catalog_instance *instance);
-void api_write_node_checks(struct api_call *call,
-                           const struct catalog_node *node);
-void api_write_instance_checks(struct api_call *call,
-                               const struct catalog_node *node,
-                               const struct catalog_instance *instance);
+
+/* Checks in the order of all lists: serfHealth, the node's, the instance's. */
+typedef void (*api_check_fn)(void *ctx, struct api_call *call,
+                             const struct check_view *check);
+void api_each_node_check(struct api_call *call, const struct catalog_node *node,
+                         api_check_fn fn, void *ctx);
+void api_each_instance_check(struct api_call *call,
+                             const struct catalog_node *node,
+                             const struct catalog_instance *instance,
+                             api_check_fn fn, void *ctx);
+void api_each_check(struct api_call *call, const struct catalog_node *node,
+                    const struct catalog_instance *instance, api_check_fn fn,
+                    void *ctx);
 void api_write_texts(struct jsonw *w, struct texts texts);
 void api_write_pairs(struct jsonw *w, struct pairs pairs);
 void api_write_tagged(struct jsonw *w, const struct tagged_address *tagged,
@@ -86,6 +124,10 @@ void api_write_ports(struct jsonw *w, const struct named_port *ports,
 /* The known node of an instance; NULL: its record is missing, leave it out. */
 const struct catalog_node *api_node_of(const struct api_call *call,
                                        const struct catalog_instance *i);
+
+/* The node that the path names; NULL: unknown. And what its polls wait for. */
+const struct catalog_node *api_known_node(const struct api_call *call);
+struct catalog_scope api_node_scope(const struct api_call *call);
 
 /* ---- Handlers ----------------------------------------------------- */
 
@@ -121,17 +163,20 @@ void api_join(struct api_call *call);
 void api_catalog_datacenters(struct api_call *call);
 void api_catalog_services(struct api_call *call);
 void api_catalog_service(struct api_call *call);
+void api_catalog_connect(struct api_call *call);
 void api_catalog_nodes(struct api_call *call);
 void api_catalog_node(struct api_call *call);
 void api_catalog_node_services(struct api_call *call);
+void api_status_leader(struct api_call *call);
+void api_status_peers(struct api_call *call);
+void api_empty_list(struct api_call *call);
+
+/* api_health.c */
 void api_health_service(struct api_call *call);
 void api_health_connect(struct api_call *call);
 void api_health_checks(struct api_call *call);
 void api_health_node(struct api_call *call);
 void api_health_state(struct api_call *call);
-void api_status_leader(struct api_call *call);
-void api_status_peers(struct api_call *call);
-void api_empty_list(struct api_call *call);
 
 /* api_register.c */
 void api_catalog_register(struct api_call *call);

@@ -53,6 +53,14 @@
 #define LIMIT_TOMBSTONES       4096           /* Gone names, with index. */
 #define LIMIT_RECORD_BYTES     (256UL * 1024) /* A catalogue record. */
 
+/* What a request may ask for. */
+#define LIMIT_FILTER_BYTES     4096 /* ?filter= */
+#define LIMIT_FILTER_MATCHES   128  /* Comparisons in it. */
+#define LIMIT_FILTER_DEPTH     64  /* Operators and parentheses open at once. */
+#define LIMIT_REGEX_BYTES      512 /* As Consul's clients expect. */
+#define LIMIT_REGEX_STEPS      2048         /* With repetitions written out. */
+#define LIMIT_FILTER_WORK      200000000ULL /* States looked at, a request. */
+
 #define LIMIT_DEFINITION_FILES 4096 /* In the services folder. */
 #define LIMIT_PROBES           256  /* Checks running at the same time. */
 #define LIMIT_CONFIG_FILES     64   /* --config, repeated. */

@@ -200,7 +200,13 @@ static const struct {
      "Invalid percent code in the query"},
     {"GET /v1/catalog/node/%", "", 400, "Invalid percent code in the path"},
     {"GET /v1/catalog/nodes?filter=a", "", 400,
-     "Filter expressions are not supported"},
+     "filter: expected ==, !=, in, contains, is or matches at byte 1 of "
+     "\"a\""},
+    {"GET /v1/health/service/billing?filter=Service.Prt==x", "", 400,
+     "filter: selector \"Service.Prt\" is not known here; did you mean "
+     "Service.Port?"},
+    {"GET /v1/agent/checks?filter=Meta.x==x", "", 400,
+     "filter: selector \"Meta.x\" is not known here"},
     {"GET /v1/health/state/green", "", 400,
      "Invalid state \"green\"; use any, passing, warning or critical"},
     {"GET /v1/agent/service/x", "", 404, "unknown service ID: x"},
