@@ -33,6 +33,10 @@ static const struct route {
     enum route_method method;
     api_handler handle;
 } routes[] = {
+    {"/", ROUTE_EXACT, ROUTE_GET, api_ui_start},
+    {"/ui", ROUTE_EXACT, ROUTE_GET, api_ui_start},
+    {"/ui/", ROUTE_EXACT, ROUTE_GET, api_ui},
+    {"/ui/", ROUTE_ONE, ROUTE_GET, api_ui},
     {"/v1/agent/self", ROUTE_EXACT, ROUTE_GET, api_agent_self},
     {"/v1/agent/members", ROUTE_EXACT, ROUTE_GET, api_agent_members},
     {"/v1/agent/services", ROUTE_EXACT, ROUTE_GET, api_agent_services},

@@ -178,6 +178,10 @@ void api_health_checks(struct api_call *call);
 void api_health_node(struct api_call *call);
 void api_health_state(struct api_call *call);
 
+/* api_ui.c */
+void api_ui_start(struct api_call *call);
+void api_ui(struct api_call *call);
+
 /* api_register.c */
 void api_catalog_register(struct api_call *call);
 void api_catalog_deregister(struct api_call *call);
