@@ -77,7 +77,7 @@ void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view)
 
 /* ---- /v1/metrics ------------------------------------------------------- */
 
-#define METRICS_MAX 96
+#define METRICS_MAX 160
 
 /* A page is made from numbers that their owners keep; it lives for the call. */
 struct page {
@@ -204,41 +204,78 @@ static void page_local(struct page *p, struct agent *a)
         (double)a->reloads);
 }
 
+#define STAT(kind, title, member, text, label)                                 \
+    {                                                                          \
+        .type = (kind), .name = "muster_dns_" title, .help = (text),           \
+        .labels = (label), .offset = offsetof(struct dns_server_stats, member) \
+    }
+#define BY_TRANSPORT "DNS queries by transport."
+#define BY_CODE      "DNS answers by code."
+#define BY_REASON    "Connections that we closed, by reason."
+
+static const struct dns_stat {
+    enum metric_type type;
+    const char *name;
+    const char *help;
+    const char *labels;
+    size_t offset;
+} dns_stats[] = {
+    STAT(METRIC_COUNTER, "queries_total", queries_udp, BY_TRANSPORT,
+         "transport=\"udp\""),
+    STAT(METRIC_COUNTER, "queries_total", queries_tcp, BY_TRANSPORT,
+         "transport=\"tcp\""),
+    STAT(METRIC_COUNTER, "queries_total", queries_tls, BY_TRANSPORT,
+         "transport=\"tls\""),
+    STAT(METRIC_COUNTER, "answers_total", noerror, BY_CODE,
+         "rcode=\"noerror\""),
+    STAT(METRIC_COUNTER, "answers_total", nxdomain, BY_CODE,
+         "rcode=\"nxdomain\""),
+    STAT(METRIC_COUNTER, "answers_total", servfail, BY_CODE,
+         "rcode=\"servfail\""),
+    STAT(METRIC_COUNTER, "answers_total", refused, BY_CODE,
+         "rcode=\"refused\""),
+    STAT(METRIC_COUNTER, "prepared_total", answers_prepared,
+         "Answers taken as prepared.", NULL),
+    STAT(METRIC_COUNTER, "truncated_total", truncated, "Answers cut.", NULL),
+    STAT(METRIC_COUNTER, "dropped_total", dropped,
+         "Datagrams that were no query, or could not be answered.", NULL),
+    STAT(METRIC_COUNTER, "forwarded_total", forwarded, "Queries sent upstream.",
+         NULL),
+    STAT(METRIC_COUNTER, "forward_failed_total", forward_failed,
+         "Queries sent upstream without an answer.", NULL),
+    STAT(METRIC_GAUGE, "tcp_connections", tcp_conns,
+         "Open now, those with TLS included.", NULL),
+    STAT(METRIC_COUNTER, "tcp_closed_total", tcp_idle, BY_REASON,
+         "reason=\"idle\""),
+    STAT(METRIC_COUNTER, "tcp_closed_total", tcp_slow_senders, BY_REASON,
+         "reason=\"slow_sender\""),
+    STAT(METRIC_COUNTER, "tcp_closed_total", tcp_slow_readers, BY_REASON,
+         "reason=\"slow_reader\""),
+    STAT(METRIC_COUNTER, "tcp_closed_total", tcp_evicted, BY_REASON,
+         "reason=\"too_many\""),
+    STAT(METRIC_COUNTER, "tcp_closed_total", tcp_refused, BY_REASON,
+         "reason=\"too_many_of_client\""),
+    STAT(METRIC_COUNTER, "tls_handshakes_total", tls_handshakes,
+         "TLS handshakes by result.", "result=\"done\""),
+    STAT(METRIC_COUNTER, "tls_handshakes_total", tls_failed,
+         "TLS handshakes by result.", "result=\"failed\""),
+};
+
 static void page_dns(struct page *p, struct agent *a)
 {
-    static const char queries[] = "muster_dns_queries_total";
-    static const char answers[] = "muster_dns_answers_total";
     struct dns_server_stats s;
 
     if (!a->dns) {
         return;
     }
     dns_server_stats(a->dns, &s);
-    add_labelled(p, METRIC_COUNTER, queries, "DNS queries.",
-                 "transport=\"udp\"", (double)s.queries_udp);
-    add_labelled(p, METRIC_COUNTER, queries, "DNS queries.",
-                 "transport=\"tcp\"", (double)s.queries_tcp);
-    add_labelled(p, METRIC_COUNTER, answers, "DNS answers by code.",
-                 "rcode=\"noerror\"", (double)s.noerror);
-    add_labelled(p, METRIC_COUNTER, answers, "DNS answers by code.",
-                 "rcode=\"nxdomain\"", (double)s.nxdomain);
-    add_labelled(p, METRIC_COUNTER, answers, "DNS answers by code.",
-                 "rcode=\"servfail\"", (double)s.servfail);
-    add_labelled(p, METRIC_COUNTER, answers, "DNS answers by code.",
-                 "rcode=\"refused\"", (double)s.refused);
-    add(p, METRIC_COUNTER, "muster_dns_prepared_total",
-        "Answers taken as prepared.", (double)s.answers_prepared);
-    add(p, METRIC_COUNTER, "muster_dns_truncated_total", "Answers cut.",
-        (double)s.truncated);
-    add(p, METRIC_COUNTER, "muster_dns_dropped_total",
-        "Datagrams that were no query, or could not be answered.",
-        (double)s.dropped);
-    add(p, METRIC_COUNTER, "muster_dns_forwarded_total",
-        "Queries sent upstream.", (double)s.forwarded);
-    add(p, METRIC_COUNTER, "muster_dns_forward_failed_total",
-        "Queries sent upstream without an answer.", (double)s.forward_failed);
-    add(p, METRIC_GAUGE, "muster_dns_tcp_connections", "Open now.",
-        (double)s.tcp_conns);
+    for (size_t i = 0; i < sizeof(dns_stats) / sizeof(dns_stats[0]); i++) {
+        const struct dns_stat *d = &dns_stats[i];
+        uint64_t value;
+
+        memcpy(&value, (const char *)&s + d->offset, sizeof(value));
+        add_labelled(p, d->type, d->name, d->help, d->labels, (double)value);
+    }
 }
 
 void agent_metrics(void *ctx, struct buf *out)

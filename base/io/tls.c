@@ -1,5 +1,6 @@
 #include "base/io/tls.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
@@ -31,6 +32,8 @@ struct tls {
     char *ca;
     char *allowed_cn;
     bool http1;
+    unsigned char *alpn; /* Its length, then its name; NULL: ours. */
+    uint8_t *ticket_key;
     struct file_mark marks[3]; /* Of what is loaded. */
     SSL_CTX *ctx;
 };
@@ -81,13 +84,15 @@ static void tls_look(const struct tls *tls, struct file_mark out_marks[3])
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                    const unsigned char *in, unsigned in_len, void *arg)
 {
-    static const unsigned char ours[] = "\x08http/1.1\x02h2";
+    static const unsigned char usual[] = "\x08http/1.1\x02h2";
+    const unsigned char *alone = arg;
+    const unsigned char *ours = alone != NULL ? alone : usual;
+    unsigned ours_len =
+        alone != NULL ? 1u + alone[0] : (unsigned)sizeof(usual) - 1;
 
     (void)ssl;
-    (void)arg;
-    if (SSL_select_next_proto((unsigned char **)out, out_len, ours,
-                              sizeof(ours) - 1, in,
-                              in_len) != OPENSSL_NPN_NEGOTIATED) {
+    if (SSL_select_next_proto((unsigned char **)out, out_len, ours, ours_len,
+                              in, in_len) != OPENSSL_NPN_NEGOTIATED) {
         return SSL_TLSEXT_ERR_NOACK;
     }
     return SSL_TLSEXT_ERR_OK;
@@ -178,7 +183,11 @@ static void tls_set_rules(const struct tls *tls, SSL_CTX *ctx)
                   ctx, tls->http1 ? http1 : h2,
                   (tls->http1 ? sizeof(http1) : sizeof(h2)) - 1) == 0);
     } else {
-        SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+        SSL_CTX_set_alpn_select_cb(ctx, on_alpn, tls->alpn);
+        if (tls->ticket_key != NULL) {
+            CHECK(SSL_CTX_set_tlsext_ticket_keys(ctx, tls->ticket_key,
+                                                 TLS_TICKET_KEY_BYTES) == 1);
+        }
         CHECK(SSL_CTX_set_session_id_context(
                   ctx, (const unsigned char *)"muster", 6) == 1);
         if (tls->client_auth == TLS_CLIENT_REQUIRED) {
@@ -245,6 +254,24 @@ static char *copy(const char *text)
     return copied;
 }
 
+static void tls_keep_rules(struct tls *tls, const struct tls_files *files)
+{
+    if (files->alpn != NULL) {
+        size_t len = strlen(files->alpn);
+
+        CHECK(len > 0 && len < 256);
+        tls->alpn = malloc(1 + len);
+        CHECK(tls->alpn != NULL);
+        tls->alpn[0] = (unsigned char)len;
+        memcpy(tls->alpn + 1, files->alpn, len);
+    }
+    if (files->ticket_key != NULL) {
+        tls->ticket_key = malloc(TLS_TICKET_KEY_BYTES);
+        CHECK(tls->ticket_key != NULL);
+        memcpy(tls->ticket_key, files->ticket_key, TLS_TICKET_KEY_BYTES);
+    }
+}
+
 static enum status tls_new(enum tls_side side, const struct tls_files *files,
                            enum tls_client_auth client_auth,
                            struct tls **out_tls, struct err *err)
@@ -267,6 +294,7 @@ static enum status tls_new(enum tls_side side, const struct tls_files *files,
     tls->ca = copy(files->ca);
     tls->allowed_cn = copy(files->allowed_cn);
     tls->http1 = files->http1;
+    tls_keep_rules(tls, files);
     tls_look(tls, tls->marks);
     st = tls_load(tls, &tls->ctx, err);
     if (st) {
@@ -309,6 +337,11 @@ void tls_free(struct tls *tls)
     free(tls->key);
     free(tls->ca);
     free(tls->allowed_cn);
+    free(tls->alpn);
+    if (tls->ticket_key != NULL) {
+        OPENSSL_cleanse(tls->ticket_key, TLS_TICKET_KEY_BYTES);
+    }
+    free(tls->ticket_key);
     free(tls);
 }
 

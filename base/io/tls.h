@@ -13,6 +13,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/core/err.h"
 
@@ -27,7 +28,14 @@ struct tls_files {
     const char *allowed_cn; /* The other side's certificate must be for this
                                common name; NULL: any. */
     bool http1;             /* Clients: to speak HTTP/1.1, not h2. */
+    const char *alpn; /* Servers: to agree on this alone; NULL: h2, http/1.1.
+                         Then connections must end before the context. */
+    const uint8_t *ticket_key; /* Servers: TLS_TICKET_KEY_BYTES, shared by
+                                  contexts to which the same clients come. NULL:
+                                  a session is resumed by its context only. */
 };
+
+#define TLS_TICKET_KEY_BYTES 80
 
 enum tls_client_auth {
     TLS_CLIENT_ANY,     /* Clients need no certificate. */

@@ -1,8 +1,8 @@
 /*
  * tls_impl.h - TLS as a filter between two buffers, without a socket.
  *
- * For base/io only. stream.c feeds what the socket brought and writes what is
- * left in the output buffer.
+ * For base/io and dns/io. stream.c feeds what the socket brought and writes
+ * what is left in the output buffer.
  */
 #pragma once
 

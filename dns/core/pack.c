@@ -422,8 +422,8 @@ size_t dns_pack(const struct dns_zone *zone, const struct dns_question *q,
         p.near = dns_client_area(zone, q, transport);
         p.depends = true;
     }
-    dns_opt_make(q, s->edns_udp_size, answer->rcode, answer->extended_error,
-                 &opt);
+    dns_opt_make(q, transport, s->edns_udp_size, answer->rcode,
+                 answer->extended_error, &opt);
     p.cap = transport->size_max - opt.len;
     write_fitting(&p, cut ? flags | tc : flags, tc, most);
     if (p.depends && answer->rcode == DNS_NOERROR) {
@@ -451,6 +451,6 @@ size_t dns_pack_error(const struct dns_question *q, enum dns_rcode rcode,
         put_u16(&p, q->type);
         put_u16(&p, q->class);
     }
-    dns_opt_make(q, LIMIT_DNS_UDP, rcode, DNS_EDE_NONE, &opt);
+    dns_opt_make(q, transport, LIMIT_DNS_UDP, rcode, DNS_EDE_NONE, &opt);
     return dns_opt_append(&opt, out, p.len);
 }

@@ -12,6 +12,9 @@
 #include "base/core/rng.h"
 #include "dns/core/answer.h"
 
+/* Client's and server's cookie in a response (RFC 7873, RFC 9018). */
+#define DNS_COOKIE_BYTES (8 + 16)
+
 struct dns_transport {
     bool tcp;
     bool recursion;        /* We have recursors: RA. */
@@ -20,6 +23,11 @@ struct dns_transport {
                               near. */
     struct rng *rng;       /* For the order of the records. */
     struct arena *scratch; /* For dns_pack(); not reset by it. */
+    struct slice cookie;   /* What the cookie option of the response says,
+                              DNS_COOKIE_BYTES; or empty. */
+    uint16_t idle_ds;      /* For those who ask (RFC 7828): tenths of a second
+                              that a quiet connection lives. 0: no connection. */
+    uint16_t pad_block; /* Encrypted: who pads gets multiples of it. 0: no. */
 };
 
 /* The largest response to `q`: 65 535 over TCP, 512 without EDNS,
@@ -33,7 +41,7 @@ size_t dns_pack(const struct dns_zone *zone, const struct dns_question *q,
                 const struct dns_transport *transport, uint8_t *out);
 
 /* A response without records: FORMERR, NOTIMP, REFUSED, BADVERS, SERVFAIL.
- * `out` has room for 512 bytes. */
+ * `out` has room for 512 bytes, or for a block when it is to be padded. */
 size_t dns_pack_error(const struct dns_question *q, enum dns_rcode rcode,
                       const struct dns_transport *transport, uint8_t *out);
 

@@ -501,8 +501,8 @@ size_t dns_answer_prepared(const struct dns_zone *zone,
     if (!holds(zone, &s.place, p)) {
         return 0;
     }
-    dns_opt_make(q, zone->config->settings.edns_udp_size, DNS_NOERROR,
-                 extended_error(zone, p), &s.opt);
+    dns_opt_make(q, transport, zone->config->settings.edns_udp_size,
+                 DNS_NOERROR, extended_error(zone, p), &s.opt);
     if (p->order == DNS_ORDER_NEAR) {
         s.near = dns_client_area(zone, q, transport);
         dns_opt_narrow(&s.opt);

@@ -4,7 +4,10 @@
 #include "base/core/wire.h"
 
 enum {
-    OPTION_CLIENT_SUBNET = 8
+    OPTION_CLIENT_SUBNET = 8,
+    OPTION_COOKIE = 10,
+    OPTION_KEEPALIVE = 11,
+    OPTION_PADDING = 12,
 };
 
 /* Address family, source and scope prefix lengths, at most 16 bytes of it. */
@@ -76,6 +79,33 @@ static bool subnet_ok(struct slice body)
            body.len - 4 == (size_t)(body.data[2] + 7) / 8;
 }
 
+/* RFC 7873, 4: a client's cookie alone, or with a server's of 8 to 32. */
+static bool cookie_ok(struct slice body)
+{
+    return body.len == 8 || (body.len >= 16 && body.len <= 40);
+}
+
+/* false: its body is not what it must be. */
+static bool read_option(unsigned code, struct slice body, struct dns_edns *edns)
+{
+    switch (code) {
+    case OPTION_CLIENT_SUBNET:
+        edns->subnet = subnet_ok(body) ? body : slice_of(NULL, 0);
+        return edns->subnet.len > 0;
+    case OPTION_COOKIE:
+        edns->cookie = cookie_ok(body) ? body : slice_of(NULL, 0);
+        return edns->cookie.len > 0;
+    case OPTION_KEEPALIVE:
+        edns->keepalive = true;
+        return true;
+    case OPTION_PADDING:
+        edns->padding = true;
+        return true;
+    default:
+        return true;
+    }
+}
+
 static bool read_options(struct slice options, struct dns_edns *edns)
 {
     struct wire_reader r = {.rest = options};
@@ -85,14 +115,8 @@ static bool read_options(struct slice options, struct dns_edns *edns)
         uint16_t len = wire_u16be(&r);
         struct slice body = wire_bytes(&r, len);
 
-        if (wire_finish(&r)) {
+        if (wire_finish(&r) || !read_option(code, body, edns)) {
             return false;
-        }
-        if (code == OPTION_CLIENT_SUBNET) {
-            if (!subnet_ok(body)) {
-                return false;
-            }
-            edns->subnet = body;
         }
     }
     return true;

@@ -61,8 +61,12 @@ struct dns_edns {
     bool dnssec_ok; /* DO, copied into the response. */
     uint8_t version;
     uint16_t udp_size; /* Raised to 512 when smaller (RFC 6891, 6.2.3). */
+    bool keepalive;    /* Wants to know how long it may stay (RFC 7828). */
+    bool padding;      /* Has padded its query (RFC 7830). */
     struct slice
         subnet; /* Client subnet option's body, to be echoed; or empty. */
+    struct slice cookie; /* The cookie option's body: the client's 8 bytes, and
+                            perhaps a server's 8 to 32; or empty. */
 };
 
 struct dns_question {

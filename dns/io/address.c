@@ -107,6 +107,13 @@ struct slice address_ip(const union address *a)
                                                     : slice_of(bytes, 16);
 }
 
+struct slice address_prefix(const union address *a)
+{
+    struct slice ip = address_ip(a);
+
+    return slice_of(ip.data, ip.len == 4 ? 3 : 7);
+}
+
 bool address_is_wildcard(const union address *a)
 {
     static const uint8_t zeros[16];

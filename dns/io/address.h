@@ -29,6 +29,9 @@ void address_set_port(union address *a, uint16_t port);
 /* 4 or 16 bytes, borrowed. IPv4 in IPv6 ("::ffff:192.0.2.1") gives its 4. */
 struct slice address_ip(const union address *a);
 
+/* Who counts as one client: IPv4 /24, IPv6 /56. 3 or 7 bytes, borrowed. */
+struct slice address_prefix(const union address *a);
+
 bool address_is_wildcard(const union address *a);
 bool address_is_loopback(const union address *a);
 

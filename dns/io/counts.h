@@ -18,7 +18,16 @@
     X(dropped)          \
     X(forwarded)        \
     X(forward_failed)   \
-    X(tcp_conns)
+    X(tcp_conns)        \
+    X(queries_tls)      \
+    X(tls_handshakes)   \
+    X(tls_failed)       \
+    X(tcp_idle)         \
+    X(tcp_evicted)      \
+    X(tcp_refused)      \
+    X(tcp_slow_readers) \
+    X(tcp_slow_senders) \
+    X(malformed_long)
 
 struct counts {
 #define X(name) _Atomic uint64_t name;

@@ -172,9 +172,8 @@ static void respond(const struct forwarded *one, struct slice upstream)
     struct worker *w = one->forwarder->worker;
     struct responder *r = &w->responder;
     static _Thread_local uint8_t out[RESPONSE_BYTES_MAX];
-    struct query query = {.packet = slice_of(one->packet, one->packet_len),
-                          .client = &one->origin.client,
-                          .tcp = one->origin.conn != NULL};
+    struct query query =
+        origin_query(&one->origin, slice_of(one->packet, one->packet_len));
     const struct dns_zone *zone;
     struct dns_question q;
     enum dns_rcode rcode;

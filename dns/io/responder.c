@@ -4,11 +4,13 @@
 
 #include "base/core/check.h"
 #include "base/core/limits.h"
+#include "dns/core/pack_edns.h"
 #include "dns/core/prepared.h"
 
 /* UDP's own limit, less a little. */
 enum {
-    UDP_LOOPBACK_MAX = 65467
+    UDP_LOOPBACK_MAX = 65467,
+    PAD_BLOCK = 468 /* RFC 8467, 4.1. */
 };
 
 uint16_t responder_size_max(const struct responder *r,
@@ -50,6 +52,8 @@ static struct dns_transport transport_of(struct responder *r,
                                          const struct dns_question *q,
                                          const struct query *query)
 {
+    uint32_t idle_ds = query->idle_ms / 100;
+
     return (struct dns_transport){
         .tcp = query->tcp,
         .recursion = r->recursion,
@@ -57,13 +61,16 @@ static struct dns_transport transport_of(struct responder *r,
         .client = address_ip(query->client),
         .rng = &r->rng,
         .scratch = &r->scratch,
+        .idle_ds = idle_ds < UINT16_MAX ? (uint16_t)idle_ds : UINT16_MAX,
+        .pad_block = query->encrypted ? PAD_BLOCK : 0,
     };
 }
 
-size_t responder_fail(struct responder *r, const struct dns_question *q,
-                      enum dns_rcode rcode, uint8_t *out)
+size_t responder_fail(struct responder *r, const struct query *query,
+                      const struct dns_question *q, enum dns_rcode rcode,
+                      uint8_t *out)
 {
-    struct dns_transport t = {.recursion = r->recursion};
+    struct dns_transport t = transport_of(r, q, query);
     size_t len = dns_pack_error(q, rcode, &t, out);
 
     count_response(r, out);
@@ -112,7 +119,7 @@ enum response responder_take(struct responder *r, const struct dns_zone *zone,
         return RESPONSE_NONE;
     }
     if (parse == DNS_PARSE_ERROR || zone == NULL) {
-        out_taken->len = responder_fail(r, q, rcode, out);
+        out_taken->len = responder_fail(r, query, q, rcode, out);
         return RESPONSE_SEND;
     }
     t = transport_of(r, q, query);
@@ -157,15 +164,17 @@ size_t responder_relay(struct responder *r, const struct query *query,
                        const struct dns_question *q, struct slice upstream,
                        uint8_t *out)
 {
-    uint16_t size_max = responder_size_max(r, q, query);
+    struct dns_transport t = transport_of(r, q, query);
+    struct dns_opt opt;
     ldns_pkt *pkt = NULL;
     uint8_t *wire = NULL;
     size_t len = 0;
 
     if (!is_response_to(upstream, q->name, q->type, &pkt)) {
         count(&r->counts->forward_failed);
-        return responder_fail(r, q, DNS_SERVFAIL, out);
+        return responder_fail(r, query, q, DNS_SERVFAIL, out);
     }
+    dns_opt_make(q, &t, LIMIT_DNS_UDP, DNS_NOERROR, DNS_EDE_NONE, &opt);
     ldns_pkt_set_id(pkt, q->id);
     ldns_pkt_set_ra(pkt, true);
     ldns_pkt_set_aa(pkt, false);
@@ -173,17 +182,19 @@ size_t responder_relay(struct responder *r, const struct query *query,
     ldns_pkt_set_cd(pkt, (q->flags & DNS_FLAG_CD) != 0);
     ldns_pkt_set_edns_data(pkt, NULL);
     ldns_pkt_set_edns_extended_rcode(pkt, 0);
-    ldns_pkt_set_edns_udp_size(pkt, q->edns.present ? LIMIT_DNS_UDP : 0);
-    ldns_pkt_set_edns_do(pkt, q->edns.present && q->edns.dnssec_ok);
-    if (ldns_pkt2wire(&wire, pkt, &len) != LDNS_STATUS_OK || len > size_max) {
+    ldns_pkt_set_edns_udp_size(pkt, 0); /* OPT is ours, and comes last. */
+    ldns_pkt_set_edns_do(pkt, false);
+    pkt->_edns_present = false; /* ldns has no function for it. */
+    if (ldns_pkt2wire(&wire, pkt, &len) != LDNS_STATUS_OK ||
+        len + opt.len > t.size_max) {
         /* Too long for this client: it comes back over TCP. */
-        len = dns_pack_error(q, (enum dns_rcode)ldns_pkt_get_rcode(pkt),
-                             &(struct dns_transport){.recursion = r->recursion},
-                             out);
+        len =
+            dns_pack_error(q, (enum dns_rcode)ldns_pkt_get_rcode(pkt), &t, out);
         out[2] |= DNS_FLAG_TC >> 8;
     } else {
         memcpy(out, wire, len);
         memcpy(out + DNS_HEADER_BYTES, q->name.data, q->name.len); /* Case. */
+        len = dns_opt_append(&opt, out, len);
     }
     LDNS_FREE(wire);
     ldns_pkt_free(pkt);

@@ -23,6 +23,8 @@ struct query {
     struct slice packet;
     const union address *client;
     bool tcp;
+    bool encrypted;
+    uint32_t idle_ms; /* How long its connection may be quiet; 0: none. */
 };
 
 enum response {
@@ -66,5 +68,6 @@ size_t responder_chased(struct responder *r, const struct dns_zone *zone,
                         const struct query *query, const struct dns_question *q,
                         struct slice upstream, uint8_t *out);
 
-size_t responder_fail(struct responder *r, const struct dns_question *q,
-                      enum dns_rcode rcode, uint8_t *out);
+size_t responder_fail(struct responder *r, const struct query *query,
+                      const struct dns_question *q, enum dns_rcode rcode,
+                      uint8_t *out);

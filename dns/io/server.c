@@ -2,186 +2,37 @@
 
 #include <ares.h>
 #include <arpa/inet.h>
-#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/core/check.h"
-#include "base/core/log.h"
+#include "base/io/tls.h"
+#include "dns/io/sockets.h"
 #include "dns/io/worker.h"
 
 enum {
-    THREADS_MAX = 16,
-    LISTEN_MAX = 16,
     RECURSORS_MAX = 16,
-    PORT_ATTEMPTS = 16, /* A free UDP port whose TCP twin is free too. */
     DNS_PORT = 53,
-    UDP_BUFFER_BYTES = 1 << 20, /* A burst of a few thousand queries. */
 };
 
 struct dns_server {
     struct worker_config worker_config;
-    struct buf recursors; /* Text for c-ares. */
-    union address listen[LISTEN_MAX];
-    size_t listen_count;
+    struct buf recursors;      /* Text for c-ares. */
+    struct socket_set sockets; /* Addresses; dealt out. */
+    struct tls_files tls;
+    uint8_t ticket_key[TLS_TICKET_KEY_BYTES];
     struct publisher publisher;
     struct worker *workers[THREADS_MAX];
     struct reader *readers[THREADS_MAX];
     size_t workers_count;
 };
 
-static enum status fail_io(struct err *err, const char *what, const char *text)
-{
-    return err_set(err, ST_IO, "dns: cannot %s %s: %s", what, text,
-                   strerror(errno));
-}
-
-/* A bound socket of `type` that shares its address with those of the other
- * workers. */
-static enum status open_socket(const union address *address, int type,
-                               const char *text, int *out_fd, struct err *err)
-{
-    int on = 1;
-    int size = UDP_BUFFER_BYTES;
-    int fd =
-        socket(address->any.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    if (fd < 0) {
-        return fail_io(err, "open a socket for", text);
-    }
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-    if (type == SOCK_STREAM) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    } else {
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-    }
-    if (address->any.sa_family == AF_INET6) {
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-    }
-    if (bind(fd, &address->any, address_len(address)) != 0) {
-        enum status st = fail_io(err, "bind to", text);
-
-        (void)close(fd);
-        return st;
-    }
-    *out_fd = fd;
-    return ST_OK;
-}
-
-/* Is somebody there already? SO_REUSEPORT would let us share a port with
- * another server of the same user in silence, and each get half the queries. */
-static enum status claim(const union address *address, const char *text,
-                         struct err *err)
-{
-    int fd = socket(address->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    int on = 1;
-    enum status st = ST_OK;
-
-    if (fd < 0) {
-        return fail_io(err, "open a socket for", text);
-    }
-    if (address->any.sa_family == AF_INET6) {
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-    }
-    if (bind(fd, &address->any, address_len(address)) != 0) {
-        st = fail_io(err, "bind to", text);
-    }
-    (void)close(fd);
-    return st;
-}
-
-/* The sockets of one worker for one address. With port 0 the kernel chooses,
- * and *address learns what. */
-static enum status open_pair(union address *address, const char *text,
-                             int *out_udp, int *out_tcp, struct err *err)
-{
-    bool any_port = address_port(address) == 0;
-    enum status st = ST_IO;
-
-    for (int i = 0; i < (any_port ? PORT_ATTEMPTS : 1); i++) {
-        union address bound = *address;
-        socklen_t len = sizeof(bound);
-
-        st = open_socket(address, SOCK_DGRAM, text, out_udp, err);
-        if (st) {
-            return st;
-        }
-        CHECK(getsockname(*out_udp, &bound.any, &len) == 0);
-        st = open_socket(&bound, SOCK_STREAM, text, out_tcp, err);
-        if (st == ST_OK) {
-            *address = bound;
-            return ST_OK;
-        }
-        (void)close(*out_udp);
-    }
-    return st;
-}
-
-static enum status worker_add(struct dns_server *s,
-                              const struct dns_server_config *config,
-                              struct err *err)
-{
-    int udps[LISTEN_MAX] = {0};
-    int tcps[LISTEN_MAX] = {0};
-    struct worker *w = NULL;
-    size_t opened = 0;
-    enum status st = ST_OK;
-
-    while (opened < s->listen_count) {
-        st = open_pair(&s->listen[opened], config->listen[opened],
-                       &udps[opened], &tcps[opened], err);
-        if (st) {
-            break;
-        }
-        opened++;
-    }
-    if (st == ST_OK) {
-        struct sockets sockets = {udps, tcps, opened};
-
-        st = dns_worker_new(&s->worker_config, &s->publisher, sockets, &w, err);
-        opened = 0; /* The worker's, either way. */
-    }
-    while (opened-- > 0) {
-        (void)close(udps[opened]);
-        (void)close(tcps[opened]);
-    }
-    if (st == ST_OK) {
-        s->workers[s->workers_count] = w;
-        s->readers[s->workers_count] = &w->reader;
-        s->workers_count++;
-    }
-    return st;
-}
-
-static enum status read_listen(struct dns_server *s,
-                               const struct dns_server_config *config,
-                               struct err *err)
-{
-    if (config->listen_count == 0 || config->listen_count > LISTEN_MAX) {
-        return err_set(err, ST_INVALID,
-                       "dns: between 1 and %d addresses to listen on",
-                       LISTEN_MAX);
-    }
-    for (size_t i = 0; i < config->listen_count; i++) {
-        enum status st =
-            dns_address_parse(config->listen[i], -1, "dns", &s->listen[i], err);
-
-        if (st == ST_OK && address_port(&s->listen[i]) != 0) {
-            st = claim(&s->listen[i], config->listen[i], err);
-        }
-        if (st) {
-            return st;
-        }
-    }
-    s->listen_count = config->listen_count;
-    return ST_OK;
-}
-
 /* Would a question forwarded there come back to us? */
 static bool is_own(const struct dns_server *s, const union address *recursor)
 {
-    for (size_t i = 0; i < s->listen_count; i++) {
-        const union address *own = &s->listen[i];
+    for (size_t i = 0; i < s->sockets.count; i++) {
+        const union address *own = &s->sockets.listeners[i].address;
 
         if (address_port(own) == address_port(recursor) &&
             (slice_eq(address_ip(own), address_ip(recursor)) ||
@@ -226,15 +77,52 @@ static enum status read_recursors(struct dns_server *s,
     return ST_OK;
 }
 
-static unsigned threads_of(const struct dns_server_config *config)
+static enum status worker_add(struct dns_server *s, unsigned threads,
+                              struct err *err)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned threads = config->threads;
+    struct dealt dealt;
+    struct worker *w = NULL;
+    enum status st =
+        socket_set_deal(&s->sockets, &dealt, s->workers_count, threads, err);
 
-    if (threads == 0) {
-        threads = processors < 1 ? 1 : (unsigned)processors;
+    if (st) {
+        dealt_close(&dealt);
+        return st;
     }
-    return threads < THREADS_MAX ? threads : THREADS_MAX;
+    st = dns_worker_new(&s->worker_config, &s->publisher, dealt.sockets, &w,
+                        err);
+    if (st == ST_OK) {
+        s->workers[s->workers_count] = w;
+        s->readers[s->workers_count] = &w->reader;
+        s->workers_count++;
+    }
+    return st;
+}
+
+/* Workers share the key of the session tickets: the kernel decides to which of
+ * them a client comes back. */
+static enum status read_tls(struct dns_server *s,
+                            const struct dns_server_config *config,
+                            struct err *err)
+{
+    bool wanted = false;
+
+    for (size_t i = 0; i < s->sockets.count; i++) {
+        wanted = wanted || s->sockets.listeners[i].tls;
+    }
+    if (!wanted) {
+        return ST_OK;
+    }
+    if (config->tls == NULL) {
+        return err_set(err, ST_INVALID,
+                       "dns over TLS needs a certificate and its key");
+    }
+    CHECK(RAND_bytes(s->ticket_key, sizeof(s->ticket_key)) == 1);
+    s->tls = *config->tls;
+    s->tls.alpn = "dot";
+    s->tls.ticket_key = s->ticket_key;
+    s->worker_config.tls = &s->tls;
+    return ST_OK;
 }
 
 static uint32_t or_default(uint32_t value, uint32_t otherwise)
@@ -251,7 +139,8 @@ static void read_limits(struct dns_server *s,
         .recursor_timeout_ms = or_default(config->recursor_timeout_ms, 2000),
         .udp_max_remote = (uint16_t)or_default(config->udp_max_remote, 1232),
         .tcp_idle_ms = or_default(config->tcp_idle_ms, 10000),
-        .tcp_conns_max = or_default(config->tcp_conns_max, 256),
+        .tcp_conns_max = or_default(config->tcp_conns_max, 1024),
+        .tcp_conns_per_client = or_default(config->tcp_conns_per_client, 128),
     };
 }
 
@@ -259,21 +148,23 @@ enum status dns_server_start(const struct dns_server_config *config,
                              struct dns_server **out_server, struct err *err)
 {
     struct dns_server *s = calloc(1, sizeof(*s));
-    unsigned threads = threads_of(config);
+    unsigned threads = dns_threads(config);
     enum status st;
 
     CHECK(s != NULL);
     CHECK(ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS);
     buf_init(&s->recursors, (size_t)RECURSORS_MAX * (INET6_ADDRSTRLEN + 10));
-    st = read_listen(s, config, err);
+    socket_set_init(&s->sockets);
+    st = socket_set_open(&s->sockets, config, err);
     if (st == ST_OK) {
         st = read_recursors(s, config, err);
     }
     if (st == ST_OK) {
         read_limits(s, config);
+        st = read_tls(s, config, err);
     }
     for (unsigned i = 0; i < threads && st == ST_OK; i++) {
-        st = worker_add(s, config, err);
+        st = worker_add(s, threads, err);
     }
     publisher_init(&s->publisher, s->readers, s->workers_count);
     for (unsigned i = 0; i < threads && st == ST_OK; i++) {
@@ -287,10 +178,26 @@ enum status dns_server_start(const struct dns_server_config *config,
     return ST_OK;
 }
 
+static uint16_t port_of(const struct dns_server *s, bool tls, size_t index)
+{
+    for (size_t i = 0; i < s->sockets.count; i++) {
+        const struct listener *l = &s->sockets.listeners[i];
+
+        if (l->stream == tls && l->tls == tls && index-- == 0) {
+            return address_port(&l->address);
+        }
+    }
+    return 0;
+}
+
 uint16_t dns_server_port(const struct dns_server *s, size_t index)
 {
-    CHECK(index < s->listen_count);
-    return address_port(&s->listen[index]);
+    return port_of(s, false, index);
+}
+
+uint16_t dns_server_tls_port(const struct dns_server *s, size_t index)
+{
+    return port_of(s, true, index);
 }
 
 void dns_server_publish(struct dns_server *s, struct dns_zone *zone)
@@ -323,6 +230,8 @@ void dns_server_stop(struct dns_server *s)
         dns_worker_free(s->workers[i]);
     }
     publisher_release(&s->publisher);
+    socket_set_release(&s->sockets);
+    OPENSSL_cleanse(s->ticket_key, sizeof(s->ticket_key));
     buf_release(&s->recursors);
     ares_library_cleanup();
     free(s);

@@ -25,9 +25,27 @@ enum dns_recursor_order {
     DNS_RECURSORS_ROTATED
 };
 
+/* A bound socket, UDP or TCP, that is handed over; for TLS when so marked. */
+struct dns_socket {
+    int fd;
+    bool tls;
+};
+
+/* Addresses (16 plain ones with UDP and TCP, 16 with TLS) times 16 workers. */
+#define DNS_SOCKETS_MAX (3 * 16 * 16)
+
+struct tls_files;
+
 struct dns_server_config {
-    const char *const *listen; /* "127.0.0.1:8600", "[::1]:0" */
+    const char *const *listen; /* UDP and TCP: "127.0.0.1:8600", "[::1]:0" */
     size_t listen_count;
+    const char *const *listen_tls; /* DNS over TLS. */
+    size_t listen_tls_count;
+    const struct tls_files *tls; /* Certificate and key; NULL: no TLS. Read at
+                                    the start, and again when they change. */
+    const struct dns_socket *sockets; /* Instead of all of listen; the server's
+                                         from the call on, whatever comes. */
+    size_t sockets_count;
     unsigned threads;             /* 0: one a processor, at most 16. */
     const char *const *recursors; /* "ip", "ip:port", "[v6]:port" */
     size_t recursors_count;
@@ -35,7 +53,9 @@ struct dns_server_config {
     uint32_t recursor_timeout_ms; /* For each upstream; 0: 2 000 */
     uint16_t udp_max_remote; /* Largest UDP response off loopback; 0: 1 232 */
     uint32_t tcp_idle_ms;    /* 0: 10 000 */
-    uint32_t tcp_conns_max;  /* A worker; 0: 256. Then the idlest is closed. */
+    uint32_t tcp_conns_max; /* A worker; 0: 1 024. Then the idlest is closed. */
+    uint32_t tcp_conns_per_client; /* Of an IPv4 /24 or IPv6 /56, a worker; 0:
+                                      128. Then newcomers are closed. */
 };
 
 struct dns_server;
@@ -46,8 +66,17 @@ struct dns_server;
 enum status dns_server_start(const struct dns_server_config *config,
                              struct dns_server **out_server, struct err *err);
 
-/* The port of config->listen[index], which may have been given as 0. */
+/* What dns_server_start() would bind, for all its workers, bound ahead of time:
+ * as root, say. `out_sockets` has room for DNS_SOCKETS_MAX. Statuses as there.
+ */
+enum status dns_sockets_open(const struct dns_server_config *config,
+                             struct dns_socket *out_sockets, size_t *out_count,
+                             struct err *err);
+
+/* The port of config->listen[index], which may have been given as 0; of the
+ * index-th UDP socket that was handed over. 0: there is none. */
 uint16_t dns_server_port(const struct dns_server *s, size_t index);
+uint16_t dns_server_tls_port(const struct dns_server *s, size_t index);
 
 /* From now on questions are answered from `zone`, which the server owns and
  * frees when no worker reads it any more (checked at later publications). Zones
@@ -67,7 +96,17 @@ struct dns_server_stats {
     uint64_t dropped; /* Not a query, or the response could not be sent. */
     uint64_t forwarded;
     uint64_t forward_failed;
-    uint64_t tcp_conns; /* Open now. */
+    uint64_t tcp_conns; /* Open now, TLS included. */
+    uint64_t queries_tls;
+    uint64_t tls_handshakes; /* That succeeded. */
+    uint64_t tls_failed;     /* Handshakes that did not. */
+    /* Connections closed by us, because */
+    uint64_t tcp_idle;         /* no query came for tcp_idle_ms; */
+    uint64_t tcp_evicted;      /* there were too many; */
+    uint64_t tcp_refused;      /* there were too many from one prefix; */
+    uint64_t tcp_slow_readers; /* responses waited too long, or too many; */
+    uint64_t tcp_slow_senders; /* a query did not end in tcp_idle_ms. */
+    uint64_t malformed_long;   /* A TCP query above 4 096 bytes. */
 };
 
 void dns_server_stats(const struct dns_server *s,

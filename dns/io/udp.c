@@ -76,6 +76,7 @@ static void forward(struct udp *u, enum response kind,
 {
     struct worker *w = u->worker;
     struct origin origin = {.udp = u, .client = u->clients[index]};
+    struct query query = origin_query(&origin, packet);
     uint8_t *out = u->responses + u->out_used;
     const struct msghdr *from = &u->in[index].msg_hdr;
 
@@ -84,9 +85,9 @@ static void forward(struct udp *u, enum response kind,
         origin.control_len = from->msg_controllen;
     }
     if (!forwarder_ask(w->forwarder, kind, taken, packet, &origin)) {
-        queue(
-            u, index, out,
-            responder_fail(&w->responder, &taken->question, DNS_SERVFAIL, out));
+        queue(u, index, out,
+              responder_fail(&w->responder, &query, &taken->question,
+                             DNS_SERVFAIL, out));
     }
 }
 

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "base/core/check.h"
+#include "base/io/tls.h"
+#include "dns/io/conn.h"
 
 /* The only way out: everything is closed, and the loop runs until it is. */
 static void close_all(struct worker *w)
@@ -13,14 +15,15 @@ static void close_all(struct worker *w)
     if (w->forwarder != NULL) {
         forwarder_close(w->forwarder);
     }
-    for (size_t i = 0; i < w->addresses_count; i++) {
-        if (w->udps[i] != NULL) {
-            udp_close(w->udps[i]);
-        }
+    for (size_t i = 0; i < w->udps_count; i++) {
+        udp_close(w->udps[i]);
+    }
+    for (size_t i = 0; i < w->tcps_count; i++) {
         if (w->tcps[i] != NULL) {
             tcp_close(w->tcps[i]);
         }
     }
+    conn_list_close(w->conns);
     uv_close((uv_handle_t *)&w->stop, NULL);
 }
 
@@ -51,11 +54,18 @@ static void responder_start(struct worker *w)
 static enum status open_sockets(struct worker *w, struct sockets sockets,
                                 struct err *err)
 {
+    size_t plain = sockets.tcp_count - sockets.tls_count;
     enum status st = ST_OK;
 
-    for (size_t i = 0; i < w->addresses_count; i++) {
+    if (w->config->tls != NULL) {
+        st = tls_server_new(w->config->tls, TLS_CLIENT_ANY, &w->tls, err);
+    }
+    for (size_t i = 0; i < w->udps_count; i++) {
         w->udps[i] = udp_new(w, sockets.udp_fds[i]);
-        w->tcps[i] = tcp_new(w, sockets.tcp_fds[i], err);
+    }
+    for (size_t i = 0; i < w->tcps_count; i++) {
+        w->tcps[i] =
+            tcp_new(w, sockets.tcp_fds[i], i < plain ? NULL : w->tls, err);
         if (w->tcps[i] == NULL) {
             st = ST_IO;
         }
@@ -76,14 +86,16 @@ enum status dns_worker_new(const struct worker_config *config,
     atomic_store(&w->reader.seen, READER_IDLE);
     w->config = config;
     w->publisher = publisher;
-    w->addresses_count = sockets.count;
-    w->udps = calloc(sockets.count, sizeof(w->udps[0]));
-    w->tcps = calloc(sockets.count, sizeof(w->tcps[0]));
+    w->udps_count = sockets.udp_count;
+    w->tcps_count = sockets.tcp_count;
+    w->udps = calloc(sockets.udp_count + 1, sizeof(w->udps[0]));
+    w->tcps = calloc(sockets.tcp_count + 1, sizeof(w->tcps[0]));
     CHECK(w->udps != NULL);
     CHECK(w->tcps != NULL);
     CHECK(uv_loop_init(&w->loop) == 0);
     CHECK(uv_async_init(&w->loop, &w->stop, on_stop) == 0);
     w->stop.data = w;
+    w->conns = conn_list_new(w);
     responder_start(w);
     st = open_sockets(w, sockets, err);
     if (st == ST_OK && w->responder.recursion) {
@@ -130,6 +142,7 @@ void dns_worker_free(struct worker *w)
     }
     CHECK(uv_loop_close(&w->loop) == 0);
     arena_release(&w->responder.scratch);
+    tls_free(w->tls);
     free(w->udps);
     free(w->tcps);
     free(w);

@@ -15,7 +15,10 @@
 
 struct udp;
 struct tcp;
+struct conn_list;
 struct forwarder;
+struct tls;
+struct tls_files;
 
 /* The same for all workers, fixed at start. */
 struct worker_config {
@@ -26,6 +29,8 @@ struct worker_config {
     uint16_t udp_max_remote;
     uint32_t tcp_idle_ms;
     uint32_t tcp_conns_max;
+    uint32_t tcp_conns_per_client;
+    const struct tls_files *tls; /* NULL: no TLS. */
 };
 
 struct worker {
@@ -36,9 +41,12 @@ struct worker {
     struct responder responder;
     uv_loop_t loop;
     uv_async_t stop;
-    struct udp **udps; /* One an address. */
-    struct tcp **tcps;
-    size_t addresses_count;
+    struct udp **udps;
+    size_t udps_count;
+    struct tcp **tcps; /* Plain ones, then those with TLS. */
+    size_t tcps_count;
+    struct conn_list *conns;     /* Of all of them. */
+    struct tls *tls;             /* NULL: no TLS. */
     struct forwarder *forwarder; /* NULL without recursors. */
     pthread_t thread;
     bool running;
@@ -47,12 +55,14 @@ struct worker {
 /* Bound, the TCP ones not listening yet. */
 struct sockets {
     const int *udp_fds;
-    const int *tcp_fds;
-    size_t count;
+    size_t udp_count;
+    const int *tcp_fds; /* Plain ones, then those with TLS. */
+    size_t tcp_count;
+    size_t tls_count; /* Of tcp_count. */
 };
 
 /* The sockets are from now on the worker's, whatever comes. ST_IO: one cannot
- * be listened on, or c-ares could not be set up. */
+ * be listened on, or c-ares could not be set up. ST_INVALID: TLS's files. */
 enum status dns_worker_new(const struct worker_config *config,
                            const struct publisher *publisher,
                            struct sockets sockets, struct worker **out_worker,
@@ -73,8 +83,9 @@ void udp_send_late(const struct origin *origin, struct slice packet);
 /* Room for the kernel's word on which of our addresses was asked. */
 #define UDP_CONTROL_BYTES 64
 
-/* TCP (tcp.c). */
-struct tcp *tcp_new(struct worker *w, int fd, struct err *err);
+/* A listener (tcp.c); its connections belong to w->conns. `tls`: NULL for plain
+ * TCP. */
+struct tcp *tcp_new(struct worker *w, int fd, struct tls *tls, struct err *err);
 void tcp_close(struct tcp *t);
 
 /* Where a forwarded query came from; kept until its response is sent. */
@@ -91,6 +102,15 @@ struct origin {
 void tcp_hold(struct tcp_conn *conn);
 void tcp_drop(struct tcp_conn *conn);
 void tcp_send_late(struct tcp_conn *conn, struct slice packet);
+struct query tcp_query(const struct tcp_conn *conn, struct slice packet);
+
+static inline struct query origin_query(const struct origin *origin,
+                                        struct slice packet)
+{
+    return origin->conn != NULL
+               ? tcp_query(origin->conn, packet)
+               : (struct query){.packet = packet, .client = &origin->client};
+}
 
 /* Forwarding (forward.c). */
 enum status forwarder_new(struct worker *w, struct forwarder **out_forwarder,
