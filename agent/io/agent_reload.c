@@ -57,6 +57,8 @@ void agent_dns_settings(const struct agent_config *c, struct arena *arena,
     s->when_none_healthy = d->when_none_healthy == NONE_HEALTHY_ALL
                                ? DNS_NONE_ALL
                                : DNS_NONE_NXDOMAIN;
+    s->disable_compression = d->disable_compression;
+    s->srv_udp_is_tag = d->srv_udp_is_tag;
     s->order = (enum dns_order)d->order;
     s->subset = (enum dns_subset)d->subset;
     s->near_min_healthy = d->near_min_healthy;

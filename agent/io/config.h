@@ -73,6 +73,8 @@ struct agent_dns_config {
     uint64_t max_stale_ms;
     uint64_t stale_mark_ms;
     struct agent_soa_config soa;
+    bool disable_compression;
+    bool srv_udp_is_tag;
     unsigned order;  /* enum dns_order */
     unsigned subset; /* enum dns_subset */
     uint32_t near_min_healthy;

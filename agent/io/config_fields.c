@@ -204,6 +204,8 @@ static const struct field dns_items[] = {
     {DNS("max_stale", max_stale_ms), .kind = FIELD_DURATION, .min = SECOND_MS},
     {DNS("stale_mark", stale_mark_ms), .kind = FIELD_DURATION},
     {DNS("soa", soa), .kind = FIELD_OBJECT, .sub = &soa_fields},
+    {DNS("disable_compression", disable_compression), .kind = FIELD_BOOL},
+    {DNS("srv_udp_is_tag", srv_udp_is_tag), .kind = FIELD_BOOL},
     {DNS("order", order), .kind = FIELD_WORD, .words = orders},
     {DNS("subset", subset), .kind = FIELD_WORD, .words = subsets},
     {DNS("near_min_healthy", near_min_healthy), .kind = FIELD_U32,
@@ -213,7 +215,6 @@ static const struct field dns_items[] = {
     {.key = "allow_stale", .kind = FIELD_ANY},
     {.key = "use_cache", .kind = FIELD_ANY},
     {.key = "cache_max_age", .kind = FIELD_ANY},
-    {.key = "disable_compression", .kind = FIELD_ANY},
     {.key = "prefer_namespace", .kind = FIELD_ANY},
 };
 
@@ -227,6 +228,7 @@ static void dns_init(void *object)
     c->recursor_timeout_ms = (uint64_t)2 * SECOND_MS;
     c->max_stale_ms = YEARS_MS;
     c->stale_mark_ms = (uint64_t)10 * SECOND_MS;
+    c->srv_udp_is_tag = true;
     c->near_min_healthy = 2;
     c->near_min_percent = 30;
 }

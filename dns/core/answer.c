@@ -154,14 +154,41 @@ static void decide_apex(struct dns_decider *d)
 }
 
 static void add_texts(struct dns_decider *d, struct dns_records *to,
-                      const struct dns_host *host)
+                      struct slice owner, const struct dns_host *host)
 {
     for (size_t i = 0; i < host->texts_count; i++) {
-        struct dns_record *r = dns_record_add(d, to, d->q->name, DNS_TYPE_TXT,
+        struct dns_record *r = dns_record_add(d, to, owner, DNS_TYPE_TXT,
                                               d->config->settings.node_ttl_s);
 
-        r->data.text = host->texts[i];
+        r->data.txt.text = host->texts[i];
     }
+}
+
+void dns_add_node_texts(struct dns_decider *d, struct dns_records *to,
+                        struct slice owner, struct slice node)
+{
+    struct dns_name key = {0};
+    const struct dns_entry *entry;
+
+    if (!dns_name_add_wire(&key, node) ||
+        !dns_name_add_label(&key, slice_str("node"))) {
+        return;
+    }
+    dns_name_lower(&key);
+    entry = dns_zone_find(d->zone, dns_name_slice(&key));
+    d->answer->depends = true;
+    if (entry != NULL && entry->host != NULL) {
+        add_texts(d, to, owner, entry->host);
+    }
+}
+
+/* ANY over UDP is answered with the addresses only, a subset as RFC 8482, 4.1,
+ * allows: what Consul's users ask it for, and too short to be of use for an
+ * attack. Over TCP nobody forges the sender, and they get all. */
+static bool wants_texts(const struct dns_decider *d)
+{
+    return d->q->type == DNS_TYPE_TXT ||
+           (d->q->type == DNS_TYPE_ANY && d->q->stream);
 }
 
 static void decide_node(struct dns_decider *d)
@@ -190,10 +217,10 @@ static void decide_node(struct dns_decider *d)
     if (host->hostname.len > 0) {
         dns_record_add(d, answers, d->q->name, DNS_TYPE_CNAME, ttl_s)
             ->data.name = host->hostname;
-    } else if (dns_wants(d, DNS_TYPE_TXT)) {
-        add_texts(d, answers, host);
+    } else if (wants_texts(d)) {
+        add_texts(d, answers, d->q->name, host);
     } else if (d->config->settings.node_meta_txt) {
-        add_texts(d, &d->answer->extras, host);
+        add_texts(d, &d->answer->extras, d->q->name, host);
         if (answers->count > 0) {
             answers->items[0].extras_count = (uint32_t)host->texts_count;
         }
@@ -344,7 +371,8 @@ static void decide_one(struct dns_decider *d)
     *d->answer = (struct dns_answer){.verdict = DNS_ANSWERED,
                                      .rcode = DNS_NOERROR,
                                      .authoritative = true,
-                                     .extended_error = DNS_EDE_NONE};
+                                     .extended_error = DNS_EDE_NONE,
+                                     .upstream_ttl_max_s = UINT32_MAX};
     dns_place_of(d->config, d->q, &d->place);
     if (d->q->class != DNS_CLASS_IN && d->q->class != DNS_CLASS_ANY) {
         d->answer->rcode = DNS_REFUSED;
@@ -377,35 +405,72 @@ static struct dns_answer *ask_inside(struct dns_decider *d, struct slice name,
     struct dns_decider sub = *d;
 
     dns_question_make(q, name, type);
+    q->stream = d->q->stream;
     sub.q = q;
     sub.answer = arena_zalloc(d->arena, 1, sizeof(*sub.answer));
     decide_one(&sub);
     return sub.answer;
 }
 
+static const struct dns_record *last_cname(const struct dns_answer *a)
+{
+    const struct dns_record *last =
+        a->answers.count == 0 ? NULL : &a->answers.items[a->answers.count - 1];
+
+    return last != NULL && last->type == DNS_TYPE_CNAME ? last : NULL;
+}
+
+static void add_found(struct dns_decider *d, struct dns_records *to,
+                      struct slice owner, const struct dns_records *found,
+                      uint32_t ttl_s)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        const struct dns_record *r = &found->items[i];
+
+        dns_record_add(d, to, owner, r->type, min_u32(ttl_s, r->ttl_s))->data =
+            r->data;
+    }
+}
+
+static bool is_owner(const struct dns_records *records, size_t first,
+                     struct slice name)
+{
+    for (size_t i = first; i < records->count; i++) {
+        if (dns_same(records->items[i].owner, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void dns_record_add_host(struct dns_decider *d, struct dns_records *to,
                          struct slice host, uint32_t ttl_s)
 {
-    static const uint16_t types[] = {DNS_TYPE_A, DNS_TYPE_AAAA};
+    const struct dns_record *cname = NULL;
+    struct slice name = host;
+    size_t first = to->count;
 
     if (d->hosts_count == LIMIT_DNS_HOSTS) {
         return;
     }
     d->hosts_count++;
-    for (size_t t = 0; t < sizeof(types) / sizeof(types[0]); t++) {
-        const struct dns_answer *found = ask_inside(d, host, types[t]);
+    for (int step = 0; step <= LIMIT_DNS_CNAMES; step++) {
+        const struct dns_answer *found = ask_inside(d, name, DNS_TYPE_A);
 
         if (found->verdict == DNS_FOREIGN) {
             return;
         }
         d->answer->depends = true;
-        for (size_t i = 0; i < found->answers.count; i++) {
-            const struct dns_record *r = &found->answers.items[i];
-
-            if (r->type == types[t]) {
-                dns_record_add(d, to, host, r->type, min_u32(ttl_s, r->ttl_s))
-                    ->data = r->data;
-            }
+        add_found(d, to, name, &found->answers, ttl_s);
+        cname = last_cname(found);
+        if (cname == NULL) {
+            found = ask_inside(d, name, DNS_TYPE_AAAA);
+            add_found(d, to, name, &found->answers, ttl_s);
+            return;
+        }
+        name = cname->data.name;
+        if (is_owner(to, first, name)) {
+            return;
         }
     }
 }
@@ -417,24 +482,6 @@ static void append(struct dns_decider *d, struct dns_records *to,
         *dns_record_add(d, to, from->items[i].owner, from->items[i].type, 0) =
             from->items[i];
     }
-}
-
-static const struct dns_record *last_cname(const struct dns_answer *a)
-{
-    const struct dns_record *last =
-        a->answers.count == 0 ? NULL : &a->answers.items[a->answers.count - 1];
-
-    return last != NULL && last->type == DNS_TYPE_CNAME ? last : NULL;
-}
-
-static bool is_owner(const struct dns_records *records, struct slice name)
-{
-    for (size_t i = 0; i < records->count; i++) {
-        if (dns_same(records->items[i].owner, name)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* A host name that is one of our own names is resolved here, a few steps far; a
@@ -450,7 +497,7 @@ static void follow_cnames(struct dns_decider *d)
     for (int step = 0; step < LIMIT_DNS_CNAMES && cname != NULL; step++) {
         const struct dns_answer *next;
 
-        if (is_owner(&d->answer->answers, cname->data.name)) {
+        if (is_owner(&d->answer->answers, 0, cname->data.name)) {
             return;
         }
         next = ask_inside(d, cname->data.name, d->q->type);
@@ -458,6 +505,8 @@ static void follow_cnames(struct dns_decider *d)
             d->answer->verdict = DNS_CHASE;
             return;
         }
+        d->answer->upstream_ttl_max_s =
+            min_u32(d->answer->upstream_ttl_max_s, next->upstream_ttl_max_s);
         append(d, &d->answer->answers, &next->answers);
         append(d, &d->answer->authority, &next->authority);
         d->answer->rcode = next->rcode;

@@ -27,8 +27,10 @@ struct dns_record {
         uint8_t ipv4[4];   /* A */
         uint8_t ipv6[16];  /* AAAA */
         struct slice name; /* CNAME, NS, PTR */
-        struct slice
-            text; /* TXT: one string of any length, split when packed */
+        struct {
+            struct slice text; /* One string of any length, split when packed */
+            bool strings;      /* or several, in wire form already. */
+        } txt;
         struct {
             uint16_t priority;
             uint16_t weight;
@@ -77,6 +79,8 @@ struct dns_answer {
     int extended_error;
     enum dns_order
         order; /* Of the answers; NEAR makes it depend on the client. */
+    uint32_t upstream_ttl_max_s; /* DNS_CHASE: no TTL above this, of what
+                                    upstream says. */
     struct dns_records answers;
     struct dns_records authority;
     struct dns_records extras; /* Addresses of SRV and NS targets, in their

@@ -49,8 +49,8 @@ static void add_addresses(struct dns_decider *d, struct dns_members chosen,
 
 /* Only one CNAME may stand at a name, and nothing beside it. Which instance's
  * does not depend on the order in which the catalogue came. */
-static void add_cname(struct dns_decider *d, struct dns_members chosen,
-                      uint32_t ttl_s)
+static void add_cname(struct dns_decider *d, const struct dns_selection *s,
+                      struct dns_members chosen, uint32_t ttl_s)
 {
     const struct slice *first = NULL;
 
@@ -65,6 +65,10 @@ static void add_cname(struct dns_decider *d, struct dns_members chosen,
         dns_record_add(d, &d->answer->answers, d->q->name, DNS_TYPE_CNAME,
                        ttl_s)
             ->data.name = *first;
+        /* Without a TTL of the service's, upstream's counts. */
+        if (dns_config_ttl(d->config, s->service->name, &ttl_s)) {
+            d->answer->upstream_ttl_max_s = ttl_s;
+        }
     }
 }
 
@@ -139,12 +143,14 @@ static void link_extras(struct dns_decider *d, struct dns_record *r,
                            r->ttl_s);
     if (m->hostname.len > 0) {
         dns_record_add_host(d, extras, r->data.srv.target, r->ttl_s);
+    } else if (d->config->settings.node_meta_txt && !m->address_is_own) {
+        dns_add_node_texts(d, extras, r->data.srv.target, m->node);
     }
     r->extras_count = (uint32_t)extras->count - r->extras_first;
 }
 
-static void add_srv(struct dns_decider *d, const struct dns_selection *s,
-                    struct dns_members chosen, uint32_t ttl_s)
+void dns_add_srv(struct dns_decider *d, const struct dns_selection *s,
+                 struct dns_members chosen, uint32_t ttl_s)
 {
     struct dns_distinct seen;
     struct dns_distinct targets;
@@ -176,7 +182,7 @@ static void add_srv(struct dns_decider *d, const struct dns_selection *s,
 static void add_text(struct dns_decider *d, struct slice text, uint32_t ttl_s)
 {
     dns_record_add(d, &d->answer->answers, d->q->name, DNS_TYPE_TXT, ttl_s)
-        ->data.text = text;
+        ->data.txt.text = text;
 }
 
 static void add_texts(struct dns_decider *d, struct dns_members chosen,
@@ -218,11 +224,12 @@ static void add_grpc_config(struct dns_decider *d, struct dns_members chosen,
     }
 }
 
-static void answer_addresses(struct dns_decider *d, struct dns_members chosen,
-                             uint32_t ttl_s)
+static void answer_addresses(struct dns_decider *d,
+                             const struct dns_selection *s,
+                             struct dns_members chosen, uint32_t ttl_s)
 {
     if (!any_address(chosen)) {
-        add_cname(d, chosen, ttl_s);
+        add_cname(d, s, chosen, ttl_s);
         return;
     }
     if (dns_wants(d, DNS_TYPE_A)) {
@@ -236,22 +243,23 @@ static void answer_addresses(struct dns_decider *d, struct dns_members chosen,
 static void answer_by_type(struct dns_decider *d, const struct dns_selection *s,
                            struct dns_members chosen)
 {
-    uint32_t ttl_s = dns_config_ttl(d->config, s->service->name);
     uint16_t type = d->q->type;
+    uint32_t ttl_s;
 
+    (void)dns_config_ttl(d->config, s->service->name, &ttl_s);
     if (s->grpc_config) {
         if (dns_wants(d, DNS_TYPE_TXT)) {
             add_grpc_config(d, chosen, ttl_s);
         }
     } else if (type == DNS_TYPE_SRV) {
-        add_srv(d, s, chosen, ttl_s);
+        dns_add_srv(d, s, chosen, ttl_s);
     } else if (d->place.implied && type != DNS_TYPE_ANY) {
         /* "_web._tcp.<domain>" is there for SRV alone. */
     } else if (type == DNS_TYPE_TXT) {
         add_texts(d, chosen, ttl_s);
     } else if (type == DNS_TYPE_A || type == DNS_TYPE_AAAA ||
                type == DNS_TYPE_ANY || type == DNS_TYPE_CNAME) {
-        answer_addresses(d, chosen, ttl_s);
+        answer_addresses(d, s, chosen, ttl_s);
     }
 }
 
@@ -260,6 +268,9 @@ void dns_decide_service(struct dns_decider *d)
     struct dns_selection s;
     struct dns_members chosen;
 
+    if (dns_decide_sd(d)) {
+        return;
+    }
     if (!dns_select(d, &s)) {
         /* "_tcp.service": "_web._tcp.service" may lie below. */
         if (d->place.parts == 1 && dns_label(d->q, 0).data[0] == '_') {

@@ -153,18 +153,21 @@ enum status dns_config_new(const struct dns_settings *settings,
     return ST_OK;
 }
 
-uint32_t dns_config_ttl(const struct dns_config *c, struct slice service)
+bool dns_config_ttl(const struct dns_config *c, struct slice service,
+                    uint32_t *out_ttl_s)
 {
     size_t best_len = 0;
-    uint32_t best_ttl_s = 0;
     bool found = false;
+
+    *out_ttl_s = 0;
 
     for (size_t i = 0; i < c->settings.service_ttls_count; i++) {
         const struct dns_service_ttl *t = &c->settings.service_ttls[i];
         struct slice pattern = slice_str(t->pattern);
 
         if (dns_same(pattern, service)) {
-            return t->ttl_s;
+            *out_ttl_s = t->ttl_s;
+            return true;
         }
         if (pattern.len == 0 || pattern.data[pattern.len - 1] != '*') {
             continue;
@@ -175,8 +178,8 @@ uint32_t dns_config_ttl(const struct dns_config *c, struct slice service)
             (!found || pattern.len > best_len)) {
             found = true;
             best_len = pattern.len;
-            best_ttl_s = t->ttl_s;
+            *out_ttl_s = t->ttl_s;
         }
     }
-    return best_ttl_s;
+    return found;
 }

@@ -102,6 +102,24 @@ static struct slice parse_labels(struct bump *b, const char *text)
     return bump_copy(b, dns_name_slice(&n));
 }
 
+#define TXT_PREFIX "txt-"
+
+/* Of "key=value" as a string of a TXT record, its length byte included; 0 when
+ * it is to be none or too long for one. */
+static size_t string_size(const struct dns_pair *pair)
+{
+    size_t key_len = text_len(pair->key);
+    size_t prefix = sizeof(TXT_PREFIX) - 1;
+    size_t len = key_len - prefix + 1 + text_len(pair->value);
+
+    if (key_len <= prefix ||
+        !slice_starts(slice_str(pair->key), slice_str(TXT_PREFIX)) ||
+        len > UINT8_MAX) {
+        return 0;
+    }
+    return 1 + len;
+}
+
 static size_t member_size(const struct dns_instance *in)
 {
     size_t size = 0;
@@ -115,9 +133,12 @@ static size_t member_size(const struct dns_instance *in)
     for (size_t i = 0; i < in->tags_count; i++) {
         size += rounded(text_len(in->tags[i]));
     }
+    size += rounded(text_len(in->id));
     for (size_t i = 0; i < in->meta_count; i++) {
         size += rounded(text_len(in->meta[i].value));
+        size += string_size(&in->meta[i]);
     }
+    size = rounded(size) + 8; /* No strings are one empty string. */
     for (size_t i = 0; i < in->ports_count; i++) {
         size += rounded(text_len(in->ports[i].name));
     }
@@ -169,7 +190,7 @@ static void read_meta(struct bump *b, const struct dns_instance *in,
         struct slice key = slice_str(in->meta[i].key);
         struct slice value = slice_str(in->meta[i].value);
 
-        if (slice_starts(key, slice_str("txt-"))) {
+        if (slice_starts(key, slice_str(TXT_PREFIX))) {
             texts[m->texts_count++] = bump_copy(b, value);
         } else if (slice_eq(key, slice_str("grpc_config"))) {
             m->grpc_config = bump_copy(b, value);
@@ -184,6 +205,37 @@ static void read_meta(struct bump *b, const struct dns_instance *in,
             m->order_set = parse_order(value, &m->order);
         }
     }
+}
+
+/* RFC 6763, 6.1: without any there is one empty string. */
+static struct slice read_strings(struct bump *b, const struct dns_instance *in)
+{
+    size_t size = 0;
+    uint8_t *bytes;
+    uint8_t *at;
+
+    for (size_t i = 0; i < in->meta_count; i++) {
+        size += string_size(&in->meta[i]);
+    }
+    bytes = bump_take(b, size + 1);
+    at = bytes;
+    for (size_t i = 0; i < in->meta_count; i++) {
+        const char *key = in->meta[i].key + sizeof(TXT_PREFIX) - 1;
+        size_t len = string_size(&in->meta[i]);
+
+        if (len > 0) {
+            *at++ = (uint8_t)(len - 1);
+            memcpy(at, key, strlen(key));
+            at += strlen(key);
+            *at++ = '=';
+            memcpy(at, in->meta[i].value, text_len(in->meta[i].value));
+            at += text_len(in->meta[i].value);
+        }
+    }
+    if (size == 0) {
+        *at++ = 0;
+    }
+    return slice_of(bytes, (size_t)(at - bytes));
 }
 
 static void read_address(struct bump *b, const struct dns_instance *in,
@@ -217,6 +269,7 @@ static void read_member(struct bump *b, const struct dns_instance *in,
                                             in->ports[i].port};
     }
     *m = (struct dns_member){
+        .id = bump_copy(b, slice_str(in->id)),
         .node = parse_labels(b, in->node),
         .health = in->health,
         .port = in->port,
@@ -230,6 +283,7 @@ static void read_member(struct bump *b, const struct dns_instance *in,
     };
     read_address(b, in, m);
     read_meta(b, in, m);
+    m->strings = read_strings(b, in);
 }
 
 struct dns_service *dns_service_new(const char *name,

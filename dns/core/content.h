@@ -37,6 +37,7 @@ struct dns_member_port {
 
 /* An instance of a service. */
 struct dns_member {
+    struct slice id;            /* As registered. */
     struct slice node;          /* Name in wire form, no root; empty when the
                                    node's name is no DNS name. */
     struct dns_address address; /* Its own, else the node's; none with a host
@@ -55,6 +56,8 @@ struct dns_member {
     size_t ports_count;
     const struct slice *texts; /* Values of the meta keys "txt-…". */
     size_t texts_count;
+    struct slice
+        strings; /* The same as "…=value", in wire form (RFC 6763, 6). */
     struct slice grpc_config; /* Of the meta key of this name. */
     enum dns_none_healthy none_healthy;
     bool none_healthy_set;
@@ -88,6 +91,15 @@ struct dns_service *dns_service_new(const char *name,
 struct dns_host *dns_host_new(const struct dns_node *node,
                               struct dns_areas *areas);
 
+/* All services, by name. */
+struct dns_service_names {
+    struct dns_garbage garbage;
+    size_t count;
+    struct slice items[];
+};
+
+struct dns_service_names *dns_service_names_new(const struct dns_table *names);
+
 /* Who owns an address: what its PTR record names. */
 struct dns_owner {
     bool is_node;      /* Else a service. */
@@ -113,8 +125,10 @@ struct dns_config {
 enum status dns_config_new(const struct dns_settings *settings,
                            struct dns_config **out_config, struct err *err);
 
-/* The TTL of a service: the exact name, else the longest prefix, else 0. */
-uint32_t dns_config_ttl(const struct dns_config *c, struct slice service);
+/* The TTL of a service: the exact name, else the longest prefix. false:
+ * neither, and *out_ttl_s is 0. */
+bool dns_config_ttl(const struct dns_config *c, struct slice service,
+                    uint32_t *out_ttl_s);
 
 /* A name. It exists for one or several reasons. */
 struct dns_entry {
@@ -147,6 +161,7 @@ struct dns_zone {
     struct dns_table names;
     const struct dns_config *config;
     const struct dns_locations *locations;
+    const struct dns_service_names *services;
     size_t areas_count;
     uint16_t self_area;                           /* Of this host. */
     struct dns_prepared *soa[DNS_DOMAINS_MAX][2]; /* [domain][NODATA?] */

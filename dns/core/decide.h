@@ -31,15 +31,19 @@ void dns_record_add_address(struct dns_decider *d, struct dns_records *to,
                             struct slice owner,
                             const struct dns_address *address, uint32_t ttl_s);
 
-/* What we know ourselves of the addresses of the host name `host` (not through
- * a CNAME), of at most LIMIT_DNS_HOSTS names an answer. Nothing for names
- * outside our domains. */
+/* What we know ourselves of the addresses of the host name `host`, with the
+ * CNAMEs that lead to them, of at most LIMIT_DNS_HOSTS names an answer. Nothing
+ * for names outside our domains. */
 void dns_record_add_host(struct dns_decider *d, struct dns_records *to,
                          struct slice host, uint32_t ttl_s);
 
 /* "<name>.node.<dc>.<domain>", with the domain that was asked (the first one
  * for arpa). Empty when that is too long to be a name. */
 struct slice dns_node_name(struct dns_decider *d, struct slice name);
+
+/* The meta of the node `node` (no root) as TXT records owned by `owner`. */
+void dns_add_node_texts(struct dns_decider *d, struct dns_records *to,
+                        struct slice owner, struct slice node);
 
 /* "<hex>.addr.<dc>.<domain>" */
 struct slice dns_addr_name(struct dns_decider *d,
@@ -54,6 +58,9 @@ void dns_decide_nodata(struct dns_decider *d);
 bool dns_wants(const struct dns_decider *d, uint16_t type);
 
 void dns_decide_service(struct dns_decider *d);
+
+/* Names of DNS-SD (RFC 6763). false: it is none; nothing was decided. */
+bool dns_decide_sd(struct dns_decider *d);
 
 /* NULL: there is none of this name (one label, lower case). */
 const struct dns_service *dns_find_service(const struct dns_decider *d,

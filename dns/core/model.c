@@ -17,7 +17,8 @@ struct dns_model {
     size_t dirty_cap;
     struct dns_garbage_list dropped; /* Still read in zones up to `last`. */
     struct dns_areas areas;
-    struct dns_locations *locations; /* NULL: to be made at the commit. */
+    struct dns_locations *locations;    /* NULL: to be made at the commit. */
+    struct dns_service_names *services; /* Likewise. */
 };
 
 enum status dns_model_new(const struct dns_settings *settings,
@@ -281,6 +282,18 @@ static void change_service_owners(struct dns_model *m,
     }
 }
 
+static void drop_service_names(struct dns_model *m)
+{
+    DROP(m, m->services);
+    m->services = NULL;
+}
+
+static void drop_locations(struct dns_model *m)
+{
+    DROP(m, m->locations);
+    m->locations = NULL;
+}
+
 void dns_model_put_service(struct dns_model *m, const char *name,
                            const struct dns_instance *instances, size_t count)
 {
@@ -302,6 +315,9 @@ void dns_model_put_service(struct dns_model *m, const char *name,
                             count < LIMIT_DNS_INSTANCES ? count
                                                         : LIMIT_DNS_INSTANCES,
                             &m->areas);
+    }
+    if (old == NULL || s == NULL) {
+        drop_service_names(m);
     }
     change_tags(m, old, &key, TAGS_UNSET);
     change_service_owners(m, old, false);
@@ -341,12 +357,6 @@ static void change_below(struct dns_model *m, const struct dns_name *key,
         edit(m, &parent)->below += (uint32_t)by;
         settle(m, &parent);
     }
-}
-
-static void drop_locations(struct dns_model *m)
-{
-    DROP(m, m->locations);
-    m->locations = NULL;
 }
 
 /* `host` takes the place of what was there; NULL removes it. */
@@ -416,6 +426,7 @@ void dns_model_clear(struct dns_model *m)
     dns_table_drop(&m->names, &m->dropped);
     m->names.count = 0;
     drop_locations(m);
+    drop_service_names(m);
 }
 
 void dns_model_free(struct dns_model *m)
@@ -508,7 +519,11 @@ struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
     if (m->locations == NULL) {
         m->locations = dns_locations_new(&m->names);
     }
+    if (m->services == NULL) {
+        m->services = dns_service_names_new(&m->names);
+    }
     z->locations = m->locations;
+    z->services = m->services;
     z->areas_count = m->areas.count;
     z->self_area = self_area(m);
     prepare_soas(z);

@@ -65,9 +65,12 @@ struct packer {
     struct arena *arena;
     struct rng *rng;
     struct slice client;
-    uint16_t near;              /* The client's area, when that matters. */
-    bool stable;                /* dns_subset_is_stable() */
-    bool depends;               /* On the client. */
+    uint16_t near; /* The client's area, when that matters. */
+    bool stable;   /* dns_subset_is_stable() */
+    bool depends;  /* On the client. */
+    bool spelt;    /* No name is a pointer to another. */
+    bool plain;    /* It has to fit with all names spelt out, too. */
+    size_t saved;  /* By pointers. */
     struct slice *answers_wire; /* Made when first written. */
     struct slice *authority_wire;
     struct slice *extras_wire;
@@ -120,10 +123,11 @@ static void put_owner(struct packer *p, struct slice owner, size_t known_at)
     if (known_at == 0 || known_at > POINTER_MAX) {
         known_at = in_question(p->q, owner);
     }
-    if (known_at == 0) {
+    if (known_at == 0 || p->spelt) {
         put(p, owner.data, owner.len);
     } else {
         put_u16(p, 0xc000u | (unsigned)known_at);
+        p->saved += owner.len - 2;
     }
 }
 
@@ -232,6 +236,7 @@ static bool write_message(struct packer *p, unsigned flags, struct extent e)
     unsigned extras = 0;
 
     p->len = 0;
+    p->saved = 0;
     p->full = false;
     if (a->extras.count > 0) {
         memset(p->extras_at, 0, a->extras.count * sizeof(p->extras_at[0]));
@@ -260,11 +265,12 @@ static bool write_message(struct packer *p, unsigned flags, struct extent e)
     if (e.extras) {
         extras = put_all_extras(p, e);
     }
-    if (!p->full) {
-        p->out[10] = (uint8_t)(extras >> 8);
-        p->out[11] = (uint8_t)extras;
+    if (p->full || (p->plain && p->len + p->saved > p->cap)) {
+        return false;
     }
-    return !p->full;
+    p->out[10] = (uint8_t)(extras >> 8);
+    p->out[11] = (uint8_t)extras;
+    return true;
 }
 
 static struct slice *wires(const struct dns_records *records,
@@ -338,9 +344,10 @@ static struct extent cut_down(struct packer *p, unsigned *flags, unsigned tc,
     }
     *flags |= tc;
     e.answers = chain ? 0 : most_that_fit(p, *flags, most);
-    if (e.answers == 0) { /* Not even one with its addresses. */
-        e.extras = false;
-        e.answers = chain || most == 0 ? 0 : 1;
+    p->plain = false; /* One goes out however long its names are. */
+    if (e.answers == 0 && !chain && most > 0) {
+        e.answers = 1;
+        e.extras = write_message(p, *flags, e);
     }
     return e;
 }
@@ -425,6 +432,9 @@ size_t dns_pack(const struct dns_zone *zone, const struct dns_question *q,
     dns_opt_make(q, transport, s->edns_udp_size, answer->rcode,
                  answer->extended_error, &opt);
     p.cap = transport->size_max - opt.len;
+    p.spelt = s->disable_compression;
+    p.plain =
+        !transport->tcp && !q->edns.present && most > 1 && !is_chain(answer);
     write_fitting(&p, cut ? flags | tc : flags, tc, most);
     if (p.depends && answer->rcode == DNS_NOERROR) {
         dns_opt_narrow(&opt);

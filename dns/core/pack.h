@@ -4,8 +4,10 @@
  * Records are written with ldns; owner names are pointers to the question, to
  * its domain or to the target they belong to. When it does not fit, the
  * authority section goes first, then answers from the end with their extras;
- * a CNAME chain is kept or dropped as a unit. TC is set only if something was
- * cut and the settings ask for it, or if nothing at all could be said.
+ * a CNAME chain is kept or dropped as a unit. TC is set only if answers were
+ * cut and the settings ask for it, or if nothing at all could be said. For
+ * clients without EDNS several answers are measured with all names spelt out,
+ * as Consul does: some forward them so.
  */
 #pragma once
 

@@ -100,13 +100,6 @@ static enum dns_kind place_of_bare(const struct dns_config *c,
     return DNS_KIND_NONE;
 }
 
-static bool underscored(const struct dns_question *q, unsigned index)
-{
-    struct slice label = dns_label(q, index);
-
-    return label.len > 1 && label.data[0] == '_';
-}
-
 /* The first label from the right that is a keyword, or for which `service` is
  * understood. Returns false when there is none. An SRV question may leave the
  * keyword out; for other types such a name is recognised only when nothing else
@@ -123,7 +116,7 @@ static bool find_keyword(const struct dns_question *q, struct dns_place *place)
             place->parts = i;
             return true;
         }
-        if (implied_at == 0 && underscored(q, i)) {
+        if (implied_at == 0 && dns_underscored(q, i)) {
             implied_at = i + 1;
             if (q->type == DNS_TYPE_SRV) {
                 break;
@@ -137,6 +130,12 @@ static bool find_keyword(const struct dns_question *q, struct dns_place *place)
     place->parts = implied_at;
     place->implied = true;
     return true;
+}
+
+bool dns_is_protocol(const struct dns_config *c, struct slice label)
+{
+    return LABEL_IS(label, "_tcp") ||
+           (LABEL_IS(label, "_udp") && !c->settings.srv_udp_is_tag);
 }
 
 void dns_place_of(const struct dns_config *config, const struct dns_question *q,
@@ -172,18 +171,19 @@ void dns_place_of(const struct dns_config *config, const struct dns_question *q,
         p->kind = served ? DNS_KIND_EMPTY : DNS_KIND_NONE;
     }
     p->underscored = p->kind == DNS_KIND_SERVICE && p->parts == 2 &&
-                     underscored(q, 0) && underscored(q, 1);
+                     dns_underscored(q, 0) && dns_underscored(q, 1);
+    p->untagged = p->underscored && dns_is_protocol(config, dns_label(q, 1));
 }
 
 /* "_web._v3" is kept as "v3.web.service", "_web._tcp" as "web.service". */
 static struct slice key_of_underscored(const struct dns_question *q,
-                                       struct dns_name *scratch)
+                                       bool untagged, struct dns_name *scratch)
 {
     struct slice service = slice_skip(dns_label(q, 0), 1);
     struct slice tag = slice_skip(dns_label(q, 1), 1);
 
     scratch->len = 0;
-    if (!LABEL_IS(tag, "tcp")) {
+    if (!untagged) {
         CHECK(dns_name_add_label(scratch, tag));
     }
     CHECK(dns_name_add_label(scratch, service));
@@ -199,7 +199,7 @@ struct slice dns_place_key(const struct dns_place *place,
         return slice_of(q->lower, q->labels[place->apex + 1]);
     }
     if (place->underscored) {
-        return key_of_underscored(q, scratch);
+        return key_of_underscored(q, place->untagged, scratch);
     }
     if (place->implied) {
         scratch->len = 0;

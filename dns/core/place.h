@@ -26,6 +26,7 @@ struct dns_place {
     unsigned parts;   /* Labels left of the keyword. */
     bool underscored; /* SERVICE: _name._tag */
     bool implied;     /* SERVICE: without the keyword. */
+    bool untagged;    /* SERVICE: "_tcp" and the like, for any instance. */
 };
 
 void dns_place_of(const struct dns_config *config, const struct dns_question *q,
@@ -39,6 +40,17 @@ static inline struct slice dns_label(const struct dns_question *q,
 
     return slice_of(at + 1, at[0]);
 }
+
+/* Does it begin with an underscore that is not all of it? */
+static inline bool dns_underscored(const struct dns_question *q, unsigned index)
+{
+    struct slice label = dns_label(q, index);
+
+    return label.len > 1 && label.data[0] == '_';
+}
+
+/* "_tcp" stands for no tag; "_udp" is a tag in Consul, so settings decide. */
+bool dns_is_protocol(const struct dns_config *c, struct slice label);
 
 /* The key under which a SERVICE, NODE or ARPA name is kept. Lies in the
  * question or in *scratch. */

@@ -133,6 +133,10 @@ static struct dns_prepared *make_ready(const struct dns_answer *a,
     at = add_records(p, 0, &a->answers, answers, at);
     at = add_records(p, a->answers.count, &a->extras, extras, at);
     CHECK(at == (uint8_t *)p + size);
+    p->plain = p->size - 2 * (uint32_t)count;
+    for (size_t i = 0; i < a->extras.count; i++) {
+        p->plain += (uint32_t)a->extras.items[i].owner.len;
+    }
     return p;
 }
 
@@ -323,6 +327,22 @@ struct sending {
     uint8_t *out;
 };
 
+/* The records that are sent, with all names spelt out where that is the
+ * measure; else with pointers to them. */
+static size_t size_of(const struct sending *s, const struct dns_prepared *p,
+                      size_t most)
+{
+    const struct dns_question *q = s->q;
+    bool plain = !s->transport->tcp && !q->edns.present && most > 1;
+    size_t owner = plain ? q->name.len : 2;
+    size_t head = DNS_HEADER_BYTES + q->name.len + 4 + s->opt.len;
+
+    if (most < p->count) { /* Addresses are all of one length. */
+        return head + most * (p->records[0].len + owner);
+    }
+    return head + (plain ? p->plain + most * owner : p->size);
+}
+
 /* The end of the records; NULL when they do not fit or want a choice that only
  * the slow path can make. */
 static uint8_t *send_ready(const struct sending *s,
@@ -335,13 +355,11 @@ static uint8_t *send_ready(const struct sending *s,
     bool addresses = q->type == DNS_TYPE_A || q->type == DNS_TYPE_AAAA;
     bool cut;
     size_t most = dns_count_max(settings, q, s->transport, p->count, &cut);
-    size_t size = DNS_HEADER_BYTES + q->name.len + 4 + s->opt.len;
+    size_t size = size_of(s, p, most);
     unsigned flags =
         dns_response_flags(q, settings, s->transport->recursion, true);
     uint8_t *at;
 
-    /* Addresses, which may be left out, are all of one length. */
-    size += most < p->count ? most * (p->records[0].len + 2u) : p->size;
     if (size > s->transport->size_max || size > POINTER_MAX ||
         (most < p->count &&
          (!addresses || dns_subset_is_stable(settings, q->type)))) {
@@ -433,7 +451,8 @@ static const struct dns_prepared *lookup(const struct dns_zone *zone,
     const struct dns_entry *entry;
     int slot = slot_of(q, place);
 
-    if (slot < 0 || (place->implied && q->type != DNS_TYPE_SRV)) {
+    if (slot < 0 || (place->implied && q->type != DNS_TYPE_SRV) ||
+        (place->underscored && q->type == DNS_TYPE_PTR)) {
         return &undecided;
     }
     switch (place->kind) {
@@ -493,7 +512,8 @@ size_t dns_answer_prepared(const struct dns_zone *zone,
     const struct dns_prepared *p;
     uint8_t *end;
 
-    if (zone->state == DNS_EXPIRED || q->class != DNS_CLASS_IN) {
+    if (zone->state == DNS_EXPIRED || q->class != DNS_CLASS_IN ||
+        zone->config->settings.disable_compression) {
         return 0;
     }
     dns_place_of(zone->config, q, &s.place);

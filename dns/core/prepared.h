@@ -43,7 +43,8 @@ struct dns_prepared {
     enum dns_prepared_kind kind;
     uint16_t count;
     uint16_t extras_count;
-    uint32_t size; /* Of all records with two-byte owners. */
+    uint32_t size;  /* Of all records with two-byte owners. */
+    uint32_t plain; /* With the extras' owners spelt out, the answers' not. */
     enum dns_order order;
     const struct dns_standing *standings; /* Of the answers; NULL: shuffled. */
     /* Answers, then extras; behind them the standings, then their bytes. */

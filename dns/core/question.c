@@ -75,8 +75,12 @@ static bool subnet_ok(struct slice body)
     default:
         return false;
     }
-    return body.data[2] <= most &&
-           body.len - 4 == (size_t)(body.data[2] + 7) / 8;
+    if (body.data[2] > most || body.len - 4 != (body.data[2] + 7u) / 8) {
+        return false;
+    }
+    /* What the prefix leaves of the last byte is zero. */
+    return body.data[2] % 8 == 0 ||
+           (body.data[body.len - 1] & (0xff >> body.data[2] % 8)) == 0;
 }
 
 /* RFC 7873, 4: a client's cookie alone, or with a server's of 8 to 32. */
@@ -198,6 +202,7 @@ enum dns_parse dns_question_parse(struct slice packet, struct dns_question *q,
     q->name = slice_of(NULL, 0);
     q->labels_count = 0;
     q->edns = (struct dns_edns){0};
+    q->stream = false;
     if (q->flags & DNS_FLAG_QR) {
         return DNS_PARSE_DROP;
     }
@@ -241,5 +246,6 @@ void dns_question_make(struct dns_question *q, struct slice name, uint16_t type)
     q->class = DNS_CLASS_IN;
     q->name = name;
     q->edns = (struct dns_edns){0};
+    q->stream = false;
     CHECK(read_name(name.data, name.len, q) == name.len);
 }

@@ -79,6 +79,7 @@ struct dns_question {
     uint8_t labels[DNS_LABELS_MAX + 1]; /* Offset of each label; then root's. */
     unsigned labels_count;              /* Without the root. */
     struct dns_edns edns;
+    bool stream; /* Came over TCP: the receiver says so after parsing. */
 };
 
 enum dns_parse {

@@ -42,6 +42,16 @@ static void push_text(ldns_rr *rr, struct slice text)
     } while (text.len > 0);
 }
 
+static void push_strings(ldns_rr *rr, struct slice strings)
+{
+    while (strings.len > 0) {
+        size_t len = strings.data[0] + 1u;
+
+        push_bytes(rr, LDNS_RDF_TYPE_STR, slice_of(strings.data, len));
+        strings = slice_skip(strings, len);
+    }
+}
+
 static void push_data(ldns_rr *rr, const struct dns_record *r)
 {
     switch (r->type) {
@@ -52,7 +62,11 @@ static void push_data(ldns_rr *rr, const struct dns_record *r)
         push_bytes(rr, LDNS_RDF_TYPE_AAAA, slice_of(r->data.ipv6, 16));
         return;
     case DNS_TYPE_TXT:
-        push_text(rr, r->data.text);
+        if (r->data.txt.strings) {
+            push_strings(rr, r->data.txt.text);
+        } else {
+            push_text(rr, r->data.txt.text);
+        }
         return;
     case DNS_TYPE_SRV:
         push_u16(rr, r->data.srv.priority);

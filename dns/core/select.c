@@ -134,12 +134,12 @@ static void select_by_labels(struct dns_decider *d, struct dns_selection *s,
 }
 
 /* "_name._tag": tcp stands for every tag; a port's name comes second. */
-static void select_by_underscores(struct dns_decider *d,
+static void select_by_underscores(struct dns_decider *d, unsigned at,
                                   struct dns_selection *s)
 {
-    struct slice tag = slice_skip(dns_label(d->q, 1), 1);
+    struct slice tag = slice_skip(dns_label(d->q, at + 1), 1);
 
-    if (slice_eq(tag, slice_str("tcp"))) {
+    if (dns_is_protocol(d->config, dns_label(d->q, at + 1))) {
         return;
     }
     if (!has_tag(s->service, tag) && has_port(s->service, tag)) {
@@ -161,6 +161,16 @@ const struct dns_service *dns_find_service(const struct dns_decider *d,
     return entry == NULL ? NULL : entry->service;
 }
 
+bool dns_select_underscored(struct dns_decider *d, unsigned at,
+                            struct dns_selection *s)
+{
+    s->service = dns_find_service(d, slice_skip(dns_label(d->q, at), 1));
+    if (s->service != NULL) {
+        select_by_underscores(d, at, s);
+    }
+    return s->service != NULL;
+}
+
 bool dns_select(struct dns_decider *d, struct dns_selection *s)
 {
     unsigned parts = d->place.parts;
@@ -171,12 +181,9 @@ bool dns_select(struct dns_decider *d, struct dns_selection *s)
         s->grpc_config = true;
         first = 1;
     }
-    if (d->place.underscored && !s->grpc_config) {
-        s->service = dns_find_service(d, slice_skip(dns_label(d->q, 0), 1));
-        if (s->service != NULL) {
-            select_by_underscores(d, s);
-        }
-        return s->service != NULL;
+    if (parts - first == 2 && dns_underscored(d->q, first) &&
+        dns_underscored(d->q, first + 1)) {
+        return dns_select_underscored(d, first, s);
     }
     s->service = dns_find_service(d, dns_label(d->q, parts - 1));
     if (s->service != NULL && parts - first > 1) {

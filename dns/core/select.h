@@ -21,6 +21,10 @@ struct dns_members {
     const bool *near; /* By area: is enough of it healthy? NULL: no matter. */
 };
 
+/* Select by "_name._tag" at label `at`. false: there is no such service. */
+bool dns_select_underscored(struct dns_decider *d, unsigned at,
+                            struct dns_selection *s);
+
 /* What the labels left of "service" mean. false: there is no such service. */
 bool dns_select(struct dns_decider *d, struct dns_selection *s);
 
@@ -35,6 +39,10 @@ bool dns_member_healthy(const struct dns_settings *s,
 /* What its records are put in order by. */
 struct dns_standing dns_member_standing(const struct dns_members *chosen,
                                         const struct dns_member *m);
+
+/* An SRV record for each of them, with addresses among the extras. */
+void dns_add_srv(struct dns_decider *d, const struct dns_selection *s,
+                 struct dns_members chosen, uint32_t ttl_s);
 
 /* NULL: it has no port of this name. */
 const struct dns_member_port *dns_member_find_port(const struct dns_member *m,

@@ -122,6 +122,7 @@ enum response responder_take(struct responder *r, const struct dns_zone *zone,
         out_taken->len = responder_fail(r, query, q, rcode, out);
         return RESPONSE_SEND;
     }
+    q->stream = query->tcp;
     t = transport_of(r, q, query);
     out_taken->len = dns_answer_prepared(zone, q, &t, out);
     if (out_taken->len == 0) {
@@ -227,6 +228,9 @@ static void add_upstream(struct arena *arena, struct dns_answer *answer,
 
         r->type = (uint16_t)ldns_rr_get_type(rr);
         r->ttl_s = ldns_rr_ttl(rr);
+        if (r->ttl_s > answer->upstream_ttl_max_s) {
+            r->ttl_s = answer->upstream_ttl_max_s;
+        }
         if (r->type == DNS_TYPE_A && data != NULL) {
             memcpy(r->data.ipv4, ldns_rdf_data(data), 4);
         } else if (r->type == DNS_TYPE_AAAA && data != NULL) {

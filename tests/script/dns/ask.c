@@ -199,6 +199,7 @@ static void ask(struct run *r, char **words, const struct options *o,
 
     CHECK(dns_question_parse(slice_of(a->packet, len), &a->q, &rcode) ==
           DNS_PARSE_OK);
+    a->q.stream = o->tcp;
     t.size_max = dns_size_max(&a->q, o->tcp, 65467);
     rng_init(&rng, r->revision);
     hot_len = dns_answer_prepared(zone, &a->q, &t, hot);
