@@ -45,7 +45,7 @@ enum status listen_folder_make(const char *path, unsigned mode,
 }
 
 enum status listen_tcp(struct loop *loop, const struct agent_listen *where,
-                       const struct http_handler *handler,
+                       struct tls *tls, const struct http_handler *handler,
                        struct server **out_server, struct err *out_err)
 {
     struct server_config config;
@@ -55,8 +55,9 @@ enum status listen_tcp(struct loop *loop, const struct agent_listen *where,
     server_config_init(&config);
     config.address = listen_text(where, address, sizeof(address));
     config.http = handler;
+    config.tls = tls;
     st = server_start(loop, &config, out_server, out_err);
-    return st ? err_prefix(out_err, st, "http") : ST_OK;
+    return st ? err_prefix(out_err, st, tls ? "https" : "http") : ST_OK;
 }
 
 static enum status user_find(const char *name, uid_t *out_uid, struct err *err)

@@ -9,8 +9,11 @@
 struct http_handler;
 struct loop;
 
+struct tls;
+
+/* `tls` NULL: plain. */
 enum status listen_tcp(struct loop *loop, const struct agent_listen *where,
-                       const struct http_handler *handler,
+                       struct tls *tls, const struct http_handler *handler,
                        struct server **out_server, struct err *out_err);
 
 struct listen_unix {

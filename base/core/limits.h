@@ -58,8 +58,16 @@
 #define LIMIT_FILTER_MATCHES   128  /* Comparisons in it. */
 #define LIMIT_FILTER_DEPTH     64  /* Operators and parentheses open at once. */
 #define LIMIT_REGEX_BYTES      512 /* As Consul's clients expect. */
-#define LIMIT_REGEX_STEPS      2048         /* With repetitions written out. */
-#define LIMIT_FILTER_WORK      200000000ULL /* States looked at, a request. */
+#define LIMIT_REGEX_STEPS      2048          /* With repetitions written out. */
+#define LIMIT_FILTER_WORK      200000000ULL  /* States looked at, a request. */
+#define LIMIT_ACL_POLICY_BYTES (64UL * 1024) /* A policy's rules as text. */
+#define LIMIT_ACL_RULES        1024          /* Of one policy. */
+#define LIMIT_ACL_NAME         1024          /* A name or prefix in a rule. */
+#define LIMIT_ACL_SECRET       256           /* A token as it is sent. */
+#define LIMIT_ACL_LINKS        32            /* Policies of one token. */
+#define LIMIT_ACL_TOKENS       16384         /* Of the store; more: refused. */
+#define LIMIT_ACL_POLICIES     4096          /* The same. */
+#define LIMIT_ACL_GROUPS       32            /* Groups of a socket's peer. */
 
 #define LIMIT_DEFINITION_FILES 4096 /* In the services folder. */
 #define LIMIT_PROBES           256  /* Checks running at the same time. */
