@@ -27,66 +27,98 @@ enum route_method {
     ROUTE_ANY /* A change that older clients ask for with GET. */
 };
 
+/* What a route needs; see api_need_kind. */
+#define OPEN                     \
+    {                            \
+        .kind = API_NEED_NOTHING \
+    }
+#define HANDLER                     \
+    {                               \
+        .kind = API_NEED_BY_HANDLER \
+    }
+#define OF(what, r, a)                                                     \
+    {                                                                      \
+        .kind = API_NEED_OF_##what, .resource = ACL_##r, .access = ACL_##a \
+    }
+
 static const struct route {
     const char *path;
     enum route_kind kind;
     enum route_method method;
     api_handler handle;
+    struct api_need need;
 } routes[] = {
-    {"/", ROUTE_EXACT, ROUTE_GET, api_ui_start},
-    {"/ui", ROUTE_EXACT, ROUTE_GET, api_ui_start},
-    {"/ui/", ROUTE_EXACT, ROUTE_GET, api_ui},
-    {"/ui/", ROUTE_ONE, ROUTE_GET, api_ui},
-    {"/v1/agent/self", ROUTE_EXACT, ROUTE_GET, api_agent_self},
-    {"/v1/agent/members", ROUTE_EXACT, ROUTE_GET, api_agent_members},
-    {"/v1/agent/services", ROUTE_EXACT, ROUTE_GET, api_agent_services},
-    {"/v1/agent/service/register", ROUTE_EXACT, ROUTE_PUT,
-     api_service_register},
+    {"/", ROUTE_EXACT, ROUTE_GET, api_ui_start, OPEN},
+    {"/ui", ROUTE_EXACT, ROUTE_GET, api_ui_start, OPEN},
+    {"/ui/", ROUTE_EXACT, ROUTE_GET, api_ui, OPEN},
+    {"/ui/", ROUTE_ONE, ROUTE_GET, api_ui, OPEN},
+    {"/v1/agent/self", ROUTE_EXACT, ROUTE_GET, api_agent_self,
+     OF(SELF, AGENT, READ)},
+    {"/v1/agent/members", ROUTE_EXACT, ROUTE_GET, api_agent_members, HANDLER},
+    {"/v1/agent/services", ROUTE_EXACT, ROUTE_GET, api_agent_services, HANDLER},
+    {"/v1/agent/service/register", ROUTE_EXACT, ROUTE_PUT, api_service_register,
+     HANDLER},
     {"/v1/agent/service/deregister/", ROUTE_ONE, ROUTE_ANY,
-     api_service_deregister},
+     api_service_deregister, HANDLER},
     {"/v1/agent/service/maintenance/", ROUTE_ONE, ROUTE_PUT,
-     api_service_maintenance},
-    {"/v1/agent/service/", ROUTE_ONE, ROUTE_GET, api_agent_service},
-    {"/v1/agent/checks", ROUTE_EXACT, ROUTE_GET, api_agent_checks},
-    {"/v1/agent/check/register", ROUTE_EXACT, ROUTE_PUT, api_check_register},
-    {"/v1/agent/check/deregister/", ROUTE_ONE, ROUTE_ANY, api_check_deregister},
-    {"/v1/agent/check/pass/", ROUTE_ONE, ROUTE_ANY, api_check_pass},
-    {"/v1/agent/check/warn/", ROUTE_ONE, ROUTE_ANY, api_check_warn},
-    {"/v1/agent/check/fail/", ROUTE_ONE, ROUTE_ANY, api_check_fail},
-    {"/v1/agent/check/update/", ROUTE_ONE, ROUTE_PUT, api_check_update},
-    {"/v1/agent/maintenance", ROUTE_EXACT, ROUTE_PUT, api_node_maintenance},
+     api_service_maintenance, HANDLER},
+    {"/v1/agent/service/", ROUTE_ONE, ROUTE_GET, api_agent_service, HANDLER},
+    {"/v1/agent/checks", ROUTE_EXACT, ROUTE_GET, api_agent_checks, HANDLER},
+    {"/v1/agent/check/register", ROUTE_EXACT, ROUTE_PUT, api_check_register,
+     HANDLER},
+    {"/v1/agent/check/deregister/", ROUTE_ONE, ROUTE_ANY, api_check_deregister,
+     HANDLER},
+    {"/v1/agent/check/pass/", ROUTE_ONE, ROUTE_ANY, api_check_pass, HANDLER},
+    {"/v1/agent/check/warn/", ROUTE_ONE, ROUTE_ANY, api_check_warn, HANDLER},
+    {"/v1/agent/check/fail/", ROUTE_ONE, ROUTE_ANY, api_check_fail, HANDLER},
+    {"/v1/agent/check/update/", ROUTE_ONE, ROUTE_PUT, api_check_update,
+     HANDLER},
+    {"/v1/agent/maintenance", ROUTE_EXACT, ROUTE_PUT, api_node_maintenance,
+     OF(SELF, NODE, WRITE)},
     {"/v1/agent/health/service/name/", ROUTE_ONE, ROUTE_GET,
-     api_agent_health_name},
-    {"/v1/agent/health/service/id/", ROUTE_ONE, ROUTE_GET, api_agent_health_id},
-    {"/v1/agent/reload", ROUTE_EXACT, ROUTE_PUT, api_reload},
-    {"/v1/agent/leave", ROUTE_EXACT, ROUTE_PUT, api_leave},
-    {"/v1/agent/join/", ROUTE_ONE, ROUTE_ANY, api_join},
-    {"/v1/agent/metrics", ROUTE_EXACT, ROUTE_GET, api_agent_metrics},
-    {"/v1/agent/version", ROUTE_EXACT, ROUTE_GET, api_agent_version},
-    {"/v1/agent/ready", ROUTE_EXACT, ROUTE_GET, api_agent_ready},
-    {"/v1/agent/live", ROUTE_EXACT, ROUTE_GET, api_agent_live},
-    {"/v1/catalog/datacenters", ROUTE_EXACT, ROUTE_GET,
-     api_catalog_datacenters},
-    {"/v1/catalog/services", ROUTE_EXACT, ROUTE_GET, api_catalog_services},
-    {"/v1/catalog/service/", ROUTE_ONE, ROUTE_GET, api_catalog_service},
-    {"/v1/catalog/connect/", ROUTE_ONE, ROUTE_GET, api_catalog_connect},
-    {"/v1/catalog/nodes", ROUTE_EXACT, ROUTE_GET, api_catalog_nodes},
-    {"/v1/catalog/node/", ROUTE_ONE, ROUTE_GET, api_catalog_node},
+     api_agent_health_name, OF(REST, SERVICE, READ)},
+    {"/v1/agent/health/service/id/", ROUTE_ONE, ROUTE_GET, api_agent_health_id,
+     HANDLER},
+    {"/v1/agent/reload", ROUTE_EXACT, ROUTE_PUT, api_reload,
+     OF(SELF, AGENT, WRITE)},
+    {"/v1/agent/leave", ROUTE_EXACT, ROUTE_PUT, api_leave,
+     OF(SELF, AGENT, WRITE)},
+    {"/v1/agent/join/", ROUTE_ONE, ROUTE_ANY, api_join, OF(SELF, AGENT, WRITE)},
+    {"/v1/agent/metrics", ROUTE_EXACT, ROUTE_GET, api_agent_metrics,
+     OF(SELF, AGENT, READ)},
+    {"/v1/agent/version", ROUTE_EXACT, ROUTE_GET, api_agent_version,
+     OF(SELF, AGENT, READ)},
+    {"/v1/agent/ready", ROUTE_EXACT, ROUTE_GET, api_agent_ready, OPEN},
+    {"/v1/agent/live", ROUTE_EXACT, ROUTE_GET, api_agent_live, OPEN},
+    {"/v1/catalog/datacenters", ROUTE_EXACT, ROUTE_GET, api_catalog_datacenters,
+     OPEN},
+    {"/v1/catalog/services", ROUTE_EXACT, ROUTE_GET, api_catalog_services,
+     HANDLER},
+    {"/v1/catalog/service/", ROUTE_ONE, ROUTE_GET, api_catalog_service,
+     HANDLER},
+    {"/v1/catalog/connect/", ROUTE_ONE, ROUTE_GET, api_catalog_connect,
+     HANDLER},
+    {"/v1/catalog/nodes", ROUTE_EXACT, ROUTE_GET, api_catalog_nodes, HANDLER},
+    {"/v1/catalog/node/", ROUTE_ONE, ROUTE_GET, api_catalog_node, HANDLER},
     {"/v1/catalog/node-services/", ROUTE_ONE, ROUTE_GET,
-     api_catalog_node_services},
-    {"/v1/catalog/register", ROUTE_EXACT, ROUTE_PUT, api_catalog_register},
-    {"/v1/catalog/deregister", ROUTE_EXACT, ROUTE_PUT, api_catalog_deregister},
-    {"/v1/health/service/", ROUTE_ONE, ROUTE_GET, api_health_service},
-    {"/v1/health/connect/", ROUTE_ONE, ROUTE_GET, api_health_connect},
-    {"/v1/health/ingress/", ROUTE_ONE, ROUTE_GET, api_health_connect},
-    {"/v1/health/checks/", ROUTE_ONE, ROUTE_GET, api_health_checks},
-    {"/v1/health/node/", ROUTE_ONE, ROUTE_GET, api_health_node},
-    {"/v1/health/state/", ROUTE_ONE, ROUTE_GET, api_health_state},
-    {"/v1/coordinate/nodes", ROUTE_EXACT, ROUTE_GET, api_empty_list},
-    {"/v1/coordinate/datacenters", ROUTE_EXACT, ROUTE_GET, api_empty_list},
-    {"/v1/status/leader", ROUTE_EXACT, ROUTE_GET, api_status_leader},
-    {"/v1/status/peers", ROUTE_EXACT, ROUTE_GET, api_status_peers},
-    {"/v1/metrics", ROUTE_EXACT, ROUTE_GET, api_agent_metrics},
+     api_catalog_node_services, HANDLER},
+    {"/v1/catalog/register", ROUTE_EXACT, ROUTE_PUT, api_catalog_register,
+     HANDLER},
+    {"/v1/catalog/deregister", ROUTE_EXACT, ROUTE_PUT, api_catalog_deregister,
+     HANDLER},
+    {"/v1/health/service/", ROUTE_ONE, ROUTE_GET, api_health_service, HANDLER},
+    {"/v1/health/connect/", ROUTE_ONE, ROUTE_GET, api_health_connect, HANDLER},
+    {"/v1/health/ingress/", ROUTE_ONE, ROUTE_GET, api_health_connect, HANDLER},
+    {"/v1/health/checks/", ROUTE_ONE, ROUTE_GET, api_health_checks, HANDLER},
+    {"/v1/health/node/", ROUTE_ONE, ROUTE_GET, api_health_node, HANDLER},
+    {"/v1/health/state/", ROUTE_ONE, ROUTE_GET, api_health_state, HANDLER},
+    {"/v1/coordinate/nodes", ROUTE_EXACT, ROUTE_GET, api_empty_list, OPEN},
+    {"/v1/coordinate/datacenters", ROUTE_EXACT, ROUTE_GET, api_empty_list,
+     OPEN},
+    {"/v1/status/leader", ROUTE_EXACT, ROUTE_GET, api_status_leader, OPEN},
+    {"/v1/status/peers", ROUTE_EXACT, ROUTE_GET, api_status_peers, OPEN},
+    {"/v1/metrics", ROUTE_EXACT, ROUTE_GET, api_agent_metrics,
+     OF(SELF, AGENT, READ)},
 };
 
 #define ROUTES_COUNT (sizeof(routes) / sizeof(routes[0]))
@@ -165,6 +197,10 @@ void api_json_end(struct api_call *call)
     bool exhausted = call->filter != NULL && filter_exhausted(call->filter);
 
     if (fits && !exhausted) {
+        /* As Consul: whoever shows no token is not told that there is more. */
+        if (call->filtered && !call->auth.anonymous) {
+            api_header(call, "X-Consul-Results-Filtered-By-ACLs", "true");
+        }
         return;
     }
     call->outcome->headers_count = 0;
@@ -234,7 +270,7 @@ static void query_headers(struct api_call *call, uint64_t index)
                arena_printf(call->arena, "%llu",
                             (unsigned long long)v->last_contact_ms));
     api_header(call, "X-Consul-Effective-Consistency", mode);
-    api_header(call, "X-Consul-Default-ACL-Policy", "allow");
+    api_header(call, "X-Consul-Default-ACL-Policy", api_default_policy(call));
     api_header(call, "X-Consul-Query-Backend", "blocking-query");
     if (cached) {
         api_header(call, "X-Cache", "HIT");
@@ -386,15 +422,18 @@ static void refuse_method(struct api_call *call, const struct route *route)
              (const char *)call->request->method.data);
 }
 
-/* Any page in a browser of this host can send requests to loopback. It cannot
- * read the answers, but it must not be able to change anything either. */
-static bool accept_origin(struct api_call *call, const struct route *route)
+/* GET of a route that changes something is a change, too. */
+static bool is_change(const struct api_request *r, const struct route *route)
 {
-    if (route->method != ROUTE_GET && call->request->from_other_site) {
-        api_text(call, 403, "Web pages of other sites may not change anything");
-        return false;
-    }
-    return true;
+    return route->method == ROUTE_ANY ||
+           (!method_is(r, "GET") && !method_is(r, "HEAD"));
+}
+
+static bool accept(struct api_call *call, const struct route *route)
+{
+    return (!is_change(call->request, route) || api_accept_change(call)) &&
+           api_params_read(call) && accept_target(call) && api_identify(call) &&
+           api_grant(call, &route->need);
 }
 
 void api_handle(const struct api_request *request, const struct api_view *view,
@@ -408,6 +447,9 @@ void api_handle(const struct api_request *request, const struct api_view *view,
     struct slice rest;
 
     outcome_init(out_outcome);
+    if (!api_accept_site(&call)) {
+        return;
+    }
     route = find_route(request, &rest);
     if (route == NULL) {
         /* python-consul reads it off every 404, "no such key" above all. */
@@ -426,8 +468,7 @@ void api_handle(const struct api_request *request, const struct api_view *view,
         api_text(&call, 400, "Invalid percent code in the path");
         return;
     }
-    if (accept_origin(&call, route) && api_params_read(&call) &&
-        accept_target(&call)) {
+    if (accept(&call, route)) {
         route->handle(&call);
     }
 }

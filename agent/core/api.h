@@ -11,10 +11,14 @@
  */
 #pragma once
 
+#include "agent/core/acl_table.h"
 #include "agent/core/catalog.h"
 #include "agent/core/local.h"
+#include "agent/core/networks.h"
 #include "agent/core/sync.h"
 #include "base/core/rng.h"
+
+#define API_RANDOM_BYTES 32
 
 struct api_request {
     struct slice method;
@@ -26,6 +30,24 @@ struct api_request {
     uint64_t jitter;      /* Any random number, drawn once a request. */
     bool from_other_site; /* A browser says so (Sec-Fetch-Site). */
     bool confirmed;       /* API_CONFIRM was carried out for it. */
+
+    /* Header fields; empty when absent. */
+    struct slice host;
+    struct slice origin;
+    struct slice token;         /* X-Consul-Token */
+    struct slice authorization; /* Authorization */
+
+    /* Who is at the other end. */
+    struct slice peer; /* "127.0.0.1:4711"; of no meaning if by_socket. */
+    bool secure;       /* TLS. */
+    bool by_socket;    /* Our Unix socket. */
+    bool has_owner;    /* by_socket, and the kernel said whose process it is: */
+    uint32_t uid;
+    const uint32_t *groups; /* The main one first. */
+    size_t groups_count;
+
+    uint8_t random[API_RANDOM_BYTES]; /* For new ids and secrets; drawn once a
+                                         request that is not GET or HEAD. */
 };
 
 /* What the shell knows. Strings borrowed during the call. */
@@ -40,6 +62,11 @@ struct api_view {
     const char *leader;       /* "ip:port" of the store's leader, or "". */
     struct texts peers;       /* "ip:port" of the store's members. */
     struct pairs stats;       /* Shown in /v1/agent/self under Stats. */
+    struct acl *acl;          /* NULL: everybody may do everything. */
+    struct texts hosts;       /* Further names by which we may be called. */
+    const struct network *writers; /* Who may change things over TCP; NULL:
+                                      everybody. */
+    size_t writers_count;
 };
 
 enum api_outcome_kind {
@@ -57,7 +84,7 @@ enum api_outcome_kind {
     API_HASH_WAIT, /* As API_WAIT, but for a change of the local state. */
 };
 
-#define API_HEADERS_MAX 12
+#define API_HEADERS_MAX 16
 
 struct api_header {
     const char *name;

@@ -122,7 +122,7 @@ void api_agent_self(struct api_call *call)
 
 static bool write_node_member(void *ctx, const struct catalog_node *n)
 {
-    if (!n->record.external) {
+    if (!n->record.external && api_sees(ctx, ACL_NODE, n->record.name)) {
         write_member(ctx, &n->record, n->live ? MEMBER_ALIVE : MEMBER_FAILED);
     }
     return true;
@@ -178,7 +178,8 @@ static bool write_service(void *ctx, const struct local_service *s)
 {
     struct api_call *call = ctx;
 
-    if (!api_chosen_local(call, s->def)) {
+    if (!api_sees(call, ACL_SERVICE, s->def->name) ||
+        !api_chosen_local(call, s->def)) {
         return true;
     }
     jsonw_key(&call->json, s->def->id);
@@ -230,8 +231,12 @@ static bool write_check(void *ctx, const struct local_check *c)
     struct api_call *call = ctx;
     struct check_record room;
     struct check_view view = view_of(call, c, &room);
+    bool of_node = *c->def->service_id == '\0';
+    bool seen = of_node ? api_sees(call, ACL_NODE,
+                                   local_host(call->view->local)->node.name)
+                        : api_sees(call, ACL_SERVICE, c->service_name);
 
-    if (api_chosen_check(call, &view)) {
+    if (seen && api_chosen_check(call, &view)) {
         jsonw_key(&call->json, c->def->id);
         api_write_check(call, &view);
     }
@@ -279,6 +284,9 @@ void api_agent_service(struct api_call *call)
 
     if (!local_service_get(call->view->local, call->rest, &s)) {
         api_text(call, 404, "unknown service ID: %.512s", call->rest);
+        return;
+    }
+    if (!api_demand(call, ACL_SERVICE, s.def->name, ACL_READ)) {
         return;
     }
     hash = content_hash(call, s.def);
@@ -366,6 +374,9 @@ void api_agent_health_id(struct api_call *call)
 
     if (!local_service_get(call->view->local, call->rest, &s)) {
         api_text(call, 404, "ServiceId %.512s not found", call->rest);
+        return;
+    }
+    if (!api_demand(call, ACL_SERVICE, s.def->name, ACL_READ)) {
         return;
     }
     if (wants_text(call)) {

@@ -58,6 +58,93 @@ static void warn(struct api_call *call, const struct definitions *defs)
     api_header(call, "X-Muster-Warning", text);
 }
 
+/* ---- Who may ------------------------------------------------------ */
+
+static bool runs_programs(const struct check_def *checks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (checks[i].type == CHECK_TYPE_EXEC) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Programs that run here are not taken from strangers, whatever else is
+ * allowed. False: the reply is made. */
+static bool accept_programs(struct api_call *call,
+                            const struct definitions *defs)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < definitions_services_count(defs); i++) {
+        const struct service_def *s = definitions_service(defs, i);
+
+        found = found || runs_programs(s->checks, s->checks_count);
+    }
+    for (size_t i = 0; i < definitions_checks_count(defs); i++) {
+        found = found || runs_programs(definitions_check(defs, i), 1);
+    }
+    if (found && !api_is_near(call) && !call->own_token) {
+        api_text(call, 403,
+                 "Permission denied: checks that run programs are accepted "
+                 "over the network with a token only");
+        return false;
+    }
+    return true;
+}
+
+/* Write access to a registered service, or to this node for `id` "". An unknown
+ * id is left to the handler. False: the reply is made. */
+static bool may_write_id(struct api_call *call, const char *id)
+{
+    struct local_service s;
+
+    if (*id == '\0') {
+        return api_demand(call, ACL_NODE,
+                          local_host(call->view->local)->node.name, ACL_WRITE);
+    }
+    return !local_service_get(call->view->local, id, &s) ||
+           api_demand(call, ACL_SERVICE, s.def->name, ACL_WRITE);
+}
+
+static bool may_write_check(struct api_call *call, const char *check_id)
+{
+    struct local_check c;
+
+    return !local_check_get(call->view->local, check_id, &c) ||
+           may_write_id(call, c.def->service_id);
+}
+
+/* The services as they are to be, and those whose ids they take over. */
+static bool may_register(struct api_call *call, const struct definitions *defs)
+{
+    for (size_t i = 0; i < definitions_services_count(defs); i++) {
+        const struct service_def *s = definitions_service(defs, i);
+
+        if (!api_demand(call, ACL_SERVICE, s->name, ACL_WRITE) ||
+            !may_write_id(call, s->id)) {
+            return false;
+        }
+        for (size_t k = 0; k < s->checks_count; k++) {
+            if (!may_write_check(call, s->checks[k].id)) {
+                return false;
+            }
+        }
+    }
+    for (size_t i = 0; i < definitions_checks_count(defs); i++) {
+        const struct check_def *c = definitions_check(defs, i);
+
+        if (!may_write_id(call, c->service_id) ||
+            !may_write_check(call, c->id)) {
+            return false;
+        }
+    }
+    return accept_programs(call, defs);
+}
+
+/* ---- Registrations ------------------------------------------------ */
+
 void api_service_register(struct api_call *call)
 {
     bool replace = api_flag(call, "replace-existing-checks");
@@ -66,6 +153,10 @@ void api_service_register(struct api_call *call)
     enum status st;
 
     if (defs == NULL) {
+        return;
+    }
+    if (!may_register(call, defs)) {
+        definitions_unref(defs);
         return;
     }
     st = local_register_service(call->view->local, defs,
@@ -83,6 +174,9 @@ void api_service_register(struct api_call *call)
 
 void api_service_deregister(struct api_call *call)
 {
+    if (!may_write_id(call, call->rest)) {
+        return;
+    }
     if (local_deregister_service(call->view->local, call->rest,
                                  call->view->now)) {
         api_text(call, 404, "Unknown service ID \"%.512s\"", call->rest);
@@ -100,6 +194,10 @@ void api_check_register(struct api_call *call)
     if (defs == NULL) {
         return;
     }
+    if (!may_register(call, defs)) {
+        definitions_unref(defs);
+        return;
+    }
     st = local_register_check(call->view->local, defs, call->view->now, &err);
     if (st) {
         refuse(call, st, &err);
@@ -112,6 +210,9 @@ void api_check_register(struct api_call *call)
 
 void api_check_deregister(struct api_call *call)
 {
+    if (!may_write_check(call, call->rest)) {
+        return;
+    }
     if (local_deregister_check(call->view->local, call->rest,
                                call->view->now)) {
         api_text(call, 404, "Unknown check ID \"%.512s\"", call->rest);
@@ -161,7 +262,7 @@ void api_service_maintenance(struct api_call *call)
 {
     const char *reason;
 
-    if (!read_maintenance(call, &reason)) {
+    if (!may_write_id(call, call->rest) || !read_maintenance(call, &reason)) {
         return;
     }
     if (local_maint_service(call->view->local, call->rest, reason,
@@ -179,6 +280,9 @@ void api_service_maintenance(struct api_call *call)
 static void ttl_update(struct api_call *call, enum check_status status,
                        const char *output)
 {
+    if (!may_write_check(call, call->rest)) {
+        return;
+    }
     if (local_ttl_update(call->view->local, call->rest, status,
                          slice_str(output), call->view->now)) {
         api_text(call, 404,

@@ -87,6 +87,9 @@ static bool write_name_and_tags(void *ctx, const struct catalog_service *s)
 {
     struct api_call *call = ctx;
 
+    if (!api_sees(call, ACL_SERVICE, catalog_service_name(s))) {
+        return true;
+    }
     if (api_param(call, "node-meta") != NULL || call->filter != NULL) {
         write_matching(call, s);
         return true;
@@ -214,7 +217,8 @@ void api_catalog_connect(struct api_call *call)
 
 static bool write_matching_node(void *ctx, const struct catalog_node *n)
 {
-    if (api_node_matches(ctx, &n->record) && api_chosen(ctx, n, NULL)) {
+    if (api_sees(ctx, ACL_NODE, n->record.name) &&
+        api_node_matches(ctx, &n->record) && api_chosen(ctx, n, NULL)) {
         api_write_node(ctx, n);
     }
     return true;
@@ -238,7 +242,7 @@ static bool write_keyed_service(void *ctx, const struct catalog_instance *i)
 {
     struct api_call *call = ctx;
 
-    if (api_chosen(call, NULL, i)) {
+    if (api_sees_instance(call, i) && api_chosen(call, NULL, i)) {
         jsonw_key(&call->json, i->record.id);
         api_write_service(call, i);
     }
@@ -247,18 +251,20 @@ static bool write_keyed_service(void *ctx, const struct catalog_instance *i)
 
 static bool write_listed_service(void *ctx, const struct catalog_instance *i)
 {
-    if (api_chosen(ctx, NULL, i)) {
+    if (api_sees_instance(ctx, i) && api_chosen(ctx, NULL, i)) {
         api_write_service(ctx, i);
     }
     return true;
 }
 
-const struct catalog_node *api_known_node(const struct api_call *call)
+const struct catalog_node *api_known_node(struct api_call *call)
 {
     const struct catalog_node *n =
         catalog_node(call->view->catalog, call->rest);
 
-    return n == NULL || !n->known ? NULL : n;
+    return n == NULL || !n->known || !api_sees(call, ACL_NODE, n->record.name)
+               ? NULL
+               : n;
 }
 
 struct catalog_scope api_node_scope(const struct api_call *call)

@@ -4,6 +4,16 @@
 #include "agent/core/api_plan.h"
 #include "base/core/check.h"
 
+/* Who may write the node may clear it; else it goes service by service. */
+static bool may_write(struct plan *p, const struct catalog_instance *i)
+{
+    if (!api_may(p->call, ACL_NODE, p->reg.node, ACL_WRITE)) {
+        return plan_demand(p, i == NULL ? ACL_NODE : ACL_SERVICE,
+                           i == NULL ? p->reg.node : i->record.service);
+    }
+    return true;
+}
+
 static bool delete_instance(void *ctx, const struct catalog_instance *i)
 {
     plan_op(ctx, SYNC_DELETE, i->key, (struct slice){0}, i->mod_revision);
@@ -44,12 +54,14 @@ static void plan_delete_check(struct plan *p)
     size_t count = 0;
 
     if (k != NULL) {
-        (void)delete_check(p, k);
+        if (may_write(p, NULL)) {
+            (void)delete_check(p, k);
+        }
         return;
     }
     catalog_each_node_instance(p->call->view->catalog, p->reg.node, match_owner,
                                &f);
-    if (f.found == NULL) {
+    if (f.found == NULL || !may_write(p, f.found)) {
         return;
     }
     record = f.found->record;
@@ -85,12 +97,12 @@ void api_catalog_deregister(struct api_call *call)
     }
     if (*p.reg.service_id != '\0') {
         i = plan_find_instance(&p, p.reg.service_id);
-        if (i != NULL) {
+        if (i != NULL && may_write(&p, i)) {
             (void)delete_instance(&p, i);
         }
     } else if (*p.reg.check_id != '\0') {
         plan_delete_check(&p);
-    } else if (n != NULL) {
+    } else if (n != NULL && may_write(&p, NULL)) {
         catalog_each_node_instance(call->view->catalog, p.reg.node,
                                    delete_instance, &p);
         catalog_each_node_check(call->view->catalog, p.reg.node, delete_check,

@@ -150,6 +150,9 @@ static bool write_instance_state(void *ctx, const struct catalog_instance *i)
 {
     struct state_query *q = ctx;
 
+    if (!api_sees_instance(q->call, i)) {
+        return true;
+    }
     api_each_instance_check(q->call, q->node, i, write_wanted, q);
     return true;
 }
@@ -158,7 +161,8 @@ static bool write_node_state(void *ctx, const struct catalog_node *n)
 {
     struct state_query *q = ctx;
 
-    if (!api_node_matches(q->call, &n->record)) {
+    if (!api_sees(q->call, ACL_NODE, n->record.name) ||
+        !api_node_matches(q->call, &n->record)) {
         return true;
     }
     q->node = n;

@@ -60,13 +60,13 @@ void api_write_ports(struct jsonw *w, const struct named_port *ports,
     jsonw_list_end(w);
 }
 
-const struct catalog_node *api_node_of(const struct api_call *call,
+const struct catalog_node *api_node_of(struct api_call *call,
                                        const struct catalog_instance *i)
 {
     const struct catalog_node *n =
         catalog_node(call->view->catalog, i->record.node);
 
-    return n == NULL || !n->known ? NULL : n;
+    return n == NULL || !n->known || !api_sees_instance(call, i) ? NULL : n;
 }
 
 void api_write_node(struct api_call *call, const struct catalog_node *n)

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "agent/core/acl.h"
 #include "agent/core/api.h"
 #include "agent/core/filter.h"
 #include "agent/core/jsonw.h"
@@ -19,6 +20,10 @@ struct api_call {
     const char *rest;      /* Path behind the route's, decoded; "" if exact. */
     struct filter *filter; /* NULL: all elements. */
     struct jsonw json;
+    struct acl_auth auth; /* What its token may do. */
+    bool own_token;       /* It came with the request, or by the socket's
+                             owner: it is not the agent's default one. */
+    bool filtered;        /* Something was left out for want of rights. */
 };
 
 typedef void (*api_handler)(struct api_call *call);
@@ -40,6 +45,50 @@ bool api_node_matches(const struct api_call *call,
                       const struct node_record *node);
 /* Whether an instance has all tags of the tag parameters. */
 bool api_tags_match(const struct api_call *call, struct texts tags);
+
+/* ---- Access (api_access.c) ---------------------------------------- */
+
+/* What a route asks for before its handler is called. */
+enum api_need_kind {
+    API_NEED_OPERATOR = 0, /* operator:write: a route that says nothing. */
+    API_NEED_NOTHING,
+    API_NEED_BY_HANDLER, /* It asks for each thing (api_demand, api_sees). */
+    API_NEED_OF_ALL,     /* `access` to a resource without names. */
+    API_NEED_OF_SELF,    /* `access` to this node's name. */
+    API_NEED_OF_REST     /* `access` to what stands behind the path. */
+};
+
+struct api_need {
+    enum api_need_kind kind;
+    enum acl_resource resource;
+    enum acl_access access;
+};
+
+/* Find out who asks. False: there is no such token; the reply is made. */
+bool api_identify(struct api_call *call);
+/* False: the reply (403) is made. */
+bool api_grant(struct api_call *call, const struct api_need *need);
+bool api_demand(struct api_call *call, enum acl_resource resource,
+                const char *name, enum acl_access wanted);
+
+bool api_may(const struct api_call *call, enum acl_resource resource,
+             const char *name, enum acl_access wanted);
+/* For items of a list: whether it may be read. If not, leave it out; the reply
+ * says that something was. */
+bool api_sees(struct api_call *call, enum acl_resource resource,
+              const char *name);
+
+/* An instance is seen by who may read its service and its node. */
+bool api_sees_instance(struct api_call *call, const struct catalog_instance *i);
+
+/* "allow" or "deny" */
+const char *api_default_policy(const struct api_call *call);
+/* From this host: by the socket or from loopback. */
+bool api_is_near(const struct api_call *call);
+/* Host and Origin are ours; a change comes from where changes may come from.
+ * False: the reply is made. */
+bool api_accept_site(struct api_call *call);
+bool api_accept_change(struct api_call *call);
 
 /* ---- Replies (api.c) ---------------------------------------------- */
 
@@ -121,12 +170,15 @@ void api_write_weights(struct jsonw *w, uint32_t passing, uint32_t warning);
 void api_write_ports(struct jsonw *w, const struct named_port *ports,
                      size_t count);
 
-/* The known node of an instance; NULL: its record is missing, leave it out. */
-const struct catalog_node *api_node_of(const struct api_call *call,
+/* The known node of an instance; NULL: leave the instance out, since the node's
+ * record is missing or the two may not be seen. It comes before all other
+ * questions, so that nobody can ask about what is hidden. */
+const struct catalog_node *api_node_of(struct api_call *call,
                                        const struct catalog_instance *i);
 
-/* The node that the path names; NULL: unknown. And what its polls wait for. */
-const struct catalog_node *api_known_node(const struct api_call *call);
+/* The node that the path names; NULL: unknown, or hidden. And what its polls
+ * wait for. */
+const struct catalog_node *api_known_node(struct api_call *call);
 struct catalog_scope api_node_scope(const struct api_call *call);
 
 /* ---- Handlers ----------------------------------------------------- */

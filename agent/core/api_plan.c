@@ -236,6 +236,14 @@ void plan_op(struct plan *p, enum sync_op_kind kind, struct slice key,
                          .expect_mod_revision = mod_revision};
 }
 
+bool plan_demand(struct plan *p, enum acl_resource resource, const char *name)
+{
+    if (!p->failed && !api_demand(p->call, resource, name, ACL_WRITE)) {
+        p->failed = true;
+    }
+    return !p->failed;
+}
+
 struct slice plan_key(struct plan *p, enum record_kind kind,
                       const char *service, const char *id)
 {

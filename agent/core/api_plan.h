@@ -58,6 +58,8 @@ void plan_op(struct plan *p, enum sync_op_kind kind, struct slice key,
 /* Takes the encoded record; a failed `st` makes the reply. */
 void plan_put(struct plan *p, struct slice key, enum status st,
               struct buf *value, int64_t mod_revision);
+/* Failed, with the reply made, unless it is allowed. */
+bool plan_demand(struct plan *p, enum acl_resource resource, const char *name);
 /* The outcome: the transaction, or "true" if there is nothing to do. */
 void plan_send(struct plan *p);
 

@@ -50,7 +50,8 @@ static void plan_node(struct plan *p, const struct catalog_node *n)
     }
     buf_init(&value, LIMIT_RECORD_BYTES);
     CHECK(node_record_write(&record, &value) == ST_OK);
-    if (known && catalog_hash(buf_slice(&value)) == n->value_hash) {
+    if ((known && catalog_hash(buf_slice(&value)) == n->value_hash) ||
+        !plan_demand(p, ACL_NODE, p->reg.node)) {
         buf_release(&value);
         return;
     }
@@ -101,6 +102,10 @@ static void plan_instance(struct plan *p, struct instance_record record,
     struct buf value;
     enum status st;
 
+    if (!plan_demand(p, ACL_SERVICE, record.service) ||
+        (moved && !plan_demand(p, ACL_SERVICE, old->record.service))) {
+        return;
+    }
     record.node = p->reg.node;
     record.owner =
         (struct record_owner){.node = OWNER_CATALOG, .incarnation = ""};
@@ -147,6 +152,9 @@ static void plan_node_check(struct plan *p, const struct reg_check *c)
     };
     struct buf value;
 
+    if (!plan_demand(p, ACL_NODE, p->reg.node)) {
+        return;
+    }
     buf_init(&value, LIMIT_RECORD_BYTES);
     CHECK(node_check_record_write(&record, &value) == ST_OK);
     if (old != NULL && catalog_hash(buf_slice(&value)) == old->value_hash) {

@@ -6,6 +6,8 @@
  *   /muster/v1/<dc>/inst/<service>/<node>/<id>   instance and its checks
  *   /muster/v1/<dc>/ncheck/<node>/<check>        a check of the node
  *
+ *   /muster/v1/<dc>/acl/...                      tokens, policies: acl_table.h
+ *
  * Parts of a key are percent-encoded, so a "/" in an id is harmless. Node names
  * in keys are in lower case. Values hold no check output: a change of output
  * is no change of the catalogue. (Checks that were registered with
@@ -46,6 +48,9 @@ struct record_range {
 };
 
 struct record_range record_range(struct arena *a, const char *dc);
+
+/* "/muster/v1/dc1/acl/" for "acl": where other things of a datacenter are. */
+struct slice record_folder(struct arena *a, const char *dc, const char *name);
 
 /* The key's bytes, from the arena. kind must not be RECORD_FOREIGN. */
 struct slice record_key_write(struct arena *a, const char *dc,

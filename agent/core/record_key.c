@@ -86,13 +86,23 @@ struct record_range record_range(struct arena *a, const char *dc)
 
     buf_init(&b, LIMIT_URL_BYTES);
     add_prefix(&b, dc);
-    CHECK(buf_add_str(&b, "inst/") == ST_OK);
+    CHECK(buf_add_str(&b, "acl/") == ST_OK);
     range.begin = take(a, &b);
     buf_init(&b, LIMIT_URL_BYTES);
     add_prefix(&b, dc);
     CHECK(buf_add_str(&b, "node0") == ST_OK); /* '0' follows '/'. */
     range.end = take(a, &b);
     return range;
+}
+
+struct slice record_folder(struct arena *a, const char *dc, const char *name)
+{
+    struct buf b;
+
+    buf_init(&b, LIMIT_URL_BYTES);
+    add_prefix(&b, dc);
+    CHECK(buf_addf(&b, "%s/", name) == ST_OK);
+    return take(a, &b);
 }
 
 struct slice record_lock_key(struct arena *a, const char *dc, const char *name)

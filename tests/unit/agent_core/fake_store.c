@@ -194,13 +194,14 @@ static struct api_request request_of(const struct fake *f, const char *line,
     const char *query = strchr(path, '?');
     size_t path_len = query == NULL ? strlen(path) : (size_t)(query - path);
 
-    return (struct api_request){
-        .method = slice_of(line, (size_t)(blank - line)),
-        .path = slice_of(path, path_len),
-        .query = slice_str(query == NULL ? "" : query + 1),
-        .body = slice_str(body),
-        .arrived_ms = f->now.now_ms,
-    };
+    struct api_request r = f->from;
+
+    r.method = slice_of(line, (size_t)(blank - line));
+    r.path = slice_of(path, path_len);
+    r.query = slice_str(query == NULL ? "" : query + 1);
+    r.body = slice_str(body);
+    r.arrived_ms = f->now.now_ms;
+    return r;
 }
 
 static struct api_view view_of(const struct fake *f)
@@ -216,6 +217,10 @@ static struct api_view view_of(const struct fake *f)
         .api_level = "1.16.0",
         .leader = "127.0.0.1:2380",
         .peers = {peers, 1},
+        .acl = f->acl,
+        .hosts = f->hosts,
+        .writers = f->writers,
+        .writers_count = f->writers_count,
     };
 }
 

@@ -32,6 +32,12 @@ struct fake {
     unsigned txns;      /* Transactions tried. */
     size_t largest_txn; /* Operations. */
     struct arena arena; /* Of the last request. */
+    /* Who asks, and what the agent says about that. */
+    struct api_request from; /* Its header fields and peer. */
+    struct acl *acl;         /* Not owned. */
+    struct texts hosts;
+    const struct network *writers;
+    size_t writers_count;
 };
 
 /* A host "edge" at 10.0.0.7 in dc1, its live key in the store, attached. */
