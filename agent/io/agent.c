@@ -279,6 +279,8 @@ static enum status front_open(struct agent *a, struct err *err)
 {
     const struct agent_config *c = a->config;
     struct front_config config = {.http = &c->http,
+                                  .https = &c->https,
+                                  .tls = &c->tls,
                                   .socket_path = c->socket_path,
                                   .socket_mode = c->socket_mode,
                                   .socket_user = c->unix_sockets.user,
@@ -303,6 +305,7 @@ static enum status parts_open(struct agent *a, struct err *err)
         return st;
     }
     local_open(a);
+    a->access = access_new(a->config);
     a->services = services_start(a->loop, a->config->services_dir, a->local,
                                  on_local_changed, a);
     (void)state_save(a->state, a->local, time_now(a));
@@ -363,6 +366,7 @@ struct agent_ports agent_ports(const struct agent *a)
     return (struct agent_ports){
         .dns = a->dns ? dns_server_port(a->dns, 0) : 0,
         .http = front_port(a->front),
+        .https = front_https_port(a->front),
         .socket_path = a->config->socket_path,
     };
 }
@@ -493,6 +497,7 @@ void agent_free(struct agent *a)
     janitor_free(a->janitor);
     reaper_free(a->reaper);
     local_free(a->local);
+    access_free(a->access);
     if (a->lock_fd >= 0) {
         (void)close(a->lock_fd);
     }

@@ -22,6 +22,7 @@ struct loop;
 struct agent_ports {
     uint16_t dns;
     uint16_t http;
+    uint16_t https;
     const char *socket_path; /* NULL when off. Lives as long as the agent. */
 };
 

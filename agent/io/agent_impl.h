@@ -4,6 +4,7 @@
 #pragma once
 
 #include "agent/core/reaper.h"
+#include "agent/io/access.h"
 #include "agent/io/agent.h"
 #include "agent/io/dnsfeed.h"
 #include "agent/io/front.h"
@@ -42,6 +43,7 @@ struct agent {
     struct services *services;
     struct runner *runner;
     struct front *front;
+    struct access *access;
     struct dns_server *dns;
     struct dnsfeed *feed;
     int lock_fd; /* Of the data folder; -1. */

@@ -86,6 +86,13 @@ static void compare_fixed(const struct agent_config *now,
     say_fixed("socket", now->socket_path, wanted->socket_path);
     say_fixed("dns", now->dns.host, wanted->dns.host);
     say_fixed("http", now->http.host, wanted->http.host);
+    say_fixed("https", now->https.host, wanted->https.host);
+    say_fixed("tls cert_file", now->tls.cert, wanted->tls.cert);
+    say_fixed("tls key_file", now->tls.key, wanted->tls.key);
+    say_fixed("tls ca_file", now->tls.ca, wanted->tls.ca);
+    say_fixed("tls verify_incoming",
+              now->tls.verify_incoming ? "true" : "false",
+              wanted->tls.verify_incoming ? "true" : "false");
 }
 
 enum status agent_reload_now(struct agent *a, struct err *out_err)
@@ -106,6 +113,7 @@ enum status agent_reload_now(struct agent *a, struct err *out_err)
         return st;
     }
     log_set_level(wanted.log_level);
+    access_configure(a->access, &wanted);
     compare_fixed(a->config, &wanted);
     services_reload(a->services);
     a->reloads++;

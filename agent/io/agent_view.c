@@ -69,6 +69,7 @@ void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view)
         .leader = link_leader(a->link),
         .peers = link_peers(a->link),
     };
+    access_view(a->access, out_view);
     if (detail == FRONT_STATS) {
         arena_reset(&a->view_arena);
         out_view->stats = stats_of(a, &a->view_arena);

@@ -67,6 +67,7 @@ static enum status keys_check(struct field_reader *r, json_t *json)
     struct json_at root = {0};
 
     split_texts(json);
+    config_access_texts(json);
     return fields_read(r, &root, &config_fields, json, &keys);
 }
 

@@ -15,8 +15,8 @@
  *     st = agent_config_finish(&config, &err);
  *
  * The fields below `files` are valid after agent_config_finish(); all strings
- * are owned by the struct. Keys of Consul's that mean nothing here (gossip,
- * ACLs, its own servers) are accepted and listed in `ignored`.
+ * are owned by the struct. Keys of Consul's that mean nothing here (gossip, its
+ * own servers) are accepted and listed in `ignored`.
  */
 #pragma once
 
@@ -24,7 +24,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/core/acl_table.h"
 #include "agent/core/definition.h"
+#include "agent/core/networks.h"
 #include "base/core/arena.h"
 #include "base/core/err.h"
 #include "base/core/limits.h"
@@ -85,11 +87,21 @@ struct agent_dns_config {
 struct agent_ports_config {
     int64_t dns; /* -1: off, -2: not given. */
     int64_t http;
+    int64_t https;
 };
 
 struct agent_addresses_config {
     const char *dns;
     const char *http;
+    const char *https;
+};
+
+/* For listeners of ours; "": not given. */
+struct agent_tls_config {
+    const char *ca;
+    const char *cert;
+    const char *key;
+    bool verify_incoming; /* Clients must show a certificate of `ca`. */
 };
 
 struct agent_socket_config {
@@ -117,10 +129,11 @@ struct agent_config {
     const char *services_dir; /* Default /etc/muster/services.d. */
 
     /* Where we listen. */
-    struct agent_listen dns;  /* Default 127.0.0.1:8600. */
-    struct agent_listen http; /* Default 127.0.0.1:8500. */
-    const char *socket_path;  /* Default /run/muster/agent.sock; NULL: off. */
-    unsigned socket_mode;     /* Default 0660. */
+    struct agent_listen dns;   /* Default 127.0.0.1:8600. */
+    struct agent_listen http;  /* Default 127.0.0.1:8500. */
+    struct agent_listen https; /* Default off. */
+    const char *socket_path;   /* Default /run/muster/agent.sock; NULL: off. */
+    unsigned socket_mode;      /* Default 0660. */
     struct agent_socket_config unix_sockets;
 
     /* The store; unused with `dev`. */
@@ -140,6 +153,13 @@ struct agent_config {
     struct texts recursors;
     unsigned dns_threads; /* 0: one a processor. */
     struct agent_dns_config dns_config;
+
+    /* Who may do what. */
+    struct agent_tls_config tls;
+    struct acl_settings acl;
+    const struct network *writers; /* Default: loopback. */
+    size_t writers_count;
+    struct texts hosts; /* Our names, and http_config.allowed_hosts. */
 
     /* Behaviour. */
     bool enable_script_checks;       /* Exec checks registered by the API. */

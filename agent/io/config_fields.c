@@ -247,8 +247,8 @@ static const struct fields dns_fields = {
 static const struct field ports_items[] = {
     {PORT(dns)},
     {PORT(http)},
+    {PORT(https)},
     /* What Consul has and we do not listen on. */
-    {.key = "https", .kind = FIELD_ANY},
     {.key = "grpc", .kind = FIELD_ANY},
     {.key = "grpc_tls", .kind = FIELD_ANY},
     {.key = "server", .kind = FIELD_ANY},
@@ -259,7 +259,7 @@ static const struct field ports_items[] = {
 static void ports_init(void *object)
 {
     *(struct agent_ports_config *)object =
-        (struct agent_ports_config){.dns = -2, .http = -2};
+        (struct agent_ports_config){.dns = -2, .http = -2, .https = -1};
 }
 
 static const struct fields ports_fields = {
@@ -278,7 +278,10 @@ static const struct field addresses_items[] = {
      .kind = FIELD_TEXT,
      .rule = rule_address,
      .offset = offsetof(struct agent_addresses_config, http)},
-    {.key = "https", .kind = FIELD_ANY},
+    {.key = "https",
+     .kind = FIELD_TEXT,
+     .rule = rule_address,
+     .offset = offsetof(struct agent_addresses_config, https)},
     {.key = "grpc", .kind = FIELD_ANY},
 };
 
@@ -354,9 +357,13 @@ static const struct field items[] = {
      .min = 60 * SECOND_MS},
     {KEY("advertise_reconnect_timeout", reap_ms), .kind = FIELD_DURATION,
      .min = 60 * SECOND_MS},
-    /* Consul's keys for its servers, gossip, ACLs and logs: understood, so
-     * that its files can be used as they are, and without effect. */
-    {.key = "acl", .kind = FIELD_ANY},
+    {KEY("https", https), .kind = FIELD_TEXT, .rule = rule_listen},
+    {KEY("acl", acl), .kind = FIELD_OBJECT, .sub = &config_acl_fields},
+    {KEY("http_config", http_config), .kind = FIELD_OBJECT,
+     .sub = &config_http_fields},
+    {KEY("tls", tls), .kind = FIELD_OBJECT, .sub = &config_tls_fields},
+    /* Consul's keys for its servers, gossip and logs: understood, so that its
+     * files can be used as they are, and without effect. */
     {.key = "auto_reload_config", .kind = FIELD_ANY},
     {.key = "bind_addr", .kind = FIELD_ANY},
     {.key = "bootstrap", .kind = FIELD_ANY},
@@ -381,7 +388,6 @@ static const struct field items[] = {
     {.key = "skip_leave_on_interrupt", .kind = FIELD_ANY},
     {.key = "start_join", .kind = FIELD_ANY},
     {.key = "telemetry", .kind = FIELD_ANY},
-    {.key = "tls", .kind = FIELD_ANY},
     {.key = "ui", .kind = FIELD_ANY},
     {.key = "ui_config", .kind = FIELD_ANY},
 };

@@ -6,6 +6,7 @@
 
 #include "agent/core/fields.h"
 #include "agent/io/config.h"
+#include "agent/io/config_access.h"
 
 /* What the table reads into: the keys as written, before they are put
  * together into a struct agent_config. "" and UINT32_MAX: not given. */
@@ -41,6 +42,10 @@ struct config_keys {
     uint64_t lease_ttl_ms;
     uint64_t restart_grace_ms;
     uint64_t reap_ms;
+    const char *https;
+    struct config_acl acl;
+    struct config_http http_config;
+    struct config_tls tls;
 };
 
 extern const struct fields config_fields;

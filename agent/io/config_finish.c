@@ -94,6 +94,10 @@ static void listen_take(struct agent_config *c, const struct config_keys *k)
                        dns[0] != '\0' ? dns : k->client_addr, 8600);
     c->http = listen_of(c, k->http, k->ports.http,
                         http[0] != '\0' ? http : k->client_addr, 8500);
+    c->https = listen_of(c, k->https, k->ports.https,
+                         k->addresses.https[0] != '\0' ? k->addresses.https
+                                                       : k->client_addr,
+                         8501);
     c->store_listen = listen_of(c, k->store_listen, -2, "", 2379);
     c->socket_path = strcmp(k->socket, "off") == 0 ? NULL : k->socket;
     c->unix_sockets = k->unix_sockets;
@@ -259,6 +263,10 @@ enum status agent_config_finish(struct agent_config *c, struct err *out_err)
             dev_move(c, merged);
         }
         st = whole_check(c, merged, out_err);
+    }
+    if (!st) {
+        st = config_access_take(c, &keys.acl, &keys.http_config, &keys.tls,
+                                out_err);
     }
     json_decref(merged);
     return st;

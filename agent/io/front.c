@@ -21,6 +21,7 @@
 #include "agent/io/state.h"
 #include "base/core/check.h"
 #include "base/io/http_server.h"
+#include "base/io/tls.h"
 
 /* How often a transaction that lost a race is tried. */
 #define TXN_TRIES_MAX 5
@@ -261,6 +262,28 @@ static bool from_other_site(const struct http_exchange *x)
            !slice_eq(site, slice_str("none"));
 }
 
+/* Where the request comes from, and what it shows. */
+static void read_sender(struct pending *p)
+{
+    const struct http_exchange *x = p->exchange;
+    struct api_request *r = &p->request;
+
+    r->from_other_site = from_other_site(x);
+    r->host = http_header_get(x, "Host");
+    r->origin = http_header_get(x, "Origin");
+    r->token = http_header_get(x, "X-Consul-Token");
+    r->authorization = http_header_get(x, "Authorization");
+    r->peer = slice_str(http_peer(x));
+    r->secure = http_is_secure(x);
+    r->by_socket = http_is_unix(x);
+    r->has_owner = r->by_socket && http_owner(x, &p->owner);
+    if (r->has_owner) {
+        r->uid = p->owner.uid;
+        r->groups = p->owner.groups;
+        r->groups_count = p->owner.groups_count;
+    }
+}
+
 static void on_request(struct http_exchange *x)
 {
     struct front *f = http_ctx(x);
@@ -274,10 +297,13 @@ static void on_request(struct http_exchange *x)
                                       .query = http_query(x),
                                       .body = http_body(x),
                                       .arrived_ms = loop_now_ms(f->loop),
-                                      .jitter = jitter(f),
-                                      .from_other_site = from_other_site(x)};
+                                      .jitter = jitter(f)};
+    read_sender(p);
     p->reads_only = slice_eq(p->request.method, slice_str("GET")) ||
                     slice_eq(p->request.method, slice_str("HEAD"));
+    if (!p->reads_only) {
+        CHECK(RAND_bytes(p->request.random, API_RANDOM_BYTES) == 1);
+    }
     http_set_data(x, p);
     LIST_INSERT_HEAD(&f->pendings, p, link);
     f->stats.requests++;
@@ -321,6 +347,11 @@ uint16_t front_port(const struct front *f)
     return f->http ? server_port(f->http) : 0;
 }
 
+uint16_t front_https_port(const struct front *f)
+{
+    return f->https ? server_port(f->https) : 0;
+}
+
 static void on_server_stopped(void *ctx)
 {
     struct front *f = ctx;
@@ -335,6 +366,32 @@ static void on_failed_start_closed(void *arg)
     front_free(arg);
 }
 
+static const char *or_null(const char *text)
+{
+    return text[0] == '\0' ? NULL : text;
+}
+
+/* The files are looked at again before each handshake (base/io/tls.h). */
+static enum status https_open(struct front *f,
+                              const struct front_config *config,
+                              struct err *err)
+{
+    bool verify = config->tls->verify_incoming;
+    struct tls_files files = {
+        .cert = config->tls->cert,
+        .key = config->tls->key,
+        .ca = verify ? or_null(config->tls->ca) : NULL,
+    };
+    enum status st = tls_server_new(
+        &files, verify ? TLS_CLIENT_REQUIRED : TLS_CLIENT_ANY, &f->tls, err);
+
+    if (st) {
+        return err_prefix(err, st, "tls");
+    }
+    return listen_tcp(f->loop, config->https, f->tls, &f->handler, &f->https,
+                      err);
+}
+
 static enum status listeners_open(struct front *f,
                                   const struct front_config *config,
                                   struct err *err)
@@ -342,7 +399,11 @@ static enum status listeners_open(struct front *f,
     enum status st = ST_OK;
 
     if (config->http->host) {
-        st = listen_tcp(f->loop, config->http, &f->handler, &f->http, err);
+        st =
+            listen_tcp(f->loop, config->http, NULL, &f->handler, &f->http, err);
+    }
+    if (!st && config->https->host) {
+        st = https_open(f, config, err);
     }
     if (!st && config->socket_path) {
         struct listen_unix where = {.path = config->socket_path,
@@ -377,8 +438,10 @@ void front_stop(struct front *f, front_stopped_fn *on_stopped, void *arg)
     f->open = 1; /* The parking. */
     parking_answer_all(&f->parking);
     server_end(f, f->http);
+    server_end(f, f->https);
     server_end(f, f->unix_socket);
     f->http = NULL;
+    f->https = NULL;
     f->unix_socket = NULL;
     parking_close(&f->parking, on_parking_closed, f);
 }
@@ -391,6 +454,7 @@ void front_free(struct front *f)
     CHECK(f->stopping);
     CHECK(f->open == 0);
     CHECK(LIST_EMPTY(&f->pendings));
+    tls_free(f->tls);
     free(f);
 }
 

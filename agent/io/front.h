@@ -39,7 +39,9 @@ struct front_hooks {
 
 struct front_config {
     const struct agent_listen *http;
-    const char *socket_path; /* NULL: none. */
+    const struct agent_listen *https;
+    const struct agent_tls_config *tls; /* Of https. */
+    const char *socket_path;            /* NULL: none. */
     unsigned socket_mode;
     const char *socket_user; /* Name or number; "": unchanged. */
     const char *socket_group;
@@ -51,7 +53,8 @@ enum status front_start(struct loop *loop, const struct front_config *config,
                         struct front_hooks hooks, struct front **out_front,
                         struct err *out_err);
 
-uint16_t front_port(const struct front *f); /* 0: no TCP listener. */
+uint16_t front_port(const struct front *f);       /* 0: no TCP listener. */
+uint16_t front_https_port(const struct front *f); /* The same. */
 
 /* The catalogue, or the local state, has changed. */
 void front_catalog_changed(struct front *f);

@@ -22,7 +22,8 @@ struct pending {
     struct http_exchange *exchange; /* NULL: the client has left. */
     struct api_request request;     /* Borrows from the exchange. */
     struct api_outcome outcome;
-    struct arena arena; /* Of the outcome. */
+    struct arena arena;      /* Of the outcome. */
+    struct http_owner owner; /* The request's groups are here. */
     const struct local *local;
     bool reads_only; /* GET, HEAD. */
     bool busy;       /* On its way to disk or store; ends by that callback. */
@@ -80,7 +81,9 @@ struct front {
     struct front_hooks hooks;
     struct http_handler handler;
     struct server *http;
+    struct server *https;
     struct server *unix_socket;
+    struct tls *tls; /* Of https. */
     struct pending_list pendings;
     struct parking parking;
     struct rng rng;
