@@ -70,8 +70,13 @@
 #define LIMIT_ACL_GROUPS       32            /* Groups of a socket's peer. */
 
 #define LIMIT_DEFINITION_FILES 4096 /* In the services folder. */
-#define LIMIT_PROBES           256  /* Checks running at the same time. */
-#define LIMIT_CONFIG_FILES     64   /* --config, repeated. */
+#define LIMIT_PROBES           8192 /* Checks running at the same time... */
+#define LIMIT_PROBE_PROGRAMS   64   /* ...and of these, programs. */
+#define LIMIT_PROBE_LOOKUPS    2 /* Names looked up; a thread is bound by one. */
+#define LIMIT_PROBE_NAMES      1024  /* Names whose addresses are kept. */
+#define LIMIT_PROBE_TLS        64    /* Different ways to trust a server. */
+#define LIMIT_OPEN_FILES       65536 /* What we raise our own limit to. */
+#define LIMIT_CONFIG_FILES     64    /* --config, repeated. */
 #define LIMIT_CONFIG_BYTES     (1024UL * 1024)
 #define LIMIT_STORE_ENDPOINTS  16
 #define LIMIT_STORE_MEMBERS    16   /* Shown by /v1/status/peers. */

@@ -106,6 +106,7 @@ struct grpc_channel {
     bool ping_waits;       /* For its answer, or any other byte. */
     unsigned pings_barren; /* PINGs since the server last sent a call's data. */
     bool held_back;
+    void (*on_pong)(void *ctx); /* grpc_channel_ping(); NULL: nobody asks. */
 };
 
 /* grpc_client.c: the connection is lost or was never made. Its socket closes;

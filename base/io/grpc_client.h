@@ -67,6 +67,11 @@ bool grpc_channel_ready(const struct grpc_channel *ch);
  * do not count. 0: never. */
 uint64_t grpc_channel_heard_ms(const struct grpc_channel *ch);
 
+/* Ask a ready channel for a sign of life: on_pong comes when the server has
+ * answered, and never if the channel fails or is closed before. One at a time.
+ */
+void grpc_channel_ping(struct grpc_channel *ch, void (*on_pong)(void *ctx));
+
 /* No more hooks come. Streams end (see above), then on_closed is called, once,
  * when the channel has been freed; it may be NULL. */
 void grpc_channel_close(struct grpc_channel *ch, void (*on_closed)(void *ctx),

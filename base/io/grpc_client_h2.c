@@ -237,6 +237,32 @@ static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t error,
     return 0;
 }
 
+static const uint8_t ping_mark[8] = "musterpi";
+
+void grpc_channel_ping(struct grpc_channel *ch, void (*on_pong)(void *ctx))
+{
+    CHECK(grpc_channel_ready(ch));
+    CHECK(ch->on_pong == NULL);
+    ch->on_pong = on_pong;
+    if (nghttp2_submit_ping(ch->h2, NGHTTP2_FLAG_NONE, ping_mark)) {
+        channel_fail(ch, "connection to", "cannot send a ping");
+        return;
+    }
+    stream_flush_later(&ch->stream);
+}
+
+static void take_pong(struct grpc_channel *ch, const nghttp2_ping *ping)
+{
+    void (*on_pong)(void *) = ch->on_pong;
+
+    if (on_pong != NULL && (ping->hd.flags & NGHTTP2_FLAG_ACK) &&
+        memcmp(ping->opaque_data, ping_mark, sizeof(ping_mark)) == 0 &&
+        !ch->closing) {
+        ch->on_pong = NULL;
+        on_pong(ch->hooks.ctx);
+    }
+}
+
 static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame,
                     void *user_data)
 {
@@ -251,6 +277,9 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame,
         return 0;
     case NGHTTP2_GOAWAY:
         channel_server_goes(ch);
+        return 0;
+    case NGHTTP2_PING:
+        take_pong(ch, &frame->ping);
         return 0;
     case NGHTTP2_HEADERS:
     case NGHTTP2_DATA:

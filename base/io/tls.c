@@ -34,6 +34,7 @@ struct tls {
     bool http1;
     unsigned char *alpn; /* Its length, then its name; NULL: ours. */
     uint8_t *ticket_key;
+    bool anyone;
     struct file_mark marks[3]; /* Of what is loaded. */
     SSL_CTX *ctx;
 };
@@ -178,7 +179,7 @@ static void tls_set_rules(const struct tls *tls, SSL_CTX *ctx)
     SSL_CTX_set_options(ctx,
                         SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     if (tls->side == TLS_CLIENT) {
-        verify = SSL_VERIFY_PEER;
+        verify = tls->anyone ? SSL_VERIFY_NONE : SSL_VERIFY_PEER;
         CHECK(SSL_CTX_set_alpn_protos(
                   ctx, tls->http1 ? http1 : h2,
                   (tls->http1 ? sizeof(http1) : sizeof(h2)) - 1) == 0);
@@ -295,6 +296,7 @@ static enum status tls_new(enum tls_side side, const struct tls_files *files,
     tls->allowed_cn = copy(files->allowed_cn);
     tls->http1 = files->http1;
     tls_keep_rules(tls, files);
+    tls->anyone = files->anyone;
     tls_look(tls, tls->marks);
     st = tls_load(tls, &tls->ctx, err);
     if (st) {

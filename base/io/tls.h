@@ -33,6 +33,8 @@ struct tls_files {
     const uint8_t *ticket_key; /* Servers: TLS_TICKET_KEY_BYTES, shared by
                                   contexts to which the same clients come. NULL:
                                   a session is resumed by its context only. */
+    bool anyone; /* Clients: do not ask who the other side is. For health
+                    checks, which tell no secrets. */
 };
 
 #define TLS_TICKET_KEY_BYTES 80
