@@ -61,7 +61,12 @@ enum check_status {
     X(CHECK_TYPE_EXEC, "script")                                           \
     X(CHECK_TYPE_HTTP, "http")                                             \
     X(CHECK_TYPE_TCP, "tcp")                                               \
-    X(CHECK_TYPE_TTL, "ttl")
+    X(CHECK_TYPE_TTL, "ttl")                                               \
+    X(CHECK_TYPE_UDP, "udp")                                               \
+    X(CHECK_TYPE_GRPC, "grpc")                                             \
+    X(CHECK_TYPE_H2PING, "h2ping")                                         \
+    X(CHECK_TYPE_OS_SERVICE, "os_service")                                 \
+    X(CHECK_TYPE_ALIAS, "alias")
 
 enum check_type {
 #define X(name, text) name,
@@ -74,6 +79,12 @@ const char *check_status_text(enum check_status status);
 
 /* "passing", "warning" or "critical", else false. */
 bool check_status_parse(struct slice text, enum check_status *out_status);
+
+/* HTTP statuses that pass, both ends included. */
+struct code_range {
+    uint16_t from;
+    uint16_t to;
+};
 
 struct check_def {
     const char *id;
@@ -92,23 +103,43 @@ struct check_def {
     uint32_t failures_before_warning;
     uint32_t failures_before_critical;
     bool first_result_counts;
+    uint32_t flap_max; /* Changes of status; 0: flapping is of no concern. */
+    uint64_t flap_window_ms;
+    uint64_t flap_hold_ms;
     uint32_t output_max;
     /* CHECK_TYPE_HTTP */
     const char *http;
     const char *method;
     struct pairs headers; /* A header with several values comes repeatedly. */
     const char *body;
-    bool disable_redirects;
-    /* CHECK_TYPE_TCP: host and port of "host:port", brackets removed. */
+    bool disable_redirects;     /* Kept for those who ask; none is followed. */
+    struct texts success_codes; /* As written: "204", "200-299". */
+    const struct code_range *codes;
+    size_t codes_count; /* 0: 2xx passes. */
+    /* CHECK_TYPE_TCP, _UDP, _GRPC, _H2PING: as written, and as "host:port" or
+     * "[v6]:port" in `target`. */
     const char *tcp;
-    const char *tcp_host;
-    uint16_t tcp_port;
     bool tcp_use_tls;
-    /* http and tcp with TLS */
-    const char *tls_server_name;
+    const char *udp;
+    const char *grpc;
+    bool grpc_use_tls;
+    const char *h2ping;
+    bool h2ping_use_tls;
+    const char *target;
+    const char *grpc_service; /* "" asks for the server as a whole. */
+    /* Types that speak TLS. */
+    const char *tls_server_name; /* "": the target's host. */
     bool tls_skip_verify;
+    const char *tls_ca_file; /* "": the system's. */
+    /* CHECK_TYPE_OS_SERVICE: a systemd unit. */
+    const char *os_service;
+    /* CHECK_TYPE_ALIAS: a service, or with alias_service "" the checks of the
+     * node itself. alias_node "": this one. */
+    const char *alias_service;
+    const char *alias_node;
     /* CHECK_TYPE_EXEC: args.items[args.count] is NULL, as execvp wants it. */
     struct texts args;
+    const char *unused; /* namespace, partition: looked at, not kept. */
 };
 
 struct service_def {
@@ -171,6 +202,12 @@ const char *definitions_warning(const struct definitions *d, size_t index);
  * (DEFINITION_SERVICE, DEFINITION_CHECK). ST_TOO_BIG: over out's limit. */
 enum status service_def_write(const struct service_def *s, struct buf *out);
 enum status check_def_write(const struct check_def *c, struct buf *out);
+
+/* A definition without anything in it: every text "", defaults set. */
+void check_def_init(struct check_def *c);
+
+/* Whether it runs by the clock: not ttl, alias, or what we make ourselves. */
+bool check_def_active(const struct check_def *c);
 
 /* Whether two definitions would register and check the same thing. */
 bool check_def_equal(const struct check_def *a, const struct check_def *b);

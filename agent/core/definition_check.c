@@ -3,6 +3,7 @@
  */
 #include "agent/core/definition.h"
 #include "agent/core/definition_tables.h"
+#include "agent/core/duration.h"
 #include "agent/core/health.h"
 #include "base/core/check.h"
 
@@ -11,8 +12,11 @@ enum {
     DEREGISTER_MS_MIN = 60000,
     EXEC_TIMEOUT_MS = 30000,
     PROBE_TIMEOUT_MS = 10000,
+    FLAP_WINDOW_MS = 60000,
     THRESHOLD_MAX = 1000,
     ARGS_MAX = 64,
+    CODES_MAX = 32,
+    TARGET_MAX = 512,
 };
 
 #define UNSET UINT32_MAX
@@ -34,6 +38,7 @@ static void check_init(void *object)
     c->first_result_counts = true;
     c->output_max = LIMIT_CHECK_OUTPUT;
     c->method = "GET";
+    c->h2ping_use_tls = true;
 }
 
 /* ---- Rules of single fields --------------------------------------- */
@@ -43,8 +48,8 @@ static enum status rule_unsupported(struct field_reader *r,
 {
     (void)value;
     return field_error(r, at,
-                       "this type of check is not supported; use http, tcp, "
-                       "ttl or args");
+                       "this type of check is not supported; use args to run "
+                       "a program that looks into the container");
 }
 
 static enum status rule_script(struct field_reader *r, const struct json_at *at,
@@ -81,6 +86,36 @@ static bool is_url(const char *text)
     }
     return host != NULL && *host != '\0' && strchr("/?#:", *host) == NULL &&
            strpbrk(text, " \t\r\n") == NULL;
+}
+
+/* systemctl takes patterns, too, and everything they match. */
+static enum status rule_unit(struct field_reader *r, const struct json_at *at,
+                             const void *value)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                  ":-_.\\@";
+    const char *unit = *(const char *const *)value;
+
+    if (unit[strspn(unit, allowed)] != '\0') {
+        return field_error(r, at,
+                           "\"%.64s\" is not the name of one systemd unit, "
+                           "like \"nginx.service\"",
+                           unit);
+    }
+    return ST_OK;
+}
+
+static enum status rule_file(struct field_reader *r, const struct json_at *at,
+                             const void *value)
+{
+    const char *path = *(const char *const *)value;
+
+    if (*path != '\0' && *path != '/') {
+        return field_error(
+            r, at, "\"%.64s\" must be a whole path, beginning with /", path);
+    }
+    return ST_OK;
 }
 
 static enum status rule_url(struct field_reader *r, const struct json_at *at,
@@ -166,8 +201,7 @@ static const struct field check_items[] = {
      .offset = AT(initial_delay_ms)},
     {.key = "deregister_critical_service_after",
      .kind = FIELD_DURATION,
-     .offset = AT(deregister_after_ms),
-     .min = DEREGISTER_MS_MIN},
+     .offset = AT(deregister_after_ms)},
     {.key = "success_before_passing",
      .kind = FIELD_U32,
      .offset = AT(success_before_passing),
@@ -183,11 +217,18 @@ static const struct field check_items[] = {
     {.key = "first_result_counts",
      .kind = FIELD_BOOL,
      .offset = AT(first_result_counts)},
+    {.key = "flap_max",
+     .kind = FIELD_U32,
+     .offset = AT(flap_max),
+     .max = HEALTH_FLAPS_MAX},
+    {.key = "flap_window",
+     .kind = FIELD_DURATION,
+     .offset = AT(flap_window_ms)},
+    {.key = "flap_hold", .kind = FIELD_DURATION, .offset = AT(flap_hold_ms)},
     {.key = "output_max_size",
      .kind = FIELD_U32,
      .offset = AT(output_max),
-     .min = 1,
-     .max = LIMIT_CHECK_OUTPUT},
+     .max = INT32_MAX},
     {.key = "http", .kind = FIELD_TEXT, .offset = AT(http), .rule = rule_url},
     {.key = "method",
      .kind = FIELD_TEXT,
@@ -201,8 +242,23 @@ static const struct field check_items[] = {
     {.key = "disable_redirects",
      .kind = FIELD_BOOL,
      .offset = AT(disable_redirects)},
-    {.key = "tcp", .kind = FIELD_TEXT, .offset = AT(tcp), .max = 512},
+    {.key = "success_codes",
+     .kind = FIELD_TEXTS,
+     .offset = AT(success_codes),
+     .max = CODES_MAX},
+    {.key = "tcp", .kind = FIELD_TEXT, .offset = AT(tcp), .max = TARGET_MAX},
     {.key = "tcp_use_tls", .kind = FIELD_BOOL, .offset = AT(tcp_use_tls)},
+    {.key = "udp", .kind = FIELD_TEXT, .offset = AT(udp), .max = TARGET_MAX},
+    {.key = "grpc",
+     .kind = FIELD_TEXT,
+     .offset = AT(grpc),
+     .max = 2 * TARGET_MAX},
+    {.key = "grpc_use_tls", .kind = FIELD_BOOL, .offset = AT(grpc_use_tls)},
+    {.key = "h2ping",
+     .kind = FIELD_TEXT,
+     .offset = AT(h2ping),
+     .max = TARGET_MAX},
+    {.key = "h2ping_use_tls", .kind = FIELD_BOOL, .offset = AT(h2ping_use_tls)},
     {.key = "tls_server_name",
      .kind = FIELD_TEXT,
      .offset = AT(tls_server_name),
@@ -210,6 +266,23 @@ static const struct field check_items[] = {
     {.key = "tls_skip_verify",
      .kind = FIELD_BOOL,
      .offset = AT(tls_skip_verify)},
+    {.key = "tls_ca_file",
+     .kind = FIELD_TEXT,
+     .offset = AT(tls_ca_file),
+     .rule = rule_file},
+    {.key = "os_service",
+     .kind = FIELD_TEXT,
+     .offset = AT(os_service),
+     .max = 255,
+     .rule = rule_unit},
+    {.key = "alias_service",
+     .kind = FIELD_TEXT,
+     .offset = AT(alias_service),
+     .max = 512},
+    {.key = "alias_node",
+     .kind = FIELD_TEXT,
+     .offset = AT(alias_node),
+     .max = 512},
     {.key = "args", .kind = FIELD_TEXTS, .offset = AT(args), .max = ARGS_MAX},
     {.key = "script_args",
      .alias = true,
@@ -218,81 +291,39 @@ static const struct field check_items[] = {
      .max = ARGS_MAX},
     {.key = "script", .kind = FIELD_ANY, .rule = rule_script},
     {.key = "docker_container_id", .kind = FIELD_ANY, .rule = rule_unsupported},
-    {.key = "udp", .kind = FIELD_ANY, .rule = rule_unsupported},
-    {.key = "grpc", .kind = FIELD_ANY, .rule = rule_unsupported},
-    {.key = "h2ping", .kind = FIELD_ANY, .rule = rule_unsupported},
-    {.key = "os_service", .kind = FIELD_ANY, .rule = rule_unsupported},
-    {.key = "alias_service", .kind = FIELD_ANY, .rule = rule_unsupported},
-    {.key = "alias_node", .kind = FIELD_ANY, .rule = rule_unsupported},
-    {.key = "flap_max", .kind = FIELD_ANY, .rule = rule_unsupported},
+    {.key = "shell", .kind = FIELD_ANY},
+    {.key = "namespace",
+     .alias = true,
+     .kind = FIELD_TEXT,
+     .offset = AT(unused),
+     .rule = rule_default_only},
+    {.key = "partition",
+     .alias = true,
+     .kind = FIELD_TEXT,
+     .offset = AT(unused),
+     .rule = rule_default_only},
 };
 
 /* ---- Rules of the whole ------------------------------------------- */
 
-static enum status choose_type(struct field_reader *r, const struct json_at *at,
-                               struct check_def *c)
+/* What is below a minimum is raised to it, as Consul does. */
+static void raise_to(struct field_reader *r, const struct json_at *at,
+                     const char *key, uint64_t *ms, uint64_t min_ms)
 {
-    int given = 0;
+    struct json_at inner = {.up = at, .key = key};
+    char least[DURATION_TEXT];
 
-    if (*c->http != '\0') {
-        c->type = CHECK_TYPE_HTTP;
-        given++;
+    if (*ms > 0 && *ms < min_ms) {
+        field_warn(r, &inner, "raised to the minimum of %s",
+                   duration_format(min_ms, least));
+        *ms = min_ms;
     }
-    if (*c->tcp != '\0') {
-        c->type = CHECK_TYPE_TCP;
-        given++;
-    }
-    if (c->ttl_ms > 0) {
-        c->type = CHECK_TYPE_TTL;
-        given++;
-    }
-    if (c->args.count > 0) {
-        c->type = CHECK_TYPE_EXEC;
-        given++;
-    }
-    if (given != 1) {
-        return field_error(r, at,
-                           "%s; a check has exactly one of http, tcp, ttl "
-                           "and args",
-                           given == 0 ? "no type" : "more than one type");
-    }
-    return ST_OK;
 }
 
-/* 0: not a port. */
-static uint32_t read_port(const char *text)
+bool check_def_active(const struct check_def *c)
 {
-    uint32_t port = 0;
-
-    for (; *text >= '0' && *text <= '9' && port <= UINT16_MAX; text++) {
-        port = port * 10 + (uint32_t)(*text - '0');
-    }
-    return *text == '\0' && port <= UINT16_MAX ? port : 0;
-}
-
-/* "host:port", "[v6]:port" or ":port" taken apart. */
-static enum status split_tcp(struct field_reader *r, const struct json_at *at,
-                             struct check_def *c)
-{
-    struct json_at inner = {.up = at, .key = "tcp"};
-    const char *colon = strrchr(c->tcp, ':');
-    struct slice host;
-    uint32_t port = colon == NULL ? 0 : read_port(colon + 1);
-
-    if (port == 0 || strpbrk(c->tcp, " \t\r\n/") != NULL) {
-        return field_error(r, &inner,
-                           "\"%.64s\" is not host:port, like "
-                           "\"127.0.0.1:5432\"",
-                           c->tcp);
-    }
-    host = slice_of(c->tcp, (size_t)(colon - c->tcp));
-    if (host.len >= 2 && host.data[0] == '[' &&
-        host.data[host.len - 1] == ']') {
-        host = slice_of(host.data + 1, host.len - 2);
-    }
-    c->tcp_host = host.len == 0 ? "localhost" : arena_strdup(r->arena, host);
-    c->tcp_port = (uint16_t)port;
-    return ST_OK;
+    return c->type != CHECK_TYPE_NONE && c->type != CHECK_TYPE_TTL &&
+           c->type != CHECK_TYPE_ALIAS;
 }
 
 static enum status finish_times(struct field_reader *r,
@@ -300,19 +331,23 @@ static enum status finish_times(struct field_reader *r,
 {
     struct json_at interval = {.up = at, .key = "interval"};
 
-    if (c->type == CHECK_TYPE_TTL) {
-        if (c->interval_ms > 0) {
-            return field_error(r, &interval,
-                               "a ttl check has no interval; remove one");
-        }
+    raise_to(r, at, "interval", &c->interval_ms, INTERVAL_MS_MIN);
+    raise_to(r, at, "deregister_critical_service_after",
+             &c->deregister_after_ms, DEREGISTER_MS_MIN);
+    if (c->type == CHECK_TYPE_TTL && c->interval_ms > 0) {
+        return field_error(r, &interval,
+                           "a ttl check has no interval; remove one");
+    }
+    if (c->type == CHECK_TYPE_ALIAS && c->interval_ms > 0) {
+        field_warn(r, &interval,
+                   "ignored, an alias follows what it stands for at once");
+        c->interval_ms = 0;
+    }
+    if (!check_def_active(c)) {
         return ST_OK;
     }
     if (c->interval_ms == 0) {
         return field_error(r, at, "interval is missing; add one like \"10s\"");
-    }
-    if (c->interval_ms < INTERVAL_MS_MIN) {
-        field_warn(r, &interval, "raised to the minimum of 1s");
-        c->interval_ms = INTERVAL_MS_MIN;
     }
     if (c->timeout_ms == 0) {
         c->timeout_ms =
@@ -321,23 +356,43 @@ static enum status finish_times(struct field_reader *r,
     return ST_OK;
 }
 
-static enum status check_finish(struct field_reader *r,
-                                const struct json_at *at, void *object)
+static void finish_output(struct field_reader *r, const struct json_at *at,
+                          struct check_def *c)
 {
-    struct check_def *c = object;
-    struct json_at warning = {.up = at, .key = "failures_before_warning"};
-    enum status st = choose_type(r, at, c);
+    struct json_at inner = {.up = at, .key = "output_max_size"};
 
-    if (st) {
-        return st;
+    if (c->output_max > LIMIT_CHECK_OUTPUT) {
+        field_warn(r, &inner, "lowered to the maximum of %d",
+                   LIMIT_CHECK_OUTPUT);
     }
-    st = finish_times(r, at, c);
-    if (st) {
-        return st;
+    if (c->output_max == 0 || c->output_max > LIMIT_CHECK_OUTPUT) {
+        c->output_max = LIMIT_CHECK_OUTPUT;
     }
-    if (*c->method == '\0') {
-        c->method = "GET";
+}
+
+static enum status finish_flaps(struct field_reader *r,
+                                const struct json_at *at, struct check_def *c)
+{
+    if (c->flap_max == 0 && (c->flap_window_ms > 0 || c->flap_hold_ms > 0)) {
+        return field_error(r, at,
+                           "flap_window and flap_hold need flap_max: how many "
+                           "changes of status are not yet flapping");
     }
+    if (c->flap_max > 0 && c->flap_window_ms == 0) {
+        c->flap_window_ms = FLAP_WINDOW_MS;
+    }
+    if (c->flap_max > 0 && c->flap_hold_ms == 0) {
+        c->flap_hold_ms = c->flap_window_ms;
+    }
+    return ST_OK;
+}
+
+static enum status finish_thresholds(struct field_reader *r,
+                                     const struct json_at *at,
+                                     struct check_def *c)
+{
+    struct json_at warning = {.up = at, .key = "failures_before_warning"};
+
     if (c->failures_before_warning == UNSET) {
         c->failures_before_warning = c->failures_before_critical;
     }
@@ -346,7 +401,29 @@ static enum status check_finish(struct field_reader *r,
             r, &warning, "%u is above failures_before_critical, which is %u",
             c->failures_before_warning, c->failures_before_critical);
     }
-    return c->type == CHECK_TYPE_TCP ? split_tcp(r, at, c) : ST_OK;
+    return ST_OK;
+}
+
+static enum status check_finish(struct field_reader *r,
+                                const struct json_at *at, void *object)
+{
+    struct check_def *c = object;
+    enum status st = check_type_finish(r, at, c);
+
+    if (st == ST_OK) {
+        st = finish_times(r, at, c);
+    }
+    if (st == ST_OK) {
+        st = finish_flaps(r, at, c);
+    }
+    if (st == ST_OK) {
+        st = finish_thresholds(r, at, c);
+    }
+    finish_output(r, at, c);
+    if (*c->method == '\0') {
+        c->method = "GET";
+    }
+    return st;
 }
 
 const struct fields check_fields = {
@@ -357,6 +434,15 @@ const struct fields check_fields = {
     .init = check_init,
     .finish = check_finish,
 };
+
+void check_def_init(struct check_def *c)
+{
+    *c = (struct check_def){0};
+    fields_init(&check_fields, c);
+    c->failures_before_warning = 0;
+    c->target = "";
+    c->grpc_service = "";
+}
 
 const char *check_status_text(enum check_status status)
 {

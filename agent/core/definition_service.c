@@ -182,9 +182,8 @@ enum status rule_meta(struct field_reader *r, const struct json_at *at,
     return ST_OK;
 }
 
-static enum status rule_default_only(struct field_reader *r,
-                                     const struct json_at *at,
-                                     const void *value)
+enum status rule_default_only(struct field_reader *r, const struct json_at *at,
+                              const void *value)
 {
     const char *name = *(const char *const *)value;
 

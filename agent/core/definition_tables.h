@@ -32,7 +32,14 @@ struct service_draft {
     } connect;
 };
 
+/* What a check is and what its words mean (definition_type.c): the type, the
+ * target, the statuses. */
+enum status check_type_finish(struct field_reader *r, const struct json_at *at,
+                              struct check_def *c);
+
 /* Rules that records and registrations share. */
+enum status rule_default_only(struct field_reader *r, const struct json_at *at,
+                              const void *value);
 enum status rule_meta(struct field_reader *r, const struct json_at *at,
                       const void *value);
 enum status rule_address(struct field_reader *r, const struct json_at *at,

@@ -8,6 +8,10 @@
  * counters start at their thresholds, so the very first result takes effect,
  * unless first_result_counts is false. Failures within the start period do not
  * count until the first success.
+ *
+ * What the thresholds let through may still flap. When it changes more than
+ * flap_max times within flap_window, the check is held critical until it has
+ * not changed for flap_hold.
  */
 #pragma once
 
@@ -17,8 +21,18 @@
 
 #include "agent/core/definition.h"
 
+#define HEALTH_FLAPS_MAX 16 /* The highest flap_max. */
+
 struct health {
-    enum check_status status;
+    enum check_status status; /* To be published. */
+    enum check_status found;  /* The same without the hold. */
+    bool tried;               /* A result has counted; its change is no flap. */
+    unsigned flap_max;        /* 0: never held. */
+    unsigned changes;         /* Of `found`, since it was last released. */
+    uint64_t changes_ms[HEALTH_FLAPS_MAX]; /* The last flap_max of them. */
+    uint64_t flap_window_ms;
+    uint64_t flap_hold_ms;
+    uint64_t held_until_ms; /* 0: not held. */
     unsigned success_before_passing;
     unsigned failures_before_warning;
     unsigned failures_before_critical;
@@ -40,13 +54,24 @@ void health_init(struct health *h, const struct check_def *def,
 /* Take one result. True when h->status has changed and must be published. */
 bool health_step(struct health *h, enum check_status result, uint64_t now_ms);
 
+/* Take a status that thresholds do not apply to: what an application says of
+ * itself, what an alias stands for. True as above. */
+bool health_set(struct health *h, enum check_status status, uint64_t now_ms);
+
+/* A hold ends by itself: when health_wake_ms() (UINT64_MAX: no hold) has come.
+ * True as above. */
+uint64_t health_wake_ms(const struct health *h);
+bool health_tick(struct health *h, uint64_t now_ms);
+
 /* When the check runs first: an own offset for each check within
  * min(interval, 2 s), or the definition's initial_delay. */
 uint64_t health_first_due_ms(const struct check_def *def, uint64_t now_ms);
 
-/* When it runs next, after a run that was due at `due_ms`: on the check's own
- * grid, so that checks stay spread however long they take. Never in the past,
- * never a second run in one interval. */
+/* When it runs next, after a run that was due at `due_ms`. Every check has a
+ * grid of its own, one point an interval, and the grids of many are spread
+ * evenly over it; so the second run comes sooner after the first than the
+ * interval, and from then on they are spread however long they take. Never in
+ * the past, so a run that takes too long costs the runs it has overslept. */
 uint64_t health_next_due_ms(const struct check_def *def, uint64_t due_ms,
                             uint64_t now_ms);
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "agent/core/catalog.h"
 #include "agent/core/local_model.h"
 #include "base/core/check.h"
 
@@ -62,6 +63,9 @@ void local_free(struct local *l)
     pmap_release(&l->runs);
     pmap_release(&l->services);
     pmap_release(&l->checks);
+    pmap_release(&l->of_node);
+    pmap_release(&l->aliases);
+    catalog_unref(l->catalog);
     pmap_release(&l->files);
     pmap_release(&l->dirty);
     pmap_release(&l->restored);
@@ -104,6 +108,7 @@ static void svc_free(struct shared *shared)
 void local_touch_service(struct local *l, struct svc *s)
 {
     s->record_ready = false;
+    l->unsettled = true;
     l->generation++;
 }
 
@@ -302,6 +307,7 @@ void local_remove_service(struct local *l, struct svc *s)
     local_mark(l, "service/", s->def->id, ITEM_URGENT);
     local_mark(l, "maint/", s->def->id, ITEM_URGENT);
     (void)pmap_remove(&l->services, slice_str(s->def->id));
+    l->unsettled = true;
     l->generation++;
     shared_unref(&s->shared);
 }

@@ -20,6 +20,7 @@
 #include "base/core/arena.h"
 #include "base/core/hash.h"
 
+struct catalog;
 struct local;
 
 /* The host, as configured. Copied by local_new(). */
@@ -99,6 +100,7 @@ enum status local_ttl_update(struct local *l, const char *check_id,
 /* A check to run now. `run` identifies this run in local_result(). */
 struct local_run {
     uint64_t run;
+    uint64_t late_ms; /* Since it was due. */
     const struct check_def *def;
 };
 
@@ -115,12 +117,20 @@ struct definitions *local_run_hold(struct local *l, uint64_t run);
 bool local_result(struct local *l, uint64_t run, enum check_status status,
                   struct slice output, struct local_time now);
 
-/* Let time pass: TTLs expire, services critical for too long or drained are
- * removed. Call it when local_wake_ms() has come. */
+/* The catalogue as it is now, for aliases of other nodes; kept by reference.
+ * True: there are aliases, so local_tick() has something to do. */
+bool local_catalog(struct local *l, const struct catalog *catalog);
+
+/* Let time pass: TTLs and holds expire, services critical for too long or
+ * drained are removed, aliases follow what they stand for. Call it when
+ * local_wake_ms() has come. */
 void local_tick(struct local *l, struct local_time now);
 
 /* When local_due() or local_tick() has something to do; UINT64_MAX: never. */
 uint64_t local_wake_ms(const struct local *l);
+
+/* Runs that were left out because the one before had not ended in time. */
+uint64_t local_missed(const struct local *l);
 
 /* ---- Views -------------------------------------------------------- */
 

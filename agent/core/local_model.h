@@ -84,6 +84,8 @@ struct local {
     struct hash_key key;
     struct pmap services; /* id -> svc */
     struct pmap checks;   /* id -> chk */
+    struct pmap of_node;  /* The same, those of no service. */
+    struct pmap aliases;  /* The same, CHECK_TYPE_ALIAS. */
     struct pmap files;    /* path -> file_entry */
     struct pmap timers;   /* big-endian time, 'c' or 's', id -> chk or svc */
     struct pmap runs;     /* big-endian number -> chk */
@@ -91,8 +93,11 @@ struct local {
     struct pmap restored; /* item key -> stash */
     struct pmap waiting;  /* check id -> stash: its service is not here yet */
     struct pmap outdated; /* item key -> mark: read back, to be dropped */
+    const struct catalog *catalog; /* What aliases of other nodes look at. */
+    bool unsettled;                /* Aliases have to be looked at again. */
     uint64_t generation;
     uint64_t last_run;
+    uint64_t missed; /* Runs that did not take place in time. */
     struct slice node_key;
     struct buf node_record;
     uint64_t node_hash;
@@ -136,6 +141,11 @@ void local_put_service(struct local *l, const struct service_def *def,
 void local_remove_check(struct local *l, struct chk *c);
 void local_remove_service(struct local *l, struct svc *s);
 
+/* Give an alias that comes in the status of what it stands for; bring all of
+ * them up to date. */
+void local_alias_start(struct local *l, struct chk *c, struct local_time now);
+void local_alias_settle(struct local *l, struct local_time now);
+
 /* A critical check of our own making. `notes` is copied. */
 void local_make_check(struct local *l, const char *id, const char *service_id,
                       const char *name, const char *notes,
@@ -144,6 +154,18 @@ void local_make_check(struct local *l, const char *id, const char *service_id,
 void local_set_status(struct local *l, struct chk *c, enum check_status status,
                       uint64_t now_ms);
 void local_set_output(struct chk *c, struct slice output);
+
+/* After a new status: bring everything that follows from it up to date. */
+void local_status_changed(struct local *l, struct chk *c, uint64_t now_ms);
+void local_save_status(struct local *l, struct chk *c, uint64_t now_ms,
+                       enum item_hurry hurry);
+void local_forget_run(struct local *l, struct chk *c);
+/* NEVER: its service stays. */
+uint64_t local_deregister_ms(const struct chk *c);
+
+/* How times and numbers lie in keys. */
+void local_put_be64(uint8_t out[8], uint64_t value);
+uint64_t local_get_be64(struct slice key);
 
 /* Timers: set a check's next time, or a service's drain. */
 void local_schedule(struct local *l, struct chk *c);

@@ -17,13 +17,6 @@ static bool sum_check(void *ctx, struct slice key, struct shared *value)
     return true;
 }
 
-static bool sum_node_check(void *ctx, struct slice key, struct shared *value)
-{
-    const struct chk *c = (struct chk *)value;
-
-    return *c->def->service_id != '\0' || sum_check(ctx, key, value);
-}
-
 static struct local_service view_service(const struct local *l,
                                          const struct svc *s)
 {
@@ -31,7 +24,7 @@ static struct local_service view_service(const struct local *l,
 
     pmap_each(&s->checks, (struct slice){0}, sum_check, &view.health);
     view.maintenance = view.health == HEALTH_MAINTENANCE;
-    pmap_each(&l->checks, (struct slice){0}, sum_node_check, &view.health);
+    pmap_each(&l->of_node, (struct slice){0}, sum_check, &view.health);
     return view;
 }
 
@@ -269,9 +262,6 @@ static bool visit_node_check(void *ctx, struct slice key, struct shared *value)
     struct local_record r;
 
     (void)key;
-    if (*c->def->service_id != '\0') {
-        return true;
-    }
     if (!c->record_ready) {
         struct node_check_record record = {.node = v->local->host.node.name,
                                            .check = check_record(c),
@@ -306,6 +296,6 @@ void local_each_record(struct local *l, local_record_fn fn, void *ctx)
     }
     pmap_each(&l->services, (struct slice){0}, visit_instance, &v);
     if (!v.stopped) {
-        pmap_each(&l->checks, (struct slice){0}, visit_node_check, &v);
+        pmap_each(&l->of_node, (struct slice){0}, visit_node_check, &v);
     }
 }

@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "agent/io/agent_impl.h"
 #include "agent/io/listen.h"
 #include "base/core/check.h"
+#include "base/core/limits.h"
 #include "base/core/log.h"
 
 /* A replica that could not be written is tried again after this. */
@@ -64,6 +66,9 @@ static void on_update(void *ctx, const struct link_update *update)
     replica_update(a->replica, update);
     if (update->changes->lives.count > 0) {
         reaper_look(a->reaper, link_catalog(a->link), loop_now_ms(a->loop));
+    }
+    if (local_catalog(a->local, link_catalog(a->link)) && a->runner) {
+        runner_poke(a->runner);
     }
     if (a->janitor) {
         janitor_update(a->janitor, update);
@@ -268,6 +273,7 @@ static enum status link_open(struct agent *a, struct err *err)
                  catalog_services_count(content.catalog),
                  catalog_nodes_count(content.catalog),
                  (long long)catalog_revision(content.catalog));
+        (void)local_catalog(a->local, content.catalog);
         dnsfeed_catalog(a->feed, content.catalog, NULL);
         dnsfeed_local(a->feed, a->local);
         dnsfeed_publish(a->feed); /* Nobody is to meet the empty beginning. */
@@ -326,6 +332,22 @@ static enum status parts_open(struct agent *a, struct err *err)
     return st;
 }
 
+/* Thousands of checks and polls may be open at the same time, and the soft
+ * limit of 1024 is there for programs that use select(2). */
+static void files_raise(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
+        files.rlim_cur < LIMIT_OPEN_FILES && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max < LIMIT_OPEN_FILES ? files.rlim_max
+                                                           : LIMIT_OPEN_FILES;
+        if (setrlimit(RLIMIT_NOFILE, &files)) {
+            log_warn("agent", "open files stay limited: %s", strerror(errno));
+        }
+    }
+}
+
 /* A start that failed is over when everything that was opened is closed. */
 static void on_failed_start_ended(struct agent *a, void *arg)
 {
@@ -349,6 +371,7 @@ enum status agent_start(struct loop *loop, const struct agent_config *config,
     a->reaper = reaper_new();
     CHECK(uv_timer_init(loop_uv(loop), &a->relist) == 0);
     a->relist.data = a;
+    files_raise();
     st = parts_open(a, out_err);
     if (st) {
         a->on_ended = on_failed_start_ended;

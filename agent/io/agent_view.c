@@ -195,6 +195,16 @@ static void page_local(struct page *p, struct agent *a)
         (double)runner.runs);
     add(p, METRIC_GAUGE, "muster_checks_running", "Checks under way.",
         (double)runner.running);
+    add(p, METRIC_GAUGE, "muster_checks_waiting",
+        "Programs that wait for others to end.", (double)runner.waiting);
+    add(p, METRIC_COUNTER, "muster_check_runs_missed_total",
+        "Runs left out because the one before took too long.",
+        (double)local_missed(a->local));
+    add(p, METRIC_COUNTER, "muster_check_late_seconds_total",
+        "Time between when runs were due and when they began.",
+        (double)runner.late_ms / 1000);
+    add(p, METRIC_GAUGE, "muster_check_late_seconds_max",
+        "The longest of these times.", (double)runner.late_ms_max / 1000);
     add(p, METRIC_COUNTER, "muster_http_requests_total", "HTTP requests.",
         (double)front.requests);
     add(p, METRIC_GAUGE, "muster_http_waiting", "Long polls that wait.",

@@ -18,6 +18,14 @@ static const struct probe_kind *kind_of(enum probe_type type)
         return &probe_http_kind;
     case PROBE_EXEC:
         return &probe_exec_kind;
+    case PROBE_UDP:
+        return &probe_udp_kind;
+    case PROBE_GRPC:
+        return &probe_grpc_kind;
+    case PROBE_H2PING:
+        return &probe_h2ping_kind;
+    case PROBE_UNIT:
+        return &probe_unit_kind;
     }
     UNREACHABLE();
 }
@@ -101,6 +109,10 @@ static void on_deadline(uv_timer_t *timer)
 {
     struct probe *p = timer->data;
 
+    if (p->kind->on_deadline != NULL) {
+        p->kind->on_deadline(p);
+        return;
+    }
     probe_finish(p, PROBE_CRITICAL, "timeout after %llu ms",
                  (unsigned long long)p->timeout_ms);
 }
@@ -124,10 +136,10 @@ struct probe *probe_start(struct probe_host *host,
     p->arg = arg;
     p->timeout_ms = spec->timeout_ms;
     buf_init(&p->output, output_max);
-    CHECK(uv_timer_init(host->loop, &p->deadline) == 0);
+    CHECK(uv_timer_init(host->uv, &p->deadline) == 0);
     p->deadline.data = p;
     p->open_handles = 1;
-    uv_update_time(host->loop);
+    uv_update_time(host->uv);
     CHECK(uv_timer_start(&p->deadline, on_deadline, spec->timeout_ms, 0) == 0);
     LIST_INSERT_HEAD(&host->probes, p, link);
     p->kind->start(p, spec);
@@ -140,13 +152,15 @@ void probe_cancel(struct probe *p)
     probe_finish(p, PROBE_CRITICAL, "canceled");
 }
 
-struct probe_host *probe_host_new(uv_loop_t *loop)
+struct probe_host *probe_host_new(struct loop *loop)
 {
     struct probe_host *host = calloc(1, sizeof(*host));
 
     CHECK(host != NULL);
     host->loop = loop;
+    host->uv = loop_uv(loop);
     LIST_INIT(&host->probes);
+    probe_names_init(host);
     probe_curl_init(host);
     return host;
 }
@@ -165,6 +179,7 @@ void probe_host_stop(struct probe_host *host, probe_host_stopped_fn *on_stopped,
     {
         probe_cancel(p);
     }
+    probe_names_close(host);
     probe_curl_close(host);
 }
 
@@ -175,5 +190,7 @@ void probe_host_free(struct probe_host *host)
     }
     CHECK(host->open_handles == 0);
     CHECK(LIST_EMPTY(&host->probes));
+    probe_names_free(host);
+    probe_tls_free(host);
     free(host);
 }

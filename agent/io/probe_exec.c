@@ -1,4 +1,6 @@
-/* An executed check runs in a session of its own, so that at the deadline it
+/* Programs: those of executed checks, and systemctl for units.
+ *
+ * An executed check runs in a session of its own, so that at the deadline it
  * can be killed with everything that it has started. Exit 0 passes, 1 warns,
  * anything else is critical. */
 
@@ -12,10 +14,65 @@
 #include "base/core/check.h"
 #include "base/core/limits.h"
 
+/* The value of NAME in lines of NAME=VALUE; empty: it is not there. */
+static struct slice property(struct slice lines, const char *name)
+{
+    size_t name_len = strlen(name);
+
+    while (lines.len > 0) {
+        const uint8_t *end = memchr(lines.data, '\n', lines.len);
+        size_t len = end ? (size_t)(end - lines.data) : lines.len;
+
+        if (len > name_len && memcmp(lines.data, name, name_len) == 0 &&
+            lines.data[name_len] == '=') {
+            return slice_of(lines.data + name_len + 1, len - name_len - 1);
+        }
+        lines = slice_skip(lines, end ? len + 1 : len);
+    }
+    return (struct slice){0};
+}
+
+/* The unit's state is unknown: that is a warning, because the unit may well be
+ * fine. */
+static void unit_unknown(struct probe *p, const char *why)
+{
+    probe_finish(p, PROBE_WARNING, "unit %s: its state cannot be read: %s",
+                 p->exec.unit, why);
+}
+
+static void unit_decide(struct probe *p)
+{
+    struct slice body = buf_slice(&p->exec.body);
+    struct slice active = property(body, "ActiveState");
+    struct slice sub = property(body, "SubState");
+    bool loaded =
+        !slice_eq(property(body, "LoadState"), slice_str("not-found"));
+    bool good = slice_eq(active, slice_str("active")) ||
+                slice_eq(active, slice_str("reloading"));
+
+    if (p->exec.exit_status != 0 || p->exec.exit_signal != 0 ||
+        active.len == 0) {
+        unit_unknown(p, body.len > 0 ? buf_cstr(&p->exec.body)
+                                     : "systemctl says nothing");
+    } else if (!loaded) {
+        probe_finish(p, PROBE_CRITICAL, "unit %s: there is no such unit",
+                     p->exec.unit);
+    } else {
+        probe_finish(p, good ? PROBE_PASSING : PROBE_CRITICAL,
+                     "unit %s: %.*s (%.*s)", p->exec.unit, (int)active.len,
+                     (const char *)active.data, (int)sub.len,
+                     sub.len ? (const char *)sub.data : "");
+    }
+}
+
 static void exec_decide(struct probe *p)
 {
     struct probe_exec *e = &p->exec;
 
+    if (e->unit != NULL) {
+        unit_decide(p);
+        return;
+    }
     probe_add_cut(&p->output, buf_slice(&e->body));
     if (e->exit_signal != 0) {
         probe_finish(p, PROBE_CRITICAL, "%skilled by signal %d",
@@ -63,7 +120,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out_buf)
     struct probe *p = handle->data;
 
     (void)suggested;
-    *out_buf = uv_buf_init(p->exec.chunk, sizeof(p->exec.chunk));
+    *out_buf = uv_buf_init(p->host->chunk, sizeof(p->host->chunk));
 }
 
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *bytes)
@@ -105,7 +162,7 @@ static int exec_spawn(struct probe *p, const char *const *args, int write_end)
     p->exec.process.data = p;
     p->exec.process_open = true; /* uv_spawn initialises it in any case. */
     p->open_handles++;
-    return uv_spawn(p->host->loop, &p->exec.process, &options);
+    return uv_spawn(p->host->uv, &p->exec.process, &options);
 }
 
 /* Returns the end to write to, or a libuv error. */
@@ -117,7 +174,7 @@ static int output_open(struct probe *p)
     if (error) {
         return error;
     }
-    CHECK(uv_pipe_init(p->host->loop, &p->exec.pipe, 0) == 0);
+    CHECK(uv_pipe_init(p->host->uv, &p->exec.pipe, 0) == 0);
     p->exec.pipe.data = p;
     p->exec.pipe_open = true;
     p->open_handles++;
@@ -126,26 +183,39 @@ static int output_open(struct probe *p)
     return ends[1];
 }
 
-static void exec_start(struct probe *p, const struct probe_spec *spec)
+static void cannot_run(struct probe *p, const char *program, int error)
+{
+    if (p->exec.unit != NULL) {
+        unit_unknown(p, uv_strerror(error));
+    } else {
+        probe_finish(p, PROBE_CRITICAL, "cannot run %s: %s", program,
+                     uv_strerror(error));
+    }
+}
+
+static void program_start(struct probe *p, const char *const *args)
 {
     int write_end;
     int error;
 
-    buf_init(&p->exec.body, p->output.limit);
+    buf_init(&p->exec.body, LIMIT_CHECK_OUTPUT);
     write_end = output_open(p);
     if (write_end < 0) {
-        probe_finish(p, PROBE_CRITICAL, "cannot run %s: %s", spec->args[0],
-                     uv_strerror(write_end));
+        cannot_run(p, args[0], write_end);
         return;
     }
-    error = exec_spawn(p, spec->args, write_end);
+    error = exec_spawn(p, args, write_end);
     (void)close(write_end);
     if (error) {
-        probe_finish(p, PROBE_CRITICAL, "cannot run %s: %s", spec->args[0],
-                     uv_strerror(error));
+        cannot_run(p, args[0], error);
         return;
     }
     p->exec.running = true;
+}
+
+static void exec_start(struct probe *p, const struct probe_spec *spec)
+{
+    program_start(p, spec->args);
 }
 
 static void exec_close(struct probe *p)
@@ -166,6 +236,7 @@ static void exec_close(struct probe *p)
 
 static void exec_release(struct probe *p)
 {
+    free(p->exec.unit);
     buf_release(&p->exec.body);
 }
 
@@ -173,4 +244,31 @@ const struct probe_kind probe_exec_kind = {
     .start = exec_start,
     .close = exec_close,
     .release = exec_release,
+};
+
+/* ---- systemd units ----------------------------------------------------- */
+
+/* `systemctl is-active` does not tell a unit that is not running from a systemd
+ * that cannot be asked; `show` does. */
+static void unit_start(struct probe *p, const struct probe_spec *spec)
+{
+    const char *args[] = {
+        "systemctl", "show",       "--property=LoadState,ActiveState,SubState",
+        "--",        spec->target, NULL};
+
+    p->exec.unit = strdup(spec->target);
+    CHECK(p->exec.unit != NULL);
+    program_start(p, args);
+}
+
+static void unit_on_deadline(struct probe *p)
+{
+    unit_unknown(p, "systemctl does not answer");
+}
+
+const struct probe_kind probe_unit_kind = {
+    .start = unit_start,
+    .close = exec_close,
+    .release = exec_release,
+    .on_deadline = unit_on_deadline,
 };

@@ -2,9 +2,14 @@
  *
  * libcurl says which sockets it waits for (on_want_socket) and when it wants
  * to be called (on_want_timer); both become libuv handles. A transfer that has
- * ended is found in curl's message queue after each call. 2xx passes, 429
- * warns, all else is critical. */
+ * ended is found in curl's message queue after each call. 2xx (or what the
+ * check names) passes, 429 warns, all else is critical; so is a redirect,
+ * because the check is of this service and not of where it points.
+ *
+ * Names are looked up by probe_names.c, and curl is told the addresses: its own
+ * resolver would start a thread for each run. */
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -12,13 +17,21 @@
 #include "base/core/check.h"
 #include "base/core/limits.h"
 
-#define REDIRECTS_MAX 10
-
 struct curl_socket {
     uv_poll_t poll;
     struct probe_host *host;
     curl_socket_t fd;
 };
+
+static bool status_passes(const struct probe_http *h, long status)
+{
+    for (size_t i = 0; i < h->codes_count; i++) {
+        if (status >= h->codes[i].from && status <= h->codes[i].to) {
+            return true;
+        }
+    }
+    return h->codes_count == 0 && status >= 200 && status <= 299;
+}
 
 /* The transfer is over: turn curl's verdict into ours. */
 static void transfer_report(struct probe *p, CURLcode code)
@@ -38,12 +51,12 @@ static void transfer_report(struct probe *p, CURLcode code)
         return;
     }
     (void)curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status >= 200 && status <= 299) {
+    if (status_passes(h, status)) {
         result = PROBE_PASSING;
     } else if (status == 429) {
         result = PROBE_WARNING;
     }
-    probe_finish(p, result, "%s: %ld Output: %.*s", h->what, status,
+    probe_finish(p, result, "%s: %s Output: %.*s", h->what, h->status,
                  (int)body.len, body.len ? (const char *)body.data : "");
 }
 
@@ -103,7 +116,7 @@ static struct curl_socket *curl_socket_new(struct probe_host *host,
     s->host = host;
     s->fd = fd;
     s->poll.data = s;
-    if (uv_poll_init_socket(host->loop, &s->poll, fd)) {
+    if (uv_poll_init_socket(host->uv, &s->poll, fd)) {
         free(s);
         return NULL;
     }
@@ -175,7 +188,7 @@ void probe_curl_init(struct probe_host *host)
     CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
     host->multi = curl_multi_init();
     CHECK(host->multi != NULL);
-    CHECK(uv_timer_init(host->loop, &host->curl_timer) == 0);
+    CHECK(uv_timer_init(host->uv, &host->curl_timer) == 0);
     host->curl_timer.data = host;
     host->open_handles++;
     (void)curl_multi_setopt(host->multi, CURLMOPT_SOCKETFUNCTION,
@@ -208,6 +221,27 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
     return size * count;
 }
 
+/* The last status line is the answer's; "100 Continue" comes before it. */
+static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
+{
+    struct probe_http *h = &((struct probe *)arg)->http;
+    size_t len = size * count;
+    const char *space = len > 5 && memcmp(bytes, "HTTP/", 5) == 0
+                            ? memchr(bytes, ' ', len)
+                            : NULL;
+
+    if (space != NULL) {
+        size_t rest = len - (size_t)(space + 1 - bytes);
+
+        while (rest > 0 && strchr(" \r\n", space[rest]) != NULL) {
+            rest--;
+        }
+        (void)snprintf(h->status, sizeof(h->status), "%.*s", (int)rest,
+                       space + 1);
+    }
+    return len;
+}
+
 static void header_add(struct probe_http *h, const char *name,
                        const char *value)
 {
@@ -227,6 +261,7 @@ static void headers_set(struct probe_http *h, const struct probe_spec *spec)
 {
     bool accept = false;
     bool agent = false;
+    bool connection = false;
 
     for (size_t i = 0; i < spec->headers_count; i++) {
         const struct probe_header *header = &spec->headers[i];
@@ -234,12 +269,16 @@ static void headers_set(struct probe_http *h, const struct probe_spec *spec)
         header_add(h, header->name, header->value);
         accept |= strcasecmp(header->name, "Accept") == 0;
         agent |= strcasecmp(header->name, "User-Agent") == 0;
+        connection |= strcasecmp(header->name, "Connection") == 0;
     }
     if (!accept) {
         header_add(h, "Accept", "text/plain, text/*, */*");
     }
     if (!agent) {
         header_add(h, "User-Agent", "muster Health Check");
+    }
+    if (!connection) {
+        header_add(h, "Connection", "close");
     }
     (void)curl_easy_setopt(h->easy, CURLOPT_HTTPHEADER, h->headers);
 }
@@ -321,11 +360,15 @@ static void options_set(struct probe *p, const struct probe_spec *spec)
     (void)curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     /* A hanging resolver thread must not hold the loop when we give up. */
     (void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION,
-                           spec->follow_redirects ? 1L : 0L);
-    (void)curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
+    (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    (void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    (void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, p);
+    (void)curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 4096L);
     (void)curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY,
                            p->http.handshake_only ? 1L : 0L);
+    if (spec->tls_ca_file && spec->tls_ca_file[0] != '\0') {
+        (void)curl_easy_setopt(easy, CURLOPT_CAINFO, spec->tls_ca_file);
+    }
     if (spec->tls_skip_verify) {
         (void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
         (void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
@@ -353,23 +396,71 @@ static void names_set(struct probe_http *h, const struct probe_spec *spec)
     CHECK(h->what != NULL);
 }
 
-static void http_start(struct probe *p, const struct probe_spec *spec)
+/* The host and the port that a URL says; false: there is none. */
+static bool url_target(const char *url, struct probe_target *out_target)
+{
+    bool tls = strncasecmp(url, "https://", 8) == 0;
+    const char *start = strstr(url, "://");
+    size_t len = start ? strcspn(start + 3, "/?#") : 0;
+    char text[sizeof(out_target->host) + 8];
+    const char *user = NULL;
+
+    if (len == 0 || len >= sizeof(text)) {
+        return false;
+    }
+    start += 3;
+    user = memrchr(start, '@', len);
+    if (user != NULL) {
+        len -= (size_t)(user + 1 - start);
+        start = user + 1;
+    }
+    (void)snprintf(text, sizeof(text), "%.*s", (int)len, start);
+    if (strchr(text, ']') ? text[len - 1] == ']' : !strchr(text, ':')) {
+        (void)snprintf(text + len, sizeof(text) - len, tls ? ":443" : ":80");
+    }
+    return probe_target_split(out_target, text);
+}
+
+/* "+HOST:PORT:ADDRESS,[ADDRESS]": curl's own cache of names. An address needs
+ * no address. */
+static void tell_addresses(struct probe_http *h)
+{
+    char line[sizeof(h->target.host) + PROBE_ADDRESSES_MAX * 64];
+    size_t len = (size_t)snprintf(line, sizeof(line), "+%s:%u", h->target.host,
+                                  h->target.port);
+
+    if (h->wait.literal) {
+        return;
+    }
+    for (unsigned i = 0; i < h->wait.count; i++) {
+        const union probe_address *a = &h->wait.addresses[i];
+        bool v6 = a->any.sa_family == AF_INET6;
+        char text[INET6_ADDRSTRLEN] = "";
+
+        (void)inet_ntop(a->any.sa_family,
+                        v6 ? (const void *)&a->v6.sin6_addr
+                           : (const void *)&a->v4.sin_addr,
+                        text, sizeof(text));
+        len +=
+            (size_t)snprintf(line + len, sizeof(line) - len,
+                             v6 ? "%c[%s]" : "%c%s", i == 0 ? ':' : ',', text);
+        CHECK(len < sizeof(line));
+    }
+    h->resolved = curl_slist_append(NULL, line);
+    CHECK(h->resolved != NULL);
+    (void)curl_easy_setopt(h->easy, CURLOPT_RESOLVE, h->resolved);
+}
+
+static void transfer_begin(struct probe *p, int error)
 {
     struct probe_http *h = &p->http;
 
-    buf_init(&h->body, p->output.limit);
-    names_set(h, spec);
-    h->easy = curl_easy_init();
-    CHECK(h->easy != NULL);
-    options_set(p, spec);
-    if (spec->tls_server_name && spec->tls_server_name[0] != '\0' &&
-        !server_name_set(h, spec->tls_server_name)) {
-        probe_finish(p, PROBE_CRITICAL, "%s: bad URL or tls_server_name",
-                     h->what);
+    if (error) {
+        probe_finish(p, PROBE_CRITICAL, "%s: %s: %s", h->what, h->target.host,
+                     uv_strerror(error));
         return;
     }
-    method_set(h->easy, spec);
-    headers_set(h, spec);
+    tell_addresses(h);
     if (curl_multi_add_handle(p->host->multi, h->easy) != CURLM_OK) {
         probe_finish(p, PROBE_CRITICAL, "%s: cannot start", h->what);
         return;
@@ -377,8 +468,41 @@ static void http_start(struct probe *p, const struct probe_spec *spec)
     h->added = true;
 }
 
+static void codes_set(struct probe_http *h, const struct probe_spec *spec)
+{
+    if (spec->codes_count > 0) {
+        h->codes = calloc(spec->codes_count, sizeof(*h->codes));
+        CHECK(h->codes != NULL);
+        memcpy(h->codes, spec->codes, spec->codes_count * sizeof(*h->codes));
+        h->codes_count = spec->codes_count;
+    }
+}
+
+static void http_start(struct probe *p, const struct probe_spec *spec)
+{
+    struct probe_http *h = &p->http;
+
+    buf_init(&h->body, p->output.limit);
+    names_set(h, spec);
+    codes_set(h, spec);
+    h->easy = curl_easy_init();
+    CHECK(h->easy != NULL);
+    options_set(p, spec);
+    if (!url_target(h->url, &h->target) ||
+        (spec->tls_server_name && spec->tls_server_name[0] != '\0' &&
+         !server_name_set(h, spec->tls_server_name))) {
+        probe_finish(p, PROBE_CRITICAL, "%s: bad URL or tls_server_name",
+                     h->what);
+        return;
+    }
+    method_set(h->easy, spec);
+    headers_set(h, spec);
+    probe_resolve(p, &h->wait, &h->target, transfer_begin);
+}
+
 static void http_close(struct probe *p)
 {
+    probe_resolve_cancel(&p->http.wait);
     if (p->http.added) {
         /* The handle goes out of the multi at once; its sockets are closed by
          * their own callbacks. */
@@ -392,6 +516,8 @@ static void http_release(struct probe *p)
     curl_easy_cleanup(p->http.easy);
     curl_slist_free_all(p->http.headers);
     curl_slist_free_all(p->http.connect_to);
+    curl_slist_free_all(p->http.resolved);
+    free(p->http.codes);
     free(p->http.url);
     free(p->http.what);
     buf_release(&p->http.body);

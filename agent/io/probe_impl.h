@@ -8,9 +8,18 @@
 #pragma once
 
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <sys/queue.h>
+#include <uv.h>
 
 #include "agent/io/probe.h"
+#include "base/io/loop.h"
+
+struct grpc_channel;
+struct probe_name;
+struct probe_names;
+struct probe_tls;
+struct tls;
 
 struct probe_kind {
     /* Begin. May call probe_finish(). */
@@ -19,22 +28,66 @@ struct probe_kind {
     void (*close)(struct probe *p);
     /* Free what is left; all handles are closed. */
     void (*release)(struct probe *p);
+    /* The time is over: probe_finish(). NULL: that is critical. */
+    void (*on_deadline)(struct probe *p);
+};
+
+union probe_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+#define PROBE_ADDRESSES_MAX 8
+
+/* Where a name leads to, while and after it is looked up. */
+struct probe_wait {
+    TAILQ_ENTRY(probe_wait) link;
+    struct probe_name *name; /* NULL: not waiting. */
+    void (*on_found)(struct probe *p, int error);
+    struct probe *probe;
+    uint16_t port;
+    bool literal; /* It was an address already. */
+    union probe_address addresses[PROBE_ADDRESSES_MAX];
+    unsigned count;
+    unsigned tried;
+};
+
+struct probe_target {
+    char host[256];
+    uint16_t port;
 };
 
 struct probe_tcp {
-    uv_getaddrinfo_t resolve;
-    bool resolving;
+    struct probe_target target;
+    struct probe_wait wait;
     uv_tcp_t socket;
     bool socket_open;
     uv_connect_t connect;
-    struct addrinfo *addresses;
-    struct addrinfo *next; /* Not tried yet. */
-    char host[256];
-    char port[8];
+};
+
+struct probe_udp {
+    struct probe_target target;
+    struct probe_wait wait;
+    uv_udp_t socket;
+    bool socket_open;
+    bool sent;
+    char answer[16]; /* What came, of which nothing is kept. */
+};
+
+struct probe_h2 {
+    struct grpc_channel *channel;
+    char *what; /* The output's beginning. */
 };
 
 struct probe_http {
     CURL *easy;
+    struct probe_target target;
+    struct probe_wait wait;
+    struct curl_slist *resolved;
+    struct code_range *codes;
+    size_t codes_count;
+    char status[64]; /* The status line, without the version. */
     struct curl_slist *headers;
     bool added; /* To the host's multi handle. */
     char error[CURL_ERROR_SIZE];
@@ -54,7 +107,7 @@ struct probe_exec {
     bool at_end; /* Of the output. */
     int64_t exit_status;
     int exit_signal;
-    char chunk[4096];
+    char *unit; /* PROBE_UNIT; NULL: PROBE_EXEC. */
     struct buf body;
 };
 
@@ -72,13 +125,19 @@ struct probe {
     struct buf output; /* Limited to what the spec allows. */
     union {
         struct probe_tcp tcp;
+        struct probe_udp udp;
+        struct probe_h2 h2;
         struct probe_http http;
         struct probe_exec exec;
     };
 };
 
 struct probe_host {
-    uv_loop_t *loop;
+    struct loop *loop;
+    uv_loop_t *uv;
+    struct probe_names *names;
+    struct probe_tls *tls;
+    char chunk[4096]; /* What is read of programs, by turns. */
     LIST_HEAD(, probe) probes;
     CURLM *multi;
     uv_timer_t curl_timer;
@@ -91,6 +150,10 @@ struct probe_host {
 extern const struct probe_kind probe_tcp_kind;
 extern const struct probe_kind probe_http_kind;
 extern const struct probe_kind probe_exec_kind;
+extern const struct probe_kind probe_udp_kind;
+extern const struct probe_kind probe_grpc_kind;
+extern const struct probe_kind probe_h2ping_kind;
+extern const struct probe_kind probe_unit_kind;
 
 /* Decide the result; the first call counts. The text goes to the output. */
 void probe_finish(struct probe *p, enum probe_result result, const char *format,
@@ -104,6 +167,31 @@ void probe_on_closed(uv_handle_t *handle);
 
 /* Something else than a handle that the report waits for has ended. */
 void probe_closed_one(struct probe *p);
+
+/* probe_names.c: which addresses a host has. A literal is one itself; a name is
+ * looked up once for all who ask, few at a time, and its addresses are kept for
+ * PROBE_NAMES_MS. on_found comes once, perhaps from inside; `error` is libuv's.
+ * Then wait->addresses are there. */
+#define PROBE_NAMES_MS 3000
+void probe_resolve(struct probe *p, struct probe_wait *wait,
+                   const struct probe_target *target,
+                   void (*on_found)(struct probe *p, int error));
+void probe_resolve_cancel(struct probe_wait *wait);
+void probe_names_init(struct probe_host *host);
+void probe_names_close(struct probe_host *host);
+void probe_names_free(struct probe_host *host);
+
+/* "host:port", "[v6]:port". */
+bool probe_target_split(struct probe_target *out_target, const char *text);
+
+/* The next address to try; NULL: there is none left. */
+const struct sockaddr *probe_next_address(struct probe_wait *wait);
+
+/* probe_h2.c: a client's context for these settings, kept by the host. NULL:
+ * *out_err says why. */
+struct tls *probe_tls_get(struct probe_host *host,
+                          const struct probe_spec *spec, struct err *out_err);
+void probe_tls_free(struct probe_host *host);
 
 /* probe_http.c's part of the host. */
 void probe_curl_init(struct probe_host *host);

@@ -1,13 +1,18 @@
 /* A TCP check passes when any of the target's addresses accepts. They are
  * tried one after the other, in the resolver's order, within one deadline. */
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "agent/io/probe_impl.h"
 #include "base/core/check.h"
 
-static void try_next(struct probe *p);
+static void try_next(struct probe *p, int error);
+
+static void finish(struct probe *p, enum probe_result result, const char *text)
+{
+    bool v6 = strchr(p->tcp.target.host, ':') != NULL;
+
+    probe_finish(p, result, "TCP connect %s%s%s:%u: %s", v6 ? "[" : "",
+                 p->tcp.target.host, v6 ? "]" : "", p->tcp.target.port, text);
+}
 
 /* A failed socket is closed before the next is opened in its place. */
 static void on_attempt_closed(uv_handle_t *handle)
@@ -16,7 +21,7 @@ static void on_attempt_closed(uv_handle_t *handle)
 
     p->tcp.socket_open = false;
     if (!p->finished) {
-        try_next(p);
+        try_next(p, 0);
     }
     probe_closed_one(p);
 }
@@ -31,9 +36,8 @@ static void attempt_close(struct probe *p)
 /* `error` is the last attempt's; with none left it becomes the result. */
 static void attempt_failed(struct probe *p, int error)
 {
-    if (!p->tcp.next) {
-        probe_finish(p, PROBE_CRITICAL, "TCP connect %s:%s: %s", p->tcp.host,
-                     p->tcp.port, uv_strerror(error));
+    if (p->tcp.wait.tried == p->tcp.wait.count) {
+        finish(p, PROBE_CRITICAL, uv_strerror(error));
         return;
     }
     attempt_close(p);
@@ -50,104 +54,52 @@ static void on_connected(uv_connect_t *request, int error)
         attempt_failed(p, error);
         return;
     }
-    probe_finish(p, PROBE_PASSING, "TCP connect %s:%s: Success", p->tcp.host,
-                 p->tcp.port);
+    finish(p, PROBE_PASSING, "Success");
 }
 
-static void try_next(struct probe *p)
+/* With the addresses, or with what kept us from having any. */
+static void try_next(struct probe *p, int error)
 {
-    struct addrinfo *address = p->tcp.next;
-    int error;
+    const struct sockaddr *address;
 
+    if (error) {
+        finish(p, PROBE_CRITICAL, uv_strerror(error));
+        return;
+    }
+    address = probe_next_address(&p->tcp.wait);
     CHECK(address != NULL);
     CHECK(!p->tcp.socket_open);
-    p->tcp.next = address->ai_next;
-    CHECK(uv_tcp_init(p->host->loop, &p->tcp.socket) == 0);
+    CHECK(uv_tcp_init(p->host->uv, &p->tcp.socket) == 0);
     p->tcp.socket.data = p;
     p->tcp.socket_open = true;
     p->open_handles++;
     p->tcp.connect.data = p;
-    error = uv_tcp_connect(&p->tcp.connect, &p->tcp.socket, address->ai_addr,
-                           on_connected);
+    error =
+        uv_tcp_connect(&p->tcp.connect, &p->tcp.socket, address, on_connected);
     if (error) {
         attempt_failed(p, error);
     }
 }
 
-static void on_resolved(uv_getaddrinfo_t *request, int error,
-                        struct addrinfo *addresses)
-{
-    struct probe *p = request->data;
-
-    p->tcp.resolving = false;
-    p->tcp.addresses = addresses;
-    p->tcp.next = addresses;
-    if (!p->finished && (error || !addresses)) {
-        probe_finish(p, PROBE_CRITICAL, "TCP connect %s:%s: %s", p->tcp.host,
-                     p->tcp.port, uv_strerror(error ? error : UV_EAI_NONAME));
-    }
-    if (!p->finished) {
-        try_next(p);
-    }
-    probe_closed_one(p);
-}
-
-/* "host:port" or "[v6]:port". */
-static bool target_split(struct probe_tcp *tcp, const char *target)
-{
-    const char *colon = strrchr(target, ':');
-    size_t len = colon ? (size_t)(colon - target) : 0;
-    const char *start = target;
-
-    if (len >= 2 && target[0] == '[' && target[len - 1] == ']') {
-        start++;
-        len -= 2;
-    }
-    if (len == 0 || len >= sizeof(tcp->host) || colon[1] == '\0' ||
-        strlen(colon + 1) >= sizeof(tcp->port)) {
-        return false;
-    }
-    memcpy(tcp->host, start, len);
-    tcp->host[len] = '\0';
-    memcpy(tcp->port, colon + 1, strlen(colon + 1) + 1);
-    return true;
-}
-
 static void tcp_start(struct probe *p, const struct probe_spec *spec)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_family = AF_UNSPEC};
-    int error;
-
-    if (!target_split(&p->tcp, spec->target)) {
+    if (!probe_target_split(&p->tcp.target, spec->target)) {
         probe_finish(p, PROBE_CRITICAL, "TCP connect %s: not host:port",
                      spec->target);
         return;
     }
-    p->tcp.resolve.data = p;
-    error = uv_getaddrinfo(p->host->loop, &p->tcp.resolve, on_resolved,
-                           p->tcp.host, p->tcp.port, &hints);
-    if (error) {
-        probe_finish(p, PROBE_CRITICAL, "TCP connect %s:%s: %s", p->tcp.host,
-                     p->tcp.port, uv_strerror(error));
-        return;
-    }
-    p->tcp.resolving = true;
-    p->open_handles++;
+    probe_resolve(p, &p->tcp.wait, &p->tcp.target, try_next);
 }
 
 static void tcp_close(struct probe *p)
 {
-    if (p->tcp.resolving) {
-        /* Refused when a thread is at it already; then it just ends later. */
-        (void)uv_cancel((uv_req_t *)&p->tcp.resolve);
-    }
+    probe_resolve_cancel(&p->tcp.wait);
     attempt_close(p);
 }
 
 static void tcp_release(struct probe *p)
 {
-    uv_freeaddrinfo(p->tcp.addresses);
+    (void)p;
 }
 
 const struct probe_kind probe_tcp_kind = {

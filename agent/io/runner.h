@@ -3,6 +3,9 @@
  *
  * One timer for all: at local_wake_ms() whatever is due is started as a probe
  * and TTLs are let expire. Results go back into the local state.
+ *
+ * LIMIT_PROBES run at the same time, less if there are few descriptors, and of
+ * these LIMIT_PROBE_PROGRAMS are programs: the next ones wait until one ends.
  */
 #pragma once
 
@@ -19,6 +22,9 @@ typedef void runner_changed_fn(void *arg);
 struct runner_stats {
     uint64_t runs;
     uint64_t running; /* Now. */
+    uint64_t waiting; /* Programs that wait for others to end. */
+    uint64_t late_ms; /* All that runs have begun after they were due. */
+    uint64_t late_ms_max;
 };
 
 struct runner *runner_start(struct loop *loop, struct local *local,

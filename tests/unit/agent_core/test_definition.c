@@ -1,5 +1,6 @@
 #include "agent/core/definition.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "suite.h"
@@ -74,12 +75,13 @@ static const struct {
     {"no check type",
      "{\"service\": {\"name\": \"web\",\n \"check\": {\"interval\": \"1s\"}}}",
      "web.json:2: service \"web\": check: no type; a check has exactly one of "
-     "http, tcp, ttl and args"},
+     "http, tcp, udp, grpc, h2ping, ttl, args, os_service and alias_service"},
     {"two check types",
      "{\"service\": {\"name\": \"web\", \"check\": {\"interval\": \"1s\", "
      "\"tcp\": \"a:1\", \"http\": \"http://a\"}}}",
      "web.json:1: service \"web\": check: more than one type; a check has "
-     "exactly one of http, tcp, ttl and args"},
+     "exactly one of http, tcp, udp, grpc, h2ping, ttl, args, os_service and "
+     "alias_service"},
     {"no interval",
      "{\"service\": {\"name\": \"web\", \"check\": {\"id\": \"up\", "
      "\"tcp\": \"a:1\"}}}",
@@ -98,9 +100,58 @@ static const struct {
     {"script", "{\"check\": {\"name\": \"up\", \"script\": \"x\"}}",
      "web.json:1: check \"up\": script: not supported, because it needs a "
      "shell; use args, like [\"/bin/sh\", \"-c\", \"...\"]"},
-    {"grpc", "{\"check\": {\"name\": \"up\", \"grpc\": \"a:1\"}}",
-     "web.json:1: check \"up\": grpc: this type of check is not supported; "
-     "use http, tcp, ttl or args"},
+    {"docker",
+     "{\"check\": {\"name\": \"up\", \"docker_container_id\": \"a\"}}",
+     "web.json:1: check \"up\": docker_container_id: this type of check is not "
+     "supported; use args to run a program that looks into the container"},
+    {"grpc", "{\"check\": {\"name\": \"up\", \"grpc\": \"a/b:1\"}}",
+     "web.json:1: check \"up\": grpc: \"a\" is not host:port, like "
+     "\"127.0.0.1:5432\""},
+    {"udp", "{\"check\": {\"name\": \"up\", \"udp\": \"a b:1\"}}",
+     "web.json:1: check \"up\": udp: \"a b:1\" is not host:port, like "
+     "\"127.0.0.1:5432\""},
+    {"h2ping", "{\"check\": {\"name\": \"up\", \"h2ping\": \"a:65536\"}}",
+     "web.json:1: check \"up\": h2ping: \"a:65536\" is not host:port, like "
+     "\"127.0.0.1:5432\""},
+    {"a pattern of units",
+     "{\"check\": {\"name\": \"up\", \"os_service\": \"ssh*\"}}",
+     "web.json:1: check \"up\": os_service: \"ssh*\" is not the name of one "
+     "systemd unit, like \"nginx.service\""},
+    {"success codes",
+     "{\"check\": {\"name\": \"up\", \"http\": \"http://a\",\n"
+     "\"success_codes\": [\"200\", \"299-200\"]}}",
+     "web.json:2: check \"up\": success_codes[1]: \"299-200\" is not a status "
+     "or a range of them, like \"204\" or \"200-299\""},
+    {"statuses of tcp",
+     "{\"check\": {\"name\": \"up\", \"tcp\": \"a:1\", "
+     "\"success_codes\": [\"200\"]}}",
+     "web.json:1: check \"up\": success_codes: only http checks have "
+     "statuses"},
+    {"CA file", "{\"check\": {\"name\": \"up\", \"tls_ca_file\": \"ca.pem\"}}",
+     "web.json:1: check \"up\": tls_ca_file: \"ca.pem\" must be a whole path, "
+     "beginning with /"},
+    {"flap without max",
+     "{\"check\": {\"name\": \"up\", \"ttl\": \"5s\", \"flap_hold\": "
+     "\"1m\"}}",
+     "web.json:1: check \"up\": flap_window and flap_hold need flap_max: how "
+     "many changes of status are not yet flapping"},
+    {"flap max",
+     "{\"check\": {\"name\": \"up\", \"ttl\": \"5s\", \"flap_max\": 17}}",
+     "web.json:1: check \"up\": flap_max: 17 is not within 0 to 16"},
+    {"alias and tcp",
+     "{\"check\": {\"name\": \"up\", \"tcp\": \"a:1\", "
+     "\"alias_service\": \"db\"}}",
+     "web.json:1: check \"up\": more than one type; a check has exactly one of "
+     "http, tcp, udp, grpc, h2ping, ttl, args, os_service and "
+     "alias_service"},
+    {"another namespace",
+     "{\"check\": {\"name\": \"up\", \"namespace\": \"red\"}}",
+     "web.json:1: check \"up\": namespace: only \"default\" exists here"},
+    {"misspelt in a check",
+     "{\"service\": {\"name\": \"web\", \"check\":\n"
+     "{\"htpp\": \"http://a\"}}}",
+     "web.json:2: service \"web\": check.htpp: unknown field; did you mean "
+     "\"http\"?"},
     {"url", "{\"check\": {\"name\": \"up\", \"http\": \"a:1\"}}",
      "web.json:1: check \"up\": http: \"a:1\" is not a URL; it must begin "
      "with http:// or https:// and a host"},
@@ -119,9 +170,9 @@ static const struct {
      "failures_before_critical, which is 2"},
     {"deregister",
      "{\"check\": {\"name\": \"up\", \"ttl\": \"5s\", "
-     "\"deregister_critical_service_after\": \"10s\"}}",
-     "web.json:1: check \"up\": deregister_critical_service_after: is below "
-     "the minimum of 1m0s"},
+     "\"deregister_critical_service_after\": \"10m\"}}",
+     "web.json:1: check: deregister_critical_service_after needs a "
+     "service_id"},
     {"reserved id", "{\"check\": {\"id\": \"serfHealth\", \"ttl\": \"5s\"}}",
      "web.json:1: check \"serfHealth\": id: \"serfHealth\" is reserved; "
      "choose another"},
@@ -206,6 +257,48 @@ static const struct {
      "\"1m30s\",\"timeout\":\"10s\",\"failures_before_warning\":0,\"http\":"
      "\"https://a/b\",\"method\":\"POST\",\"header\":{\"A\":[\"b\",\"c\"],"
      "\"Host\":[\"x\"]},\"body\":\"{}\",\"tls_skip_verify\":true}]}"},
+    {"Consul's spellings", DEFINITION_SERVICE,
+     "{\"Name\": \"web\", \"Checks\": [{\"CheckID\": \"a\", \"GRPC\": "
+     "\"[::1]:1/p.S\", \"GRPCUseTLS\": true, \"TLSServerName\": \"x\", "
+     "\"Interval\": \"5s\", \"Namespace\": \"default\"}, {\"CheckID\": \"b\", "
+     "\"H2Ping\": \":2\", \"H2PingUseTLS\": false, \"Interval\": \"5s\"}, "
+     "{\"check_id\": \"c\", \"UDP\": \"h:3\", \"Interval\": \"5s\", "
+     "\"OutputMaxSize\": 100}, {\"id\": \"d\", \"OSService\": \"a@b.service\", "
+     "\"Interval\": \"5s\"}, {\"CheckID\": \"e\", \"AliasService\": \"db\", "
+     "\"AliasNode\": \"n2\"}, {\"CheckID\": \"f\", \"TCP\": \"h:4\", "
+     "\"TCPUseTLS\": true, \"TLSSkipVerify\": true, \"Interval\": \"5s\"}]}",
+     "{\"name\":\"web\",\"id\":\"web\",\"checks\":["
+     "{\"id\":\"a\",\"name\":\"Service 'web' check\",\"service_id\":\"web\","
+     "\"interval\":\"5s\",\"timeout\":\"10s\",\"failures_before_warning\":0,"
+     "\"grpc\":\"[::1]:1/p.S\",\"grpc_use_tls\":true,"
+     "\"tls_server_name\":\"x\"},"
+     "{\"id\":\"b\",\"name\":\"Service 'web' check\",\"service_id\":\"web\","
+     "\"interval\":\"5s\",\"timeout\":\"10s\",\"failures_before_warning\":0,"
+     "\"h2ping\":\":2\",\"h2ping_use_tls\":false},"
+     "{\"id\":\"c\",\"name\":\"Service 'web' check\",\"service_id\":\"web\","
+     "\"interval\":\"5s\",\"timeout\":\"10s\",\"failures_before_warning\":0,"
+     "\"output_max_size\":100,\"udp\":\"h:3\"},"
+     "{\"id\":\"d\",\"name\":\"Service 'web' check\",\"service_id\":\"web\","
+     "\"interval\":\"5s\",\"timeout\":\"10s\",\"failures_before_warning\":0,"
+     "\"os_service\":\"a@b.service\"},"
+     "{\"id\":\"e\",\"name\":\"Service 'web' check\",\"service_id\":\"web\","
+     "\"failures_before_warning\":0,\"alias_service\":\"db\","
+     "\"alias_node\":\"n2\"},"
+     "{\"id\":\"f\",\"name\":\"Service 'web' check\",\"service_id\":\"web\","
+     "\"interval\":\"5s\",\"timeout\":\"10s\",\"failures_before_warning\":0,"
+     "\"tcp\":\"h:4\",\"tcp_use_tls\":true,\"tls_skip_verify\":true}]}"},
+    {"our extensions", DEFINITION_SERVICE,
+     "{\"name\": \"web\", \"check\": {\"http\": \"http://a\", \"interval\": "
+     "\"5s\", \"success_codes\": [\"200-299\", \"302\"], \"tls_ca_file\": "
+     "\"/ca\", \"flap_max\": 3, \"start_period\": \"20s\", "
+     "\"initial_delay\": \"0s\", \"first_result_counts\": false}}",
+     "{\"name\":\"web\",\"id\":\"web\",\"checks\":[{\"id\":\"service:web\","
+     "\"name\":\"Service 'web' check\",\"service_id\":\"web\","
+     "\"interval\":\"5s\",\"timeout\":\"10s\",\"start_period\":\"20s\","
+     "\"initial_delay\":\"0s\",\"failures_before_warning\":0,"
+     "\"first_result_counts\":false,\"flap_max\":3,\"flap_window\":\"1m0s\","
+     "\"flap_hold\":\"1m0s\",\"http\":\"http://a\",\"success_codes\":"
+     "[\"200-299\",\"302\"],\"tls_ca_file\":\"/ca\"}]}"},
     {"exec", DEFINITION_SERVICE,
      "{\"name\": \"web\", \"check\": {\"ScriptArgs\": [\"/bin/true\"], "
      "\"interval\": \"500ms\"}}",
@@ -294,6 +387,66 @@ START_TEST(doubtful_things_are_warned_about)
 }
 END_TEST
 
+/* What Consul takes and makes fit. */
+static const struct {
+    const char *text;
+    const char *warning;
+} fitted[] = {
+    {"{\"Name\": \"a\", \"TCP\": \"a:1\", \"Interval\": \"10ms\"}",
+     "check \"a\": interval: raised to the minimum of 1s"},
+    {"{\"Name\": \"a\", \"TTL\": \"9s\", \"ServiceID\": \"s\", "
+     "\"DeregisterCriticalServiceAfter\": \"10s\"}",
+     "check \"a\": deregister_critical_service_after: raised to the minimum of "
+     "1m0s"},
+    {"{\"Name\": \"a\", \"TTL\": \"9s\", \"OutputMaxSize\": 5000}",
+     "check \"a\": output_max_size: lowered to the maximum of 4096"},
+    {"{\"Name\": \"a\", \"AliasService\": \"b\", \"Interval\": \"10s\"}",
+     "check \"a\": interval: ignored, an alias follows what it stands for at "
+     "once"},
+};
+
+START_TEST(what_is_out_of_range_is_made_to_fit)
+{
+    struct definitions *defs = NULL;
+    struct err err;
+
+    ck_assert_int_eq(definitions_parse(DEFINITION_CHECK, "-",
+                                       slice_str(fitted[_i].text), &defs, &err),
+                     ST_OK);
+    ck_assert_uint_eq(definitions_warnings_count(defs), 1);
+    ck_assert_str_eq(definitions_warning(defs, 0), fitted[_i].warning);
+    definitions_unref(defs);
+}
+END_TEST
+
+static const struct {
+    const char *written;
+    const char *target;
+} targets[] = {
+    {"10.0.0.1:80", "10.0.0.1:80"},
+    {"[::1]:80", "[::1]:80"},
+    {"::1:80", "[::1]:80"},
+    {":80", "localhost:80"},
+    {"db.example:5432", "db.example:5432"},
+};
+
+START_TEST(targets_by_row)
+{
+    struct definitions *defs = NULL;
+    struct err err;
+    char text[128];
+
+    (void)snprintf(text, sizeof(text),
+                   "{\"Name\": \"a\", \"TCP\": \"%s\", \"Interval\": \"1s\"}",
+                   targets[_i].written);
+    ck_assert_int_eq(
+        definitions_parse(DEFINITION_CHECK, "-", slice_str(text), &defs, &err),
+        ST_OK);
+    ck_assert_str_eq(definitions_check(defs, 0)->target, targets[_i].target);
+    definitions_unref(defs);
+}
+END_TEST
+
 START_TEST(limits_hold)
 {
     struct definitions *defs = NULL;
@@ -317,5 +470,8 @@ UNIT_MAIN("definition", {
     tcase_add_loop_test(tc, good_definition_comes_back, 0, COUNT_OF(good));
     tcase_add_test(tc, file_may_hold_many);
     tcase_add_test(tc, doubtful_things_are_warned_about);
+    tcase_add_loop_test(tc, what_is_out_of_range_is_made_to_fit, 0,
+                        COUNT_OF(fitted));
+    tcase_add_loop_test(tc, targets_by_row, 0, COUNT_OF(targets));
     tcase_add_test(tc, limits_hold);
 })

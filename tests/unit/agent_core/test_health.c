@@ -105,6 +105,71 @@ static const struct {
      CHECK_PASSING,
      "c",
      "c"},
+    {"two changes are no flapping",
+     {.first_result_counts = true,
+      .flap_max = 2,
+      .flap_window_ms = 9000,
+      .flap_hold_ms = 3000},
+     HEALTH_FRESH,
+     CHECK_CRITICAL,
+     "pcpppp",
+     "pcpppp"},
+    {"the third is, and stability ends the hold",
+     {.first_result_counts = true,
+      .flap_max = 2,
+      .flap_window_ms = 9000,
+      .flap_hold_ms = 3000},
+     HEALTH_FRESH,
+     CHECK_CRITICAL,
+     "pcpwwwwww",
+     "pcpcccwww"},
+    {"a change prolongs the hold",
+     {.first_result_counts = true,
+      .flap_max = 1,
+      .flap_window_ms = 9000,
+      .flap_hold_ms = 3000},
+     HEALTH_FRESH,
+     CHECK_CRITICAL,
+     "pcpcpppp",
+     "pccccccp"},
+    {"a warning that flaps is critical, too",
+     {.first_result_counts = true,
+      .flap_max = 1,
+      .flap_window_ms = 9000,
+      .flap_hold_ms = 9000},
+     HEALTH_FRESH,
+     CHECK_CRITICAL,
+     "pwpwp",
+     "pwccc"},
+    {"changes that the window has forgotten do not count",
+     {.first_result_counts = true,
+      .flap_max = 1,
+      .flap_window_ms = 2000,
+      .flap_hold_ms = 9000},
+     HEALTH_FRESH,
+     CHECK_CRITICAL,
+     "pcccpppc",
+     "pcccpppc"},
+    {"after a hold it begins anew",
+     {.first_result_counts = true,
+      .flap_max = 1,
+      .flap_window_ms = 60000,
+      .flap_hold_ms = 2000},
+     HEALTH_FRESH,
+     CHECK_CRITICAL,
+     "pcppppcp",
+     "pcccppcc"},
+    {"thresholds come before flapping",
+     {.first_result_counts = true,
+      .failures_before_critical = 2,
+      .failures_before_warning = 2,
+      .flap_max = 1,
+      .flap_window_ms = 60000,
+      .flap_hold_ms = 9000},
+     HEALTH_FRESH,
+     CHECK_CRITICAL,
+     "pcpcpcp",
+     "ppppppp"},
 };
 
 static enum check_status status_from(char c)
@@ -165,12 +230,37 @@ END_TEST
 
 START_TEST(runs_stay_on_their_grid)
 {
-    struct check_def def = {.interval_ms = 1000};
+    struct check_def def = {.id = "a", .interval_ms = 10000};
+    uint64_t due = health_next_due_ms(&def, 5000, 5000);
 
-    ck_assert_uint_eq(health_next_due_ms(&def, 5300, 5301), 6300);
-    ck_assert_uint_eq(health_next_due_ms(&def, 5300, 6299), 6300);
-    ck_assert_uint_eq(health_next_due_ms(&def, 5300, 6300), 7300);
-    ck_assert_uint_eq(health_next_due_ms(&def, 5300, 99999), 100300);
+    /* The second run comes within an interval, but not at once. */
+    ck_assert_uint_ge(due, 6000);
+    ck_assert_uint_lt(due, 16000);
+    ck_assert_uint_eq(health_next_due_ms(&def, due, due), due + 10000);
+    ck_assert_uint_eq(health_next_due_ms(&def, due, due + 9999), due + 10000);
+    ck_assert_uint_eq(health_next_due_ms(&def, due, due + 10000), due + 20000);
+    ck_assert_uint_eq(health_next_due_ms(&def, due, due + 94000), due + 100000);
+}
+END_TEST
+
+START_TEST(a_hold_ends_without_a_result)
+{
+    struct check_def def = {.first_result_counts = true,
+                            .flap_max = 1,
+                            .flap_window_ms = 60000,
+                            .flap_hold_ms = 5000};
+    struct health h;
+
+    health_init(&h, &def, HEALTH_FRESH, CHECK_CRITICAL, 0);
+    ck_assert(health_set(&h, CHECK_PASSING, 1000));
+    ck_assert_uint_eq(health_wake_ms(&h), UINT64_MAX);
+    ck_assert(health_set(&h, CHECK_CRITICAL, 2000));
+    ck_assert(!health_set(&h, CHECK_PASSING, 3000));
+    ck_assert_uint_eq(health_wake_ms(&h), 8000);
+    ck_assert(!health_tick(&h, 7999));
+    ck_assert(health_tick(&h, 8000));
+    ck_assert_int_eq(h.status, CHECK_PASSING);
+    ck_assert_uint_eq(health_wake_ms(&h), UINT64_MAX);
 }
 END_TEST
 
@@ -195,5 +285,6 @@ UNIT_MAIN("health", {
     tcase_add_loop_test(tc, health_follows_row, 0, COUNT_OF(rows));
     tcase_add_test(tc, first_runs_are_spread);
     tcase_add_test(tc, runs_stay_on_their_grid);
+    tcase_add_test(tc, a_hold_ends_without_a_result);
     tcase_add_test(tc, sum_is_the_worst_and_maintenance_above_all);
 })

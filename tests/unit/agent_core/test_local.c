@@ -169,6 +169,7 @@ START_TEST(check_runs_once_an_interval)
     struct local_run run;
     struct fake f;
     uint64_t first_ms;
+    uint64_t next_ms;
 
     fake_start(&f);
     put(&f, "PUT /v1/agent/service/register", TCP_CHECK);
@@ -182,7 +183,13 @@ START_TEST(check_runs_once_an_interval)
     f.now.now_ms += 300;
     ck_assert(
         local_result(f.local, run.run, CHECK_PASSING, slice_str("ok"), f.now));
-    ck_assert_uint_eq(local_wake_ms(f.local), first_ms + 10000);
+    next_ms = local_wake_ms(f.local);
+    ck_assert_uint_gt(next_ms, first_ms);
+    ck_assert_uint_lt(next_ms, first_ms + 11000);
+    f.now.now_ms = next_ms;
+    ck_assert(local_due(f.local, f.now, &run));
+    (void)local_result(f.local, run.run, CHECK_PASSING, slice_str("ok"), f.now);
+    ck_assert_uint_eq(local_wake_ms(f.local), next_ms + 10000);
     ck_assert_int_eq(status_of(&f, "c"), CHECK_PASSING);
     ASSERT_OUTPUT(&f, "c", "ok");
     fake_stop(&f);

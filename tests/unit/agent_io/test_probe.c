@@ -3,15 +3,20 @@
 #include "agent/io/probe.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/core/limits.h"
+#include "base/core/pb.h"
+#include "base/io/grpc_server.h"
+#include "base/io/loop.h"
+#include "base/io/server.h"
 #include "suite.h"
 
 /* ---- A loop, a host, one expected report ------------------------------- */
 
 struct world {
-    uv_loop_t loop;
+    struct loop *loop;
     struct probe_host *host;
     int reports;
     enum probe_result result;
@@ -25,7 +30,7 @@ struct world {
 
 static void on_stopped(void *arg)
 {
-    (void)arg;
+    loop_stop(((struct world *)arg)->loop);
 }
 
 static void on_done(void *arg, enum probe_result result, struct slice output)
@@ -49,19 +54,29 @@ static void on_done(void *arg, enum probe_result result, struct slice output)
 static void world_init(struct world *w)
 {
     memset(w, 0, sizeof(*w));
-    ck_assert_int_eq(uv_loop_init(&w->loop), 0);
-    w->host = probe_host_new(&w->loop);
+    w->loop = loop_new();
+    w->host = probe_host_new(w->loop);
 }
 
-/* Run till all is closed, which proves that nothing is left open. */
-static void world_run(struct world *w, const struct probe_spec *spec)
+static void world_start(struct world *w, const struct probe_spec *spec)
 {
     (void)probe_start(w->host, spec, on_done, w);
     ck_assert_int_eq(w->reports, 0); /* Never from inside the call. */
-    (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+    loop_run(w->loop);
     ck_assert_int_eq(w->reports, 1);
+}
+
+/* That this returns proves that nothing is left open. */
+static void world_end(struct world *w)
+{
     probe_host_free(w->host);
-    ck_assert_int_eq(uv_loop_close(&w->loop), 0);
+    loop_free(w->loop);
+}
+
+static void world_run(struct world *w, const struct probe_spec *spec)
+{
+    world_start(w, spec);
+    world_end(w);
 }
 
 /* ---- A server on loopback ---------------------------------------------- */
@@ -135,7 +150,7 @@ static int world_listen(struct world *w)
     int len = sizeof(address);
 
     ck_assert_int_eq(uv_ip4_addr("127.0.0.1", 0, &address), 0);
-    ck_assert_int_eq(uv_tcp_init(&w->loop, &w->listener), 0);
+    ck_assert_int_eq(uv_tcp_init(loop_uv(w->loop), &w->listener), 0);
     w->listener.data = w;
     ck_assert_int_eq(uv_tcp_bind(&w->listener, (struct sockaddr *)&address, 0),
                      0);
@@ -220,32 +235,47 @@ END_TEST
 
 /* ---- HTTP -------------------------------------------------------------- */
 
+static const struct code_range ok_or_moved[] = {{200, 299}, {302, 302}};
+static const struct code_range closed[] = {{401, 403}};
+static const struct code_range slow[] = {{429, 429}};
+
+#define NO_CODES NULL, 0
+
 static const struct {
     const char *name;
     const char *answer;
-    bool follow;
     enum probe_result result;
     const char *text;
+    const struct code_range *codes;
+    size_t codes_count;
 } http_rows[] = {
-    {"200", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false,
-     PROBE_PASSING, ": 200 Output: ok"},
-    {"204", "HTTP/1.1 204 No Content\r\n\r\n", false, PROBE_PASSING, ": 204"},
-    {"429", "HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n", false,
-     PROBE_WARNING, ": 429"},
-    {"500", "HTTP/1.1 500 Oh\r\nContent-Length: 3\r\n\r\nbad", false,
-     PROBE_CRITICAL, ": 500 Output: bad"},
-    {"redirect not followed",
-     "HTTP/1.1 302 Go\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", false,
-     PROBE_CRITICAL, ": 302"},
-    {"redirect for ever",
-     "HTTP/1.1 302 Go\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", true,
-     PROBE_CRITICAL, "edirect"},
-    {"redirect to a file",
-     "HTTP/1.1 302 Go\r\nLocation: file:///etc/passwd\r\n"
+    {"200", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", PROBE_PASSING,
+     "/healthz: 200 OK Output: ok", NO_CODES},
+    {"204", "HTTP/1.1 204 No Content\r\n\r\n", PROBE_PASSING,
+     ": 204 No Content Output: ", NO_CODES},
+    {"429", "HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n", PROBE_WARNING,
+     ": 429 Slow", NO_CODES},
+    {"500", "HTTP/1.1 500 Oh\r\nContent-Length: 3\r\n\r\nbad", PROBE_CRITICAL,
+     ": 500 Oh Output: bad", NO_CODES},
+    {"no reason", "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", PROBE_PASSING,
+     ": 200 Output: ", NO_CODES},
+    {"continued",
+     "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 Later\r\n"
      "Content-Length: 0\r\n\r\n",
-     true, PROBE_CRITICAL, "rotocol"},
-    {"not HTTP", "hello\r\n\r\n", false, PROBE_CRITICAL, "GET http://"},
-    {"silence", NULL, false, PROBE_CRITICAL, "timeout after 300 ms"},
+     PROBE_CRITICAL, ": 503 Later Output: ", NO_CODES},
+    {"redirects are not followed",
+     "HTTP/1.1 302 Go\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
+     PROBE_CRITICAL, ": 302 Go", NO_CODES},
+    {"unless that is what is wanted",
+     "HTTP/1.1 302 Go\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
+     PROBE_PASSING, ": 302 Go", ok_or_moved, 2},
+    {"then 2xx passes only if it is named",
+     "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", PROBE_CRITICAL, ": 200 OK",
+     closed, 1},
+    {"429 may pass", "HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n",
+     PROBE_PASSING, ": 429", slow, 1},
+    {"not HTTP", "hello\r\n\r\n", PROBE_CRITICAL, "GET http://", NO_CODES},
+    {"silence", NULL, PROBE_CRITICAL, "timeout after 300 ms", NO_CODES},
 };
 
 START_TEST(http_status_decides)
@@ -261,7 +291,8 @@ START_TEST(http_status_decides)
                       .type = PROBE_HTTP,
                       .timeout_ms = http_rows[_i].answer ? 5000 : 300,
                       .target = target,
-                      .follow_redirects = http_rows[_i].follow});
+                      .codes = http_rows[_i].codes,
+                      .codes_count = http_rows[_i].codes_count});
     ck_assert_msg(w.result == http_rows[_i].result, "%s: %d \"%s\"",
                   http_rows[_i].name, w.result, w.output);
     ck_assert_msg(strstr(w.output, http_rows[_i].text) != NULL, "%s: \"%s\"",
@@ -293,7 +324,265 @@ START_TEST(http_sends_what_was_asked_for)
     ck_assert_ptr_nonnull(strstr(w.asked, "X-One: 1\r\n"));
     ck_assert_ptr_nonnull(strstr(w.asked, "X-One: 2\r\n"));
     ck_assert_ptr_nonnull(strstr(w.asked, "Accept: text/plain"));
+    ck_assert_ptr_nonnull(strstr(w.asked, "Connection: close\r\n"));
     ck_assert_ptr_nonnull(strstr(w.asked, "\r\n\r\n{}"));
+}
+END_TEST
+
+/* ---- UDP --------------------------------------------------------------- */
+
+static int udp_bound(int *out_port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(a);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    *out_port = ntohs(a.sin_port);
+    return fd;
+}
+
+static void on_udp_readable(uv_poll_t *poll, int status, int events)
+{
+    int fd = *(int *)poll->data;
+    struct sockaddr_storage from;
+    socklen_t len = sizeof(from);
+    char byte;
+
+    (void)status;
+    (void)events;
+    ck_assert_int_eq(recvfrom(fd, &byte, 1, 0, (struct sockaddr *)&from, &len),
+                     1);
+    ck_assert_int_eq(sendto(fd, "", 0, 0, (struct sockaddr *)&from, len), 0);
+    uv_close((uv_handle_t *)poll, NULL);
+}
+
+enum udp_server {
+    UDP_ANSWERS, /* Even an empty datagram is an answer. */
+    UDP_SILENT,
+    UDP_CLOSED
+};
+
+static const struct {
+    const char *name;
+    enum udp_server server;
+    enum probe_result result;
+    const char *text;
+} udp_rows[] = {
+    {"answer", UDP_ANSWERS, PROBE_PASSING, ": answered"},
+    {"silence", UDP_SILENT, PROBE_PASSING, ": no answer, and no error"},
+    {"nobody there", UDP_CLOSED, PROBE_CRITICAL, ": connection refused"},
+};
+
+START_TEST(udp_passes_unless_refused)
+{
+    struct world w;
+    char target[64];
+    uv_poll_t poll;
+    int port;
+    int fd = udp_bound(&port);
+
+    world_init(&w);
+    (void)snprintf(target, sizeof(target), "127.0.0.1:%d", port);
+    if (udp_rows[_i].server == UDP_ANSWERS) {
+        ck_assert_int_eq(uv_poll_init(loop_uv(w.loop), &poll, fd), 0);
+        poll.data = &fd;
+        ck_assert_int_eq(uv_poll_start(&poll, UV_READABLE, on_udp_readable), 0);
+    } else if (udp_rows[_i].server == UDP_CLOSED) {
+        close(fd);
+    }
+    world_run(&w,
+              &(struct probe_spec){
+                  .type = PROBE_UDP,
+                  .timeout_ms = udp_rows[_i].server == UDP_SILENT ? 200 : 10000,
+                  .target = target});
+    ck_assert_msg(w.result == udp_rows[_i].result, "%s: \"%s\"",
+                  udp_rows[_i].name, w.output);
+    ck_assert_msg(strstr(w.output, udp_rows[_i].text) != NULL, "%s: \"%s\"",
+                  udp_rows[_i].name, w.output);
+    if (udp_rows[_i].server != UDP_CLOSED) {
+        close(fd);
+    }
+}
+END_TEST
+
+/* ---- HTTP/2 ------------------------------------------------------------ */
+
+static void on_health(struct grpc_call *call, struct slice message)
+{
+    struct pb_field field = {0};
+    struct buf reply;
+
+    (void)pb_next(&message, &field);
+    if (slice_eq(field.bytes, slice_str("none"))) {
+        grpc_call_finish(call, GRPC_NOT_FOUND, "unknown service");
+        return;
+    }
+    buf_init(&reply, 16);
+    pb_uint(&reply, 1, slice_eq(field.bytes, slice_str("down")) ? 2 : 1);
+    grpc_call_send(call, buf_slice(&reply));
+    grpc_call_finish(call, GRPC_OK, NULL);
+    buf_release(&reply);
+}
+
+static const struct {
+    const char *name;
+    enum probe_type type;
+    const char *service;
+    bool there;
+    enum probe_result result;
+    const char *text;
+} h2_rows[] = {
+    {"the server", PROBE_GRPC, NULL, true, PROBE_PASSING, ": SERVING"},
+    {"a service", PROBE_GRPC, "up", true, PROBE_PASSING, "/up: SERVING"},
+    {"not serving", PROBE_GRPC, "down", true, PROBE_CRITICAL,
+     "/down: NOT_SERVING"},
+    {"unknown", PROBE_GRPC, "none", true, PROBE_CRITICAL,
+     "/none: unknown service (code 5)"},
+    {"refused", PROBE_GRPC, NULL, false, PROBE_CRITICAL, "connection refused"},
+    {"ping", PROBE_H2PING, NULL, true, PROBE_PASSING, ": Success"},
+    {"ping refused", PROBE_H2PING, NULL, false, PROBE_CRITICAL,
+     "connection refused"},
+};
+
+static void on_server_stopped(void *ctx)
+{
+    (void)ctx;
+}
+
+START_TEST(h2_server_decides)
+{
+    static const struct grpc_method method = {
+        .path = "/grpc.health.v1.Health/Check", .on_message = on_health};
+    struct grpc_methods methods = {
+        .methods = &method, .count = 1, .message_bytes_max = 4096};
+    struct server_config config;
+    struct server *server;
+    struct world w;
+    char target[64];
+    struct err err;
+
+    world_init(&w);
+    server_config_init(&config);
+    config.address = "127.0.0.1:0";
+    config.grpc = &methods;
+    ck_assert_int_eq(server_start(w.loop, &config, &server, &err), ST_OK);
+    (void)snprintf(target, sizeof(target), "%s", server_address(server));
+    if (!h2_rows[_i].there) {
+        server_stop(server, 0, on_server_stopped, NULL);
+        (void)uv_run(loop_uv(w.loop), UV_RUN_NOWAIT);
+    }
+    world_start(&w, &(struct probe_spec){.type = h2_rows[_i].type,
+                                         .timeout_ms = 10000,
+                                         .target = target,
+                                         .service = h2_rows[_i].service});
+    ck_assert_msg(w.result == h2_rows[_i].result, "%s: \"%s\"",
+                  h2_rows[_i].name, w.output);
+    ck_assert_msg(strstr(w.output, h2_rows[_i].text) != NULL, "%s: \"%s\"",
+                  h2_rows[_i].name, w.output);
+    if (h2_rows[_i].there) {
+        server_stop(server, 0, on_server_stopped, NULL);
+    }
+    world_end(&w);
+}
+END_TEST
+
+/* HTTP/1 servers do not answer a ping. */
+START_TEST(h2_to_http1_fails)
+{
+    struct world w;
+    char target[64];
+
+    world_init(&w);
+    w.answer = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    (void)snprintf(target, sizeof(target), "127.0.0.1:%d", world_listen(&w));
+    world_run(&w, &(struct probe_spec){.type = PROBE_H2PING,
+                                       .timeout_ms = 10000,
+                                       .target = target});
+    ck_assert_int_eq(w.result, PROBE_CRITICAL);
+    ck_assert_ptr_nonnull(strstr(w.output, "HTTP/2 ping 127.0.0.1"));
+}
+END_TEST
+
+START_TEST(tls_trouble_is_named)
+{
+    struct world w;
+
+    world_init(&w);
+    world_run(&w, &(struct probe_spec){.type = PROBE_GRPC,
+                                       .timeout_ms = 10000,
+                                       .target = "127.0.0.1:1",
+                                       .tls = true,
+                                       .tls_ca_file = "/no/such/ca.pem"});
+    ck_assert_int_eq(w.result, PROBE_CRITICAL);
+    ck_assert_ptr_nonnull(strstr(w.output, "/no/such/ca.pem"));
+}
+END_TEST
+
+/* ---- systemd units ----------------------------------------------------- */
+
+/* What `systemctl show` says, by a program of that name. */
+static const struct {
+    const char *name;
+    const char *script;
+    enum probe_result result;
+    const char *text;
+} unit_rows[] = {
+    {"active",
+     "echo LoadState=loaded; echo ActiveState=active; echo SubState=running",
+     PROBE_PASSING, "unit a.service: active (running)"},
+    {"its arguments", "echo ActiveState=$1,$2,$3,$4", PROBE_CRITICAL,
+     "show,--property=LoadState,ActiveState,SubState,--,a.service"},
+    {"reloading", "echo ActiveState=reloading; echo SubState=reload",
+     PROBE_PASSING, "reloading (reload)"},
+    {"failed", "echo ActiveState=failed; echo SubState=failed", PROBE_CRITICAL,
+     "failed (failed)"},
+    {"no such unit",
+     "echo LoadState=not-found; echo ActiveState=inactive; echo SubState=dead",
+     PROBE_CRITICAL, "there is no such unit"},
+    {"no systemd", "echo System has not been booted >&2; exit 1", PROBE_WARNING,
+     "cannot be read: System has not been booted"},
+    {"says nothing", "exit 0", PROBE_WARNING, "systemctl says nothing"},
+    {"hangs", "exec sleep 60", PROBE_WARNING, "systemctl does not answer"},
+};
+
+START_TEST(unit_state_decides)
+{
+    char folder[] = "/tmp/muster-probe-XXXXXX";
+    char path[128];
+    const char *old = getenv("PATH");
+    char *kept = strdup(old == NULL ? "" : old);
+    struct world w;
+    FILE *f;
+
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/systemctl", folder);
+    f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    (void)fprintf(f, "#!/bin/sh\n%s\n", unit_rows[_i].script);
+    ck_assert_int_eq(fclose(f), 0);
+    ck_assert_int_eq(chmod(path, 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s:/usr/bin:/bin", folder);
+    ck_assert_int_eq(setenv("PATH", path, 1), 0);
+
+    world_init(&w);
+    world_run(&w, &(struct probe_spec){
+                      .type = PROBE_UNIT,
+                      .timeout_ms =
+                          strstr(unit_rows[_i].script, "sleep") ? 300 : 20000,
+                      .target = "a.service"});
+    ck_assert_msg(w.result == unit_rows[_i].result, "%s: \"%s\"",
+                  unit_rows[_i].name, w.output);
+    ck_assert_msg(strstr(w.output, unit_rows[_i].text) != NULL, "%s: \"%s\"",
+                  unit_rows[_i].name, w.output);
+
+    ck_assert_int_eq(setenv("PATH", kept, 1), 0);
+    free(kept);
+    (void)snprintf(path, sizeof(path), "%s/systemctl", folder);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(rmdir(folder), 0);
 }
 END_TEST
 
@@ -396,7 +685,7 @@ START_TEST(canceled_probes_stay_silent)
     struct world w;
     char target[64];
     char url[80];
-    struct probe *probes[3];
+    struct probe *probes[5];
 
     world_init(&w);
     (void)snprintf(target, sizeof(target), "127.0.0.1:%d", world_listen(&w));
@@ -412,19 +701,30 @@ START_TEST(canceled_probes_stay_silent)
                         .type = PROBE_HTTP, .timeout_ms = 60000, .target = url},
                     on_done, &w);
     probes[2] = probe_start(w.host,
-                            &(struct probe_spec){.type = PROBE_TCP,
+                            &(struct probe_spec){.type = PROBE_TLS,
                                                  .timeout_ms = 60000,
                                                  .target = target},
                             on_done, &w);
-    (void)uv_run(&w.loop, UV_RUN_NOWAIT);
+    probes[3] = probe_start(w.host,
+                            &(struct probe_spec){.type = PROBE_GRPC,
+                                                 .timeout_ms = 60000,
+                                                 .target = target},
+                            on_done, &w);
+    (void)uv_run(loop_uv(w.loop), UV_RUN_NOWAIT);
+    probes[4] =
+        probe_start(w.host,
+                    &(struct probe_spec){.type = PROBE_TCP,
+                                         .timeout_ms = 60000,
+                                         .target = "no-such-host.invalid:1"},
+                    on_done, &w);
     probe_cancel(probes[0]);
     probe_host_stop(w.host, on_stopped, &w); /* Cancels the others. */
     uv_close((uv_handle_t *)&w.listener, NULL);
     (void)probes;
-    (void)uv_run(&w.loop, UV_RUN_DEFAULT);
+    loop_run(w.loop);
     ck_assert_int_eq(w.reports, 0);
     probe_host_free(w.host);
-    ck_assert_int_eq(uv_loop_close(&w.loop), 0);
+    loop_free(w.loop);
 }
 END_TEST
 
@@ -434,6 +734,11 @@ UNIT_MAIN("probe", {
     tcase_add_loop_test(tc, tcp_trouble_is_critical, 0, COUNT_OF(tcp_bad));
     tcase_add_loop_test(tc, http_status_decides, 0, COUNT_OF(http_rows));
     tcase_add_test(tc, http_sends_what_was_asked_for);
+    tcase_add_loop_test(tc, udp_passes_unless_refused, 0, COUNT_OF(udp_rows));
+    tcase_add_loop_test(tc, h2_server_decides, 0, COUNT_OF(h2_rows));
+    tcase_add_test(tc, h2_to_http1_fails);
+    tcase_add_test(tc, tls_trouble_is_named);
+    tcase_add_loop_test(tc, unit_state_decides, 0, COUNT_OF(unit_rows));
     tcase_add_loop_test(tc, exec_exit_decides, 0, COUNT_OF(exec_rows));
     tcase_add_test(tc, exec_output_is_cut);
     tcase_add_test(tc, exec_unknown_program_is_critical);
