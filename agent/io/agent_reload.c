@@ -106,7 +106,11 @@ enum status agent_reload_now(struct agent *a, struct err *out_err)
         return st;
     }
     agent_dns_settings(&wanted, &arena, &settings);
-    st = dnsfeed_set(a->feed, &settings, out_err);
+    st = dnsfeed_set(
+        a->feed, &settings,
+        (struct dnsfeed_ages){.mark_ms = wanted.dns_config.stale_mark_ms,
+                              .max_ms = wanted.dns_config.max_stale_ms},
+        out_err);
     arena_release(&arena);
     if (st) {
         agent_config_release(&wanted);

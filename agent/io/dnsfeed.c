@@ -70,6 +70,18 @@ static const char *tagged_find(const struct tagged_address *tagged,
     return NULL;
 }
 
+/* An instance without an address of its own has its node's, all of them. */
+static const char *lan_of(const struct instance_record *r,
+                          const struct catalog_node *node, const char *name)
+{
+    const char *own = tagged_find(r->tagged, r->tagged_count, name);
+
+    if (own || (r->address && r->address[0] != '\0') || !node) {
+        return own;
+    }
+    return pairs_find(node->record.tagged, name);
+}
+
 static const struct dns_pair *pairs_of(struct arena *a, struct pairs pairs)
 {
     struct dns_pair *out = arena_zalloc(a, pairs.count, sizeof(*out));
@@ -127,8 +139,8 @@ static bool on_instance(void *ctx, const struct catalog_instance *i)
         .node = node && node->known ? node->record.name : r->node,
         .node_address = node && node->known ? node->record.address : "",
         .address = r->address,
-        .lan_ipv4 = tagged_find(r->tagged, r->tagged_count, "lan_ipv4"),
-        .lan_ipv6 = tagged_find(r->tagged, r->tagged_count, "lan_ipv6"),
+        .lan_ipv4 = lan_of(r, node, "lan_ipv4"),
+        .lan_ipv6 = lan_of(r, node, "lan_ipv6"),
         .area = node ? pairs_find(node->record.meta, "zone") : NULL,
         .port = r->port,
         .weight_passing = weight_of(r->weight_passing),
@@ -358,10 +370,14 @@ static void on_age(uv_timer_t *timer)
 }
 
 enum status dnsfeed_set(struct dnsfeed *f, const struct dns_settings *settings,
-                        struct err *out_err)
+                        struct dnsfeed_ages ages, struct err *out_err)
 {
     enum status st = dns_model_set_settings(f->model, settings, out_err);
 
+    if (!st) {
+        f->config.stale_mark_ms = ages.mark_ms;
+        f->config.stale_max_ms = ages.max_ms;
+    }
     if (!st && !f->stopped) {
         loop_defer(f->loop, LOOP_WORK, &f->commit);
     }

@@ -45,9 +45,15 @@ void dnsfeed_local(struct dnsfeed *f, struct local *local);
 /* Publish what was fed now; it is published at the end of the turn anyway. */
 void dnsfeed_publish(struct dnsfeed *f);
 
-/* ST_INVALID: the old settings stay. */
+/* From which age of the replica on answers are marked, and given no more. */
+struct dnsfeed_ages {
+    uint64_t mark_ms;
+    uint64_t max_ms;
+};
+
+/* ST_INVALID: the old settings and ages stay. */
 enum status dnsfeed_set(struct dnsfeed *f, const struct dns_settings *settings,
-                        struct err *out_err);
+                        struct dnsfeed_ages ages, struct err *out_err);
 
 /* Nothing is published any more after this. */
 void dnsfeed_stop(struct dnsfeed *f);
