@@ -107,6 +107,7 @@ static void chk_free(struct shared *shared)
     definitions_unref(c->defs);
     free(c->file);
     buf_release(&c->output);
+    buf_release(&c->said);
     buf_release(&c->record);
     free((void *)c->key.data);
     arena_release(&c->arena);
@@ -191,6 +192,7 @@ static struct chk *chk_new(struct local *l, const struct check_def *def)
     c->critical_since_ms = NEVER;
     c->wake_ms = NEVER;
     buf_init(&c->output, LIMIT_CHECK_OUTPUT);
+    buf_init(&c->said, LIMIT_CHECK_OUTPUT);
     buf_init(&c->record, LIMIT_RECORD_BYTES);
     pmap_put(&l->checks, slice_str(def->id), &c->shared);
     if (*def->service_id == '\0') {
@@ -252,6 +254,9 @@ static void start_health(struct local *l, struct chk *c, struct local_time now)
     }
     health_init(&c->health, c->def, HEALTH_RESTORED, known.status, now.now_ms);
     local_set_output(c, slice_str(known.output));
+    if (is_ttl && known.expires_ms != 0 && ttl_is_over(&known, now)) {
+        local_expired_output(c); /* While the agent was away. */
+    }
     if (is_ttl) {
         start_ttl(c, &known, now);
     }

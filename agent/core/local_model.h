@@ -38,6 +38,7 @@ struct chk {
     bool in_service;          /* Part of its service's definition. */
     struct health health;
     struct buf output;
+    struct buf said;            /* While held: what `output` is without that. */
     uint64_t due_ms;            /* NEVER: passive. */
     uint64_t run;               /* 0: not running. */
     uint64_t expires_ms;        /* TTL; NEVER: expired or none. */
@@ -145,6 +146,9 @@ void local_remove_service(struct local *l, struct svc *s);
  * them up to date. */
 void local_alias_start(struct local *l, struct chk *c, struct local_time now);
 void local_alias_settle(struct local *l, struct local_time now);
+
+/* The output of a TTL that is over: that, and what was said last. */
+void local_expired_output(struct chk *c);
 
 /* A critical check of our own making. `notes` is copied. */
 void local_make_check(struct local *l, const char *id, const char *service_id,

@@ -13,16 +13,14 @@
 
 /* A check that is held says so: its own words would not tell why it is
  * critical. */
-static void set_told_output(struct chk *c, struct slice output, uint64_t now_ms)
+static void say_held(struct chk *c, struct slice output, uint64_t now_ms)
 {
     struct arena a = {0};
     char window[DURATION_TEXT];
     char left[DURATION_TEXT];
 
-    if (c->health.held_until_ms == 0) {
-        local_set_output(c, output);
-        return;
-    }
+    buf_clear(&c->said);
+    (void)buf_add(&c->said, output); /* Too long, it is not kept. */
     local_set_output(
         c,
         slice_str(arena_printf(
@@ -33,6 +31,15 @@ static void set_told_output(struct chk *c, struct slice output, uint64_t now_ms)
             duration_format(c->health.held_until_ms - now_ms, left),
             (int)output.len, (const char *)output.data)));
     arena_release(&a);
+}
+
+static void set_told_output(struct chk *c, struct slice output, uint64_t now_ms)
+{
+    if (c->health.held_until_ms > 0) {
+        say_held(c, output, now_ms);
+    } else {
+        local_set_output(c, output);
+    }
 }
 
 enum status local_ttl_update(struct local *l, const char *check_id,
@@ -151,7 +158,7 @@ bool local_result(struct local *l, uint64_t run, enum check_status status,
 
 /* ---- Time --------------------------------------------------------- */
 
-static void expire_ttl(struct local *l, struct chk *c, uint64_t now_ms)
+void local_expired_output(struct chk *c)
 {
     struct buf text;
 
@@ -163,9 +170,13 @@ static void expire_ttl(struct local *l, struct chk *c, uint64_t now_ms)
     }
     local_set_output(c, buf_slice(&text));
     buf_release(&text);
+}
+
+static void expire_ttl(struct local *l, struct chk *c, uint64_t now_ms)
+{
+    local_expired_output(c);
     c->expires_ms = NEVER;
     local_set_status(l, c, CHECK_CRITICAL, now_ms);
-    local_schedule(l, c);
 }
 
 struct find_overdue {
@@ -200,7 +211,11 @@ static bool find_overdue(void *ctx, struct slice key, struct shared *value)
 
 static void end_hold(struct local *l, struct chk *c, uint64_t now_ms)
 {
-    if (health_tick(&c->health, now_ms)) {
+    bool changed = health_tick(&c->health, now_ms);
+
+    local_set_output(c, buf_slice(&c->said));
+    buf_release(&c->said);
+    if (changed) {
         local_status_changed(l, c, now_ms);
     }
     local_schedule(l, c);

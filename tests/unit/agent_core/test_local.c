@@ -196,6 +196,57 @@ START_TEST(check_runs_once_an_interval)
 }
 END_TEST
 
+/* Ten thousand checks at an interval of ten seconds: from the second run on
+ * each second has its thousand, each check runs once an interval, and none
+ * late. */
+START_TEST(many_checks_are_spread_evenly)
+{
+    enum {
+        CHECKS = 10000,
+        SECONDS = 60
+    };
+    static unsigned each_second[SECONDS];
+    struct local_run run;
+    struct fake f;
+    struct err err;
+    struct buf text;
+    uint64_t start_ms;
+    unsigned least = UINT32_MAX;
+    unsigned most = 0;
+
+    fake_start(&f);
+    start_ms = f.now.now_ms;
+    buf_init(&text, LIMIT_DEFINITION_BYTES);
+    (void)buf_add_str(&text, "{\"checks\":[");
+    for (int i = 0; i < CHECKS; i++) {
+        (void)buf_addf(
+            &text, "%s{\"name\":\"c%d\",\"interval\":\"10s\",\"tcp\":\"a:1\"}",
+            i == 0 ? "" : ",", i);
+    }
+    (void)buf_add_str(&text, "]}");
+    ck_assert_int_eq(load(&f, "many.json", buf_cstr(&text), &err), ST_OK);
+    while (local_wake_ms(f.local) < start_ms + SECONDS * 1000) {
+        f.now.now_ms = local_wake_ms(f.local);
+        while (local_due(f.local, f.now, &run)) {
+            each_second[(f.now.now_ms - start_ms) / 1000]++;
+            ck_assert_uint_eq(run.late_ms, 0);
+            (void)local_result(f.local, run.run, CHECK_PASSING, slice_str(""),
+                               f.now);
+        }
+    }
+    ck_assert_uint_eq(each_second[0] + each_second[1], CHECKS);
+    for (int i = 12; i < SECONDS; i++) {
+        least = each_second[i] < least ? each_second[i] : least;
+        most = each_second[i] > most ? each_second[i] : most;
+    }
+    ck_assert_msg(least >= 900 && most <= 1100, "%u to %u a second", least,
+                  most);
+    ck_assert_uint_eq(local_missed(f.local), 0);
+    buf_release(&text);
+    fake_stop(&f);
+}
+END_TEST
+
 START_TEST(result_of_a_replaced_check_is_ignored)
 {
     struct local_run run;
@@ -639,6 +690,7 @@ UNIT_MAIN("local", {
     tcase_add_test(tc, bad_file_keeps_the_last_good_registration);
     tcase_add_test(tc, file_wins_over_the_api);
     tcase_add_test(tc, check_runs_once_an_interval);
+    tcase_add_test(tc, many_checks_are_spread_evenly);
     tcase_add_test(tc, result_of_a_replaced_check_is_ignored);
     tcase_add_test(tc, output_alone_is_no_news_for_the_store);
     tcase_add_test(tc, ttl_runs_out);
