@@ -4,17 +4,10 @@
 #include <stdio.h>
 
 #include "agent/core/api_model.h"
-#include "agent/core/duration.h"
 #include "base/core/check.h"
 
 /* A page of 10 000 instances takes about 8 MiB. */
 #define REPLY_BYTES_MAX (256 * 1024 * 1024)
-
-enum {
-    WAIT_MS_DEFAULT = 300000,
-    WAIT_MS_MAX = 600000,
-    WAIT_JITTER = 16, /* Up to a 16th comes on top. */
-};
 
 enum route_kind {
     ROUTE_EXACT,
@@ -119,13 +112,15 @@ static const struct route {
     {"/v1/status/peers", ROUTE_EXACT, ROUTE_GET, api_status_peers, OPEN},
     {"/v1/metrics", ROUTE_EXACT, ROUTE_GET, api_agent_metrics,
      OF(SELF, AGENT, READ)},
+    {"/v1/stream", ROUTE_EXACT, ROUTE_GET, api_stream, HANDLER},
+    {"/v1/prometheus/sd", ROUTE_EXACT, ROUTE_GET, api_prometheus_sd, HANDLER},
 };
 
 #define ROUTES_COUNT (sizeof(routes) / sizeof(routes[0]))
 
 /* ---- Replies ------------------------------------------------------ */
 
-static void outcome_init(struct api_outcome *o)
+void api_outcome_init(struct api_outcome *o)
 {
     *o = (struct api_outcome){.kind = API_REPLY, .status = 200};
     buf_init(&o->body, REPLY_BYTES_MAX);
@@ -152,7 +147,7 @@ void api_header(struct api_call *call, const char *name, const char *value)
 
 void api_fail(int status, const char *text, struct api_outcome *out_outcome)
 {
-    outcome_init(out_outcome);
+    api_outcome_init(out_outcome);
     out_outcome->status = status;
     add_header(out_outcome, "Content-Type", "text/plain; charset=utf-8");
     CHECK(buf_add_str(&out_outcome->body, text) == ST_OK);
@@ -170,8 +165,20 @@ void api_text(struct api_call *call, int status, const char *format, ...)
     o->kind = API_REPLY;
     o->status = status;
     buf_clear(&o->body);
+    if (status == 404 && o->headers_count == 0) {
+        /* python-consul reads it off every 404. */
+        api_header(call, "X-Consul-Index", api_revision_text(call));
+    }
     add_header(o, "Content-Type", "text/plain; charset=utf-8");
     CHECK(buf_add_str(&o->body, text) == ST_OK);
+}
+
+const char *api_revision_text(const struct api_call *call)
+{
+    int64_t revision = catalog_revision(call->view->catalog);
+
+    return arena_printf(call->arena, "%lld",
+                        (long long)(revision < 1 ? 1 : revision));
 }
 
 void api_done(struct api_call *call)
@@ -211,136 +218,6 @@ void api_json_end(struct api_call *call)
     }
     api_text(call, 500, "The reply would be larger than %d MiB",
              REPLY_BYTES_MAX / (1024 * 1024));
-}
-
-/* ---- Blocking ----------------------------------------------------- */
-
-static bool read_index(struct api_call *call, uint64_t *out_index)
-{
-    const char *text = api_param(call, "index");
-    uint64_t index = 0;
-
-    if (text == NULL || *text == '\0') {
-        *out_index = 0;
-        return true;
-    }
-    for (; *text != '\0'; text++) {
-        if (*text < '0' || *text > '9' || index > UINT64_MAX / 10 - 10) {
-            api_text(call, 400, "Invalid index");
-            return false;
-        }
-        index = index * 10 + (uint64_t)(*text - '0');
-    }
-    *out_index = index;
-    return true;
-}
-
-static bool read_wait(struct api_call *call, uint64_t *out_ms)
-{
-    const char *text = api_param(call, "wait");
-    uint64_t ms = 0;
-
-    if (text != NULL && *text != '\0' && duration_parse(slice_str(text), &ms)) {
-        api_text(call, 400, "Invalid wait time");
-        return false;
-    }
-    if (ms == 0) {
-        ms = WAIT_MS_DEFAULT;
-    }
-    *out_ms = ms > WAIT_MS_MAX ? WAIT_MS_MAX : ms;
-    return true;
-}
-
-static void query_headers(struct api_call *call, uint64_t index)
-{
-    const struct api_view *v = call->view;
-    bool cached = api_param(call, "cached") != NULL;
-    const char *mode = "leader";
-
-    if (api_param(call, "stale") != NULL) {
-        mode = "stale";
-    } else if (call->request->confirmed) {
-        mode = "consistent";
-    }
-    api_header(call, "X-Consul-Index",
-               arena_printf(call->arena, "%llu", (unsigned long long)index));
-    api_header(call, "X-Consul-KnownLeader",
-               v->known_leader ? "true" : "false");
-    api_header(call, "X-Consul-LastContact",
-               arena_printf(call->arena, "%llu",
-                            (unsigned long long)v->last_contact_ms));
-    api_header(call, "X-Consul-Effective-Consistency", mode);
-    api_header(call, "X-Consul-Default-ACL-Policy", api_default_policy(call));
-    api_header(call, "X-Consul-Query-Backend", "blocking-query");
-    if (cached) {
-        api_header(call, "X-Cache", "HIT");
-        api_header(call, "Age",
-                   arena_printf(call->arena, "%llu",
-                                (unsigned long long)v->last_contact_ms / 1000));
-    }
-}
-
-/* Parameters that every read of the catalogue understands. */
-static bool accept_read(struct api_call *call)
-{
-    bool consistent = api_param(call, "consistent") != NULL;
-
-    if (consistent && (api_param(call, "stale") != NULL ||
-                       api_param(call, "cached") != NULL)) {
-        api_text(call, 400,
-                 "Cannot specify ?consistent together with ?stale or ?cached");
-        return false;
-    }
-    if (consistent && !call->request->confirmed) {
-        if (call->view->known_leader) {
-            call->outcome->kind = API_CONFIRM;
-        } else {
-            api_text(call, 500, "No cluster leader");
-        }
-        return false;
-    }
-    if (catalog_revision(call->view->catalog) == 0) {
-        /* Nothing was ever read: an empty list would be a lie. */
-        api_text(call, 500, "No cluster leader");
-        return false;
-    }
-    return true;
-}
-
-/* Index and end of a wait; false: the reply is made. */
-bool api_ready(struct api_call *call, struct catalog_scope scope)
-{
-    const struct catalog *catalog = call->view->catalog;
-    uint64_t asked;
-    uint64_t wait_ms;
-    uint64_t index;
-    uint64_t deadline_ms;
-
-    if (!accept_read(call) || !read_index(call, &asked) ||
-        !read_wait(call, &wait_ms)) {
-        return false;
-    }
-    index = catalog_index(catalog, scope);
-    deadline_ms = call->request->arrived_ms + wait_ms +
-                  call->request->jitter % (wait_ms / WAIT_JITTER + 1);
-    /* An index beyond the store's revision is from another store. */
-    if (asked > 0 && asked <= (uint64_t)catalog_revision(catalog) &&
-        index <= asked && call->view->now.now_ms < deadline_ms) {
-        call->outcome->kind = API_WAIT;
-        call->outcome->scope = scope;
-        call->outcome->index = asked;
-        call->outcome->deadline_ms = deadline_ms;
-        return false;
-    }
-    query_headers(call, index);
-    return true;
-}
-
-bool api_should_wake(const struct api_outcome *waiting,
-                     const struct catalog *catalog)
-{
-    return waiting->index > (uint64_t)catalog_revision(catalog) ||
-           catalog_index(catalog, waiting->scope) > waiting->index;
 }
 
 /* ---- Routes ------------------------------------------------------- */
@@ -446,14 +323,12 @@ void api_handle(const struct api_request *request, const struct api_view *view,
     const struct route *route;
     struct slice rest;
 
-    outcome_init(out_outcome);
+    api_outcome_init(out_outcome);
     if (!api_accept_site(&call)) {
         return;
     }
     route = find_route(request, &rest);
     if (route == NULL) {
-        /* python-consul reads it off every 404, "no such key" above all. */
-        api_header(&call, "X-Consul-Index", "1");
         api_text(&call, 404,
                  "Invalid URL path: not a recognized HTTP API "
                  "endpoint");
@@ -470,6 +345,7 @@ void api_handle(const struct api_request *request, const struct api_view *view,
     }
     if (accept(&call, route)) {
         route->handle(&call);
+        api_settle_wait(&call, route->handle);
     }
 }
 
@@ -481,7 +357,7 @@ void api_txn_done(enum sync_result result, const struct api_view *view,
     api_outcome_release(out_outcome);
     switch (result) {
     case SYNC_WRITTEN:
-        outcome_init(out_outcome);
+        api_outcome_init(out_outcome);
         add_header(out_outcome, "Content-Type", "application/json");
         CHECK(buf_add_str(&out_outcome->body, "true") == ST_OK);
         return;

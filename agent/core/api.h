@@ -25,6 +25,7 @@ struct api_request {
     struct slice path;  /* As sent, percent codes and all, without query. */
     struct slice query; /* Behind the "?", or empty. */
     struct slice body;
+    struct slice accept;  /* What the header says, or empty. */
     uint64_t arrived_ms;  /* Deadlines count from here, so that asking again
                              about a waiting request changes nothing. */
     uint64_t jitter;      /* Any random number, drawn once a request. */
@@ -48,6 +49,7 @@ struct api_request {
 
     uint8_t random[API_RANDOM_BYTES]; /* For new ids and secrets; drawn once a
                                          request that is not GET or HEAD. */
+    uint64_t seen; /* The outcome's, when asked again after API_WAIT. */
 };
 
 /* What the shell knows. Strings borrowed during the call. */
@@ -55,6 +57,8 @@ struct api_view {
     struct local *local;
     const struct catalog *catalog;
     struct local_time now;
+    bool strict_default;      /* http_strict_default: no answers without a
+                                 leader but to ?stale. */
     bool known_leader;        /* In touch with a store that has a leader. */
     uint64_t last_contact_ms; /* 0 while the replica is current. */
     const char *version;      /* Of muster, for Stats. */
@@ -78,13 +82,27 @@ enum api_outcome_kind {
                       the replica has it, set confirmed, call again. 7 s at most;
                       then api_fail(). */
     API_TXN,       /* Carry out `txn`, then api_txn_done(). */
-    API_METRICS,   /* Answer with the metrics page. */
+    API_METRICS,   /* Answer with the metrics page: `metrics` says which. */
     API_RELOAD,    /* Reload files; 200 with an empty body, or api_fail(). */
     API_LEAVE,     /* 200 with an empty body, then leave. */
+    API_STREAM,    /* 200 and the headers, then lines of a follow_new(`follow`)
+                      until the client goes (follow.h). */
     API_HASH_WAIT, /* As API_WAIT, but for a change of the local state. */
 };
 
 #define API_HEADERS_MAX 16
+
+/* What a stream follows. */
+struct api_follow {
+    struct texts services; /* Any of these, */
+    const char *prefix;    /* and those whose name begins so; NULL: none. */
+    uint64_t index;        /* What its client knows; 0: nothing. */
+};
+
+enum api_metrics {
+    API_METRICS_TEXT, /* Prometheus' form. */
+    API_METRICS_JSON  /* Consul's. */
+};
 
 struct api_header {
     const char *name;
@@ -102,7 +120,10 @@ struct api_outcome {
     struct catalog_scope scope; /* API_WAIT */
     uint64_t index;
     uint64_t deadline_ms; /* API_WAIT, API_HASH_WAIT */
-    struct sync_txn txn;  /* API_TXN */
+    uint64_t seen; /* API_WAIT: a hash of what a narrowed poll has got; 0. */
+    enum api_metrics metrics;
+    struct api_follow follow; /* API_STREAM */
+    struct sync_txn txn;      /* API_TXN */
 };
 
 /* `arena` holds what the outcome points to, except the body. Never fails:

@@ -169,7 +169,13 @@ void api_agent_version(struct api_call *call)
 
 void api_agent_metrics(struct api_call *call)
 {
+    const char *format = api_param(call, "format");
+    bool text = slice_eq(call->request->path, slice_str("/v1/metrics")) ||
+                (format != NULL && strcmp(format, "prometheus") == 0) ||
+                api_accepts(call, "openmetrics");
+
     call->outcome->kind = API_METRICS;
+    call->outcome->metrics = text ? API_METRICS_TEXT : API_METRICS_JSON;
 }
 
 /* ---- Services and checks ------------------------------------------ */
@@ -274,13 +280,16 @@ static const char *content_hash(struct api_call *call,
 
 void api_agent_service(struct api_call *call)
 {
-    enum {
-        WAIT_MS = 300000
-    };
     struct local_service s;
     const char *asked = api_param(call, "hash");
+    uint64_t deadline_ms;
     const char *hash;
     struct jsonw *w;
+
+    if (!api_read_wait(call, &deadline_ms)) {
+        return;
+    }
+    deadline_ms += call->request->arrived_ms;
 
     if (!local_service_get(call->view->local, call->rest, &s)) {
         api_text(call, 404, "unknown service ID: %.512s", call->rest);
@@ -291,9 +300,9 @@ void api_agent_service(struct api_call *call)
     }
     hash = content_hash(call, s.def);
     if (asked != NULL && strcmp(asked, hash) == 0 &&
-        call->view->now.now_ms < call->request->arrived_ms + WAIT_MS) {
+        call->view->now.now_ms < deadline_ms) {
         call->outcome->kind = API_HASH_WAIT;
-        call->outcome->deadline_ms = call->request->arrived_ms + WAIT_MS;
+        call->outcome->deadline_ms = deadline_ms;
         return;
     }
     api_header(call, "X-Consul-ContentHash", hash);
@@ -364,7 +373,8 @@ static bool wants_text(const struct api_call *call)
 {
     const char *format = api_param(call, "format");
 
-    return format != NULL && strcmp(format, "text") == 0;
+    return (format != NULL && strcmp(format, "text") == 0) ||
+           api_accepts(call, "text/plain");
 }
 
 void api_agent_health_id(struct api_call *call)

@@ -101,12 +101,20 @@ static bool write_name_and_tags(void *ctx, const struct catalog_service *s)
     return true;
 }
 
+/* With conditions, more than names and tags decide. */
+static struct catalog_scope services_scope(const struct api_call *call)
+{
+    bool plain = call->filter == NULL && api_param(call, "node-meta") == NULL;
+
+    return (struct catalog_scope){.kind = plain ? SCOPE_SERVICES : SCOPE_ALL};
+}
+
 void api_catalog_services(struct api_call *call)
 {
     struct jsonw *w;
 
     if (!api_filter_read(call, API_FILTER_FLAT) ||
-        !api_ready(call, (struct catalog_scope){.kind = SCOPE_SERVICES})) {
+        !api_ready(call, services_scope(call))) {
         return;
     }
     w = api_json(call, 200);

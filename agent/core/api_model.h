@@ -19,6 +19,12 @@ struct api_call {
     size_t params_count;
     const char *rest;      /* Path behind the route's, decoded; "" if exact. */
     struct filter *filter; /* NULL: all elements. */
+    /* Of an endpoint that blocks, as api_ready() has found it. */
+    struct catalog_scope scope;
+    uint64_t index; /* The scope's. */
+    uint64_t deadline_ms;
+    bool may_wait;   /* An index was asked for that this store has given. */
+    bool answer_now; /* The reply is wanted whatever the index says. */
     struct jsonw json;
     struct acl_auth auth; /* What its token may do. */
     bool own_token;       /* It came with the request, or by the socket's
@@ -39,6 +45,9 @@ bool api_params_read(struct api_call *call);
 /* NULL: not given. "": given without a value. */
 const char *api_param(const struct api_call *call, const char *key);
 bool api_flag(const struct api_call *call, const char *key);
+
+/* Whether the Accept header has this in it. */
+bool api_accepts(const struct api_call *call, const char *kind);
 
 /* Whether a node passes all node-meta parameters. */
 bool api_node_matches(const struct api_call *call,
@@ -92,6 +101,9 @@ bool api_accept_change(struct api_call *call);
 
 /* ---- Replies (api.c) ---------------------------------------------- */
 
+void api_outcome_init(struct api_outcome *o);
+/* The replica's revision, 1 at least: an index where there is no scope. */
+const char *api_revision_text(const struct api_call *call);
 void api_header(struct api_call *call, const char *name, const char *value);
 void api_text(struct api_call *call, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -101,6 +113,19 @@ void api_done(struct api_call *call);
 /* Open a JSON reply, and close it. */
 struct jsonw *api_json(struct api_call *call, int status);
 void api_json_end(struct api_call *call);
+
+/* ---- Blocking (api_block.c) --------------------------------------- */
+
+/* How long `wait` allows. False: the reply is made. */
+bool api_read_wait(struct api_call *call, uint64_t *out_ms);
+
+/* After a handler that has called api_ready(): a poll whose parameters choose
+ * (filter, passing, near, ...) sleeps on when its scope has changed and its
+ * reply has not. */
+void api_settle_wait(struct api_call *call, api_handler handle);
+
+/* ?index=, 0 if there is none. False: the reply is made. */
+bool api_read_index(struct api_call *call, uint64_t *out_index);
 
 /* For endpoints that block: true if the reply may be made now, with its
  * headers set; false if the outcome is made (wait, confirm, or an error). */
@@ -233,6 +258,12 @@ void api_health_state(struct api_call *call);
 /* api_ui.c */
 void api_ui_start(struct api_call *call);
 void api_ui(struct api_call *call);
+
+/* api_stream.c */
+void api_stream(struct api_call *call);
+
+/* api_prometheus.c */
+void api_prometheus_sd(struct api_call *call);
 
 /* api_register.c */
 void api_catalog_register(struct api_call *call);

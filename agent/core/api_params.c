@@ -119,6 +119,14 @@ static bool has_pair(struct pairs pairs, const char *text)
     return false;
 }
 
+bool api_accepts(const struct api_call *call, const char *kind)
+{
+    struct slice accept = call->request->accept;
+
+    return accept.len > 0 &&
+           memmem(accept.data, accept.len, kind, strlen(kind)) != NULL;
+}
+
 bool api_node_matches(const struct api_call *call,
                       const struct node_record *node)
 {

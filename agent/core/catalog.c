@@ -44,6 +44,7 @@ struct catalog *catalog_copy(const struct catalog *old)
     c->services_index = old->services_index;
     c->nodes_index = old->nodes_index;
     c->state_index = old->state_index;
+    c->all_index = old->all_index;
     c->floor_index = old->floor_index;
     return c;
 }
@@ -204,6 +205,9 @@ uint64_t catalog_index(const struct catalog *c, struct catalog_scope scope)
         break;
     case SCOPE_STATE:
         index = c->state_index;
+        break;
+    case SCOPE_ALL:
+        index = c->all_index;
         break;
     }
     return index == 0 ? 1 : index;

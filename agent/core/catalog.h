@@ -138,6 +138,7 @@ enum catalog_scope_kind {
     SCOPE_NODES,    /* Node records. */
     SCOPE_NODE,     /* One node, its services and checks. */
     SCOPE_STATE,    /* All checks. */
+    SCOPE_ALL,      /* Any instance or node: SCOPE_SERVICES with conditions. */
 };
 
 struct catalog_scope {

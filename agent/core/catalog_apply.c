@@ -163,7 +163,11 @@ static void put_instance(struct change *x, const struct catalog_event *e,
     count_tags(x, s, fresh->pub.record.tags, 1);
     if (old == NULL) {
         x->c->instances_count++;
-        touch_checks(x, s);
+        if (fresh->pub.record.checks_count > 0) {
+            touch_checks(x, s);
+        } else if (s->checks_index == 0) {
+            s->checks_index = x->index; /* A new service: never go down. */
+        }
     } else {
         if (!same_checks(&old->pub.record, &fresh->pub.record)) {
             touch_checks(x, s);
@@ -180,6 +184,29 @@ static void put_instance(struct change *x, const struct catalog_event *e,
 }
 
 /* ---- Nodes -------------------------------------------------------- */
+
+static bool same_pairs(struct pairs a, struct pairs b)
+{
+    if (a.count != b.count) {
+        return false;
+    }
+    for (size_t i = 0; i < a.count; i++) {
+        if (strcmp(a.items[i].key, b.items[i].key) != 0 ||
+            strcmp(a.items[i].value, b.items[i].value) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether lists of checks, which show the node's name and can be chosen by its
+ * meta data, look the same. */
+static bool same_for_checks(const struct node_box *n,
+                            const struct node_record *record)
+{
+    return n->pub.known && strcmp(n->pub.record.name, record->name) == 0 &&
+           same_pairs(n->pub.record.meta, record->meta);
+}
 
 static void remove_node(struct change *x, const char *name)
 {
@@ -207,6 +234,7 @@ static void remove_node(struct change *x, const char *name)
     change_name(x, &x->nodes, name);
     change_name(x, &x->lives, name);
     change_touch_wholly(x, name, n);
+    change_touch_checks_of(x, n);
     change_settle(x, name, n);
 }
 
@@ -226,6 +254,9 @@ static void put_node(struct change *x, const struct catalog_event *e,
     }
     change_unbury(x, 'n', key->node);
     n = change_node(x, key->node);
+    if (!same_for_checks(n, &record)) {
+        change_touch_checks_of(x, n);
+    }
     change_drop(n->record_text);
     n->record_text = text;
     n->pub.record = record;

@@ -244,6 +244,7 @@ void change_unbury(struct change *x, char kind, const char *name)
 void change_touch_service(struct change *x, const char *name)
 {
     change_service(x, name)->index = x->index;
+    x->c->all_index = x->index;
     change_name(x, &x->services, name);
 }
 
@@ -267,6 +268,22 @@ void change_touch_wholly(struct change *x, const char *name, struct node_box *n)
     change_touch_node(x, name, n);
     x->c->state_index = x->index;
     pmap_each(&n->instances, (struct slice){0}, touch_its_service, x);
+}
+
+static bool touch_its_checks(void *ctx, struct slice key, struct shared *value)
+{
+    struct change *x = ctx;
+
+    (void)key;
+    change_service(x, ((struct instance_box *)value)->pub.record.service)
+        ->checks_index = x->index;
+    return true;
+}
+
+void change_touch_checks_of(struct change *x, const struct node_box *n)
+{
+    x->c->all_index = x->index;
+    pmap_each(&n->instances, (struct slice){0}, touch_its_checks, x);
 }
 
 /* A node of which nothing is left goes away. */
@@ -345,7 +362,7 @@ void change_finish(struct change *x, struct catalog_changes *out)
     out->lives = change_take(x, &x->lives);
     marks = arena_zalloc(x->arena,
                          2 * out->services.count + node_marks.count +
-                             forgotten.count + 4,
+                             forgotten.count + 5,
                          sizeof(*marks));
     for (size_t i = 0; i < forgotten.count; i++) {
         add_mark(x, marks, &count, forgotten.items[i], 0);
@@ -359,6 +376,7 @@ void change_finish(struct change *x, struct catalog_changes *out)
     add_mark(x, marks, &count, "S", x->c->services_index);
     add_mark(x, marks, &count, "N", x->c->nodes_index);
     add_mark(x, marks, &count, "T", x->c->state_index);
+    add_mark(x, marks, &count, "A", x->c->all_index);
     add_mark(x, marks, &count, "F", x->c->floor_index);
     out->marks = marks;
     out->marks_count = count;

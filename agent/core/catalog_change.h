@@ -63,6 +63,8 @@ void change_touch_node(struct change *x, const char *name, struct node_box *n);
 /* Something that every instance on the node depends on. */
 void change_touch_wholly(struct change *x, const char *name,
                          struct node_box *n);
+/* Its name or meta data has changed, which lists of checks show. */
+void change_touch_checks_of(struct change *x, const struct node_box *n);
 /* A node of which nothing is left goes away. */
 void change_settle(struct change *x, const char *name, struct node_box *n);
 

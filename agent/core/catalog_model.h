@@ -70,6 +70,7 @@ struct catalog {
     uint64_t services_index;
     uint64_t nodes_index;
     uint64_t state_index;
+    uint64_t all_index;
     uint64_t floor_index; /* Of names that were never seen. */
 };
 

@@ -161,6 +161,7 @@ struct catalog *catalog_replace(const struct catalog *old,
         x.c->services_index = (uint64_t)revision;
         x.c->nodes_index = (uint64_t)revision;
         x.c->state_index = (uint64_t)revision;
+        x.c->all_index = (uint64_t)revision;
     } else {
         x.c = catalog_copy(old);
     }
@@ -207,6 +208,7 @@ static void restore_mark(struct change *x, const struct catalog_mark *m)
             m->scope[0] == 'S' ? m->index : x->c->services_index;
         x->c->nodes_index = m->scope[0] == 'N' ? m->index : x->c->nodes_index;
         x->c->state_index = m->scope[0] == 'T' ? m->index : x->c->state_index;
+        x->c->all_index = m->scope[0] == 'A' ? m->index : x->c->all_index;
         x->c->floor_index = m->scope[0] == 'F' ? m->index : x->c->floor_index;
         return;
     }

@@ -86,6 +86,9 @@ static void on_contact(void *ctx)
     if (link_current(a->link)) {
         log_debug("agent", "store: the replica is current");
     }
+    if (a->front) {
+        front_contact_changed(a->front);
+    }
 }
 
 static void on_relist(uv_timer_t *timer)
@@ -287,6 +290,7 @@ static enum status front_open(struct agent *a, struct err *err)
     struct front_config config = {.http = &c->http,
                                   .https = &c->https,
                                   .tls = &c->tls,
+                                  .conns_max = c->http_max_connections,
                                   .socket_path = c->socket_path,
                                   .socket_mode = c->socket_mode,
                                   .socket_user = c->unix_sockets.user,
@@ -368,6 +372,8 @@ enum status agent_start(struct loop *loop, const struct agent_config *config,
     a->on_ended = on_ended;
     a->arg = arg;
     a->lock_fd = -1;
+    a->strict_default = config->http_strict_default;
+    listen_raise_files();
     a->reaper = reaper_new();
     CHECK(uv_timer_init(loop_uv(loop), &a->relist) == 0);
     a->relist.data = a;

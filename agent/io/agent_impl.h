@@ -55,11 +55,12 @@ struct agent {
     unsigned open;           /* Parts that this phase waits for. */
     struct arena view_arena; /* Of the last view's stats. */
     uint64_t reloads;
+    bool strict_default; /* http_strict_default, as last read. */
 };
 
 /* agent_view.c */
 void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view);
-void agent_metrics(void *ctx, struct buf *out);
+void agent_metrics(void *ctx, enum api_metrics form, struct buf *out);
 
 /* Something changed the local state: save, register, schedule. True: an answer
  * about it waits for state_sync(). */

@@ -118,6 +118,7 @@ enum status agent_reload_now(struct agent *a, struct err *out_err)
     }
     log_set_level(wanted.log_level);
     access_configure(a->access, &wanted);
+    a->strict_default = wanted.http_strict_default;
     compare_fixed(a->config, &wanted);
     services_reload(a->services);
     a->reloads++;

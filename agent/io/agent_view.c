@@ -1,6 +1,7 @@
 /* What requests see of the agent, and what the operator sees of it. */
 
 #include "agent/io/agent_impl.h"
+#include "agent/io/metrics_json.h"
 #include "base/core/check.h"
 #include "base/core/metrics.h"
 #include "base/io/loop.h"
@@ -62,6 +63,7 @@ void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view)
         .catalog = link_catalog(a->link),
         .now = {.now_ms = loop_now_ms(a->loop),
                 .wall_ms = (int64_t)loop_wall_ms()},
+        .strict_default = a->strict_default,
         .known_leader = link_current(a->link),
         .last_contact_ms = link_stale_ms(a->link),
         .version = VERSION,
@@ -289,7 +291,7 @@ static void page_dns(struct page *p, struct agent *a)
     }
 }
 
-void agent_metrics(void *ctx, struct buf *out)
+void agent_metrics(void *ctx, enum api_metrics form, struct buf *out)
 {
     struct agent *a = ctx;
     struct page page = {0};
@@ -299,5 +301,9 @@ void agent_metrics(void *ctx, struct buf *out)
     page_janitor(&page, a);
     page_local(&page, a);
     page_dns(&page, a);
-    CHECK(metrics_write(&page.list, out) == ST_OK);
+    if (form == API_METRICS_JSON) {
+        metrics_json(&page.list, (int64_t)loop_wall_ms(), out);
+    } else {
+        CHECK(metrics_write(&page.list, out) == ST_OK);
+    }
 }

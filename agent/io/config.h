@@ -147,6 +147,9 @@ struct agent_config {
     bool dev;
     struct agent_listen store_listen; /* Default 127.0.0.1:2379. */
 
+    bool http_strict_default;      /* No default reads without a leader. */
+    uint32_t http_max_connections; /* Default LIMIT_CONNS; then 429. */
+
     /* DNS. */
     const char *domain;     /* Default muster.internal. */
     const char *alt_domain; /* Default consul; "": none. */

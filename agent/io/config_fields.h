@@ -39,6 +39,9 @@ struct config_keys {
     bool enable_script_checks;
     bool enable_local_script_checks;
     bool leave_on_terminate;
+    bool http_strict_default;
+    uint32_t http_max_connections;
+    const char *socket_lines;
     uint64_t lease_ttl_ms;
     uint64_t restart_grace_ms;
     uint64_t reap_ms;

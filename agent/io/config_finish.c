@@ -145,6 +145,8 @@ static void keys_take(struct agent_config *c, const struct config_keys *k)
     c->enable_script_checks = k->enable_script_checks;
     c->enable_local_script_checks = k->enable_local_script_checks;
     c->leave_on_terminate = k->leave_on_terminate;
+    c->http_strict_default = k->http_strict_default;
+    c->http_max_connections = k->http_max_connections;
     c->restart_grace_ms = k->restart_grace_ms;
     c->reap_ms = k->reap_ms;
     c->log_level = (enum log_level)log_level_parse(k->log_level);

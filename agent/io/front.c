@@ -149,12 +149,15 @@ static void on_txn(void *arg, enum sync_result result, int64_t revision)
 static void reply_metrics(struct pending *p)
 {
     struct front *f = p->front;
+    enum api_metrics form = p->outcome.metrics;
     struct buf page;
 
     buf_init(&page, 4 * 1024 * 1024);
-    f->hooks.metrics(f->hooks.ctx, &page);
+    f->hooks.metrics(f->hooks.ctx, form, &page);
     http_reply_type(p->exchange, 200,
-                    "text/plain; version=0.0.4; charset=utf-8",
+                    form == API_METRICS_JSON
+                        ? "application/json"
+                        : "text/plain; version=0.0.4; charset=utf-8",
                     buf_slice(&page));
     buf_release(&page);
     pending_free(p);
@@ -180,6 +183,11 @@ static void do_leave(struct pending *p)
     http_reply_text(p->exchange, 200, "");
     pending_free(p);
     f->hooks.leave(f->hooks.ctx);
+}
+
+static void on_stream_ended(void *arg)
+{
+    pending_free(arg);
 }
 
 /* Carry out what the core has decided. */
@@ -212,6 +220,10 @@ static void act(struct pending *p, uint64_t generation_before)
     case API_LEAVE:
         do_leave(p);
         return;
+    case API_STREAM:
+        p->streamer = streams_open(&f->streams, p->exchange, &p->outcome,
+                                   on_stream_ended, p);
+        return;
     }
     UNREACHABLE();
 }
@@ -226,6 +238,7 @@ static void ask(struct pending *p)
         fail(p, 500, "the agent is stopping");
         return;
     }
+    p->request.seen = p->outcome.seen;
     api_outcome_release(&p->outcome);
     arena_reset(&p->arena);
     f->hooks.view(f->hooks.ctx,
@@ -296,6 +309,7 @@ static void on_request(struct http_exchange *x)
                                       .path = http_path(x),
                                       .query = http_query(x),
                                       .body = http_body(x),
+                                      .accept = http_header_get(x, "Accept"),
                                       .arrived_ms = loop_now_ms(f->loop),
                                       .jitter = jitter(f)};
     read_sender(p);
@@ -314,6 +328,10 @@ static void on_gone(struct http_exchange *x)
 {
     struct pending *p = http_data(x);
 
+    if (p->streamer) {
+        streams_gone(p->streamer);
+        p->streamer = NULL;
+    }
     p->exchange = NULL;
     if (!p->busy) {
         pending_free(p);
@@ -325,6 +343,12 @@ static void on_gone(struct http_exchange *x)
 void front_catalog_changed(struct front *f)
 {
     parking_catalog_changed(&f->parking);
+    streams_changed(&f->streams);
+}
+
+void front_contact_changed(struct front *f)
+{
+    streams_changed(&f->streams);
 }
 
 void front_local_changed(struct front *f)
@@ -388,8 +412,8 @@ static enum status https_open(struct front *f,
     if (st) {
         return err_prefix(err, st, "tls");
     }
-    return listen_tcp(f->loop, config->https, f->tls, &f->handler, &f->https,
-                      err);
+    return listen_tcp(f->loop, config->https, f->tls, config->conns_max,
+                      &f->handler, &f->https, err);
 }
 
 static enum status listeners_open(struct front *f,
@@ -399,14 +423,15 @@ static enum status listeners_open(struct front *f,
     enum status st = ST_OK;
 
     if (config->http->host) {
-        st =
-            listen_tcp(f->loop, config->http, NULL, &f->handler, &f->http, err);
+        st = listen_tcp(f->loop, config->http, NULL, config->conns_max,
+                        &f->handler, &f->http, err);
     }
     if (!st && config->https->host) {
         st = https_open(f, config, err);
     }
     if (!st && config->socket_path) {
         struct listen_unix where = {.path = config->socket_path,
+                                    .conns_max = config->conns_max,
                                     .mode = config->socket_mode,
                                     .user = config->socket_user,
                                     .group = config->socket_group};
@@ -424,7 +449,16 @@ static void server_end(struct front *f, struct server *s)
     }
 }
 
-static void on_parking_closed(void *arg)
+static void on_drained(struct http_exchange *x)
+{
+    struct pending *p = http_data(x);
+
+    if (p->streamer) {
+        streams_drained(p->streamer);
+    }
+}
+
+static void on_part_closed(void *arg)
 {
     on_server_stopped(arg);
 }
@@ -435,7 +469,7 @@ void front_stop(struct front *f, front_stopped_fn *on_stopped, void *arg)
     f->stopping = true;
     f->on_stopped = on_stopped;
     f->stopped_arg = arg;
-    f->open = 1; /* The parking. */
+    f->open = 2; /* Parking and streams. */
     parking_answer_all(&f->parking);
     server_end(f, f->http);
     server_end(f, f->https);
@@ -443,7 +477,8 @@ void front_stop(struct front *f, front_stopped_fn *on_stopped, void *arg)
     f->http = NULL;
     f->https = NULL;
     f->unix_socket = NULL;
-    parking_close(&f->parking, on_parking_closed, f);
+    streams_close(&f->streams, on_part_closed, f);
+    parking_close(&f->parking, on_part_closed, f);
 }
 
 void front_free(struct front *f)
@@ -474,10 +509,13 @@ enum status front_start(struct loop *loop, const struct front_config *config,
     f->state = state;
     f->link = link;
     f->hooks = hooks;
-    f->handler = (struct http_handler){
-        .ctx = f, .on_request = on_request, .on_gone = on_gone};
+    f->handler = (struct http_handler){.ctx = f,
+                                       .on_request = on_request,
+                                       .on_gone = on_gone,
+                                       .on_drained = on_drained};
     LIST_INIT(&f->pendings);
     parking_init(&f->parking, loop, link);
+    streams_init(&f->streams, loop, &f->hooks);
     st = listeners_open(f, config, out_err);
     if (st) {
         front_stop(f, on_failed_start_closed, f);

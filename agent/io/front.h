@@ -31,7 +31,7 @@ struct front_hooks {
     /* A request has changed the local state. True: something was saved that
      * the reply must wait for (state_sync). */
     bool (*changed)(void *ctx);
-    void (*metrics)(void *ctx, struct buf *out);
+    void (*metrics)(void *ctx, enum api_metrics form, struct buf *out);
     /* ST_OK, or what to tell the caller. */
     enum status (*reload)(void *ctx, struct err *out_err);
     void (*leave)(void *ctx);
@@ -41,6 +41,7 @@ struct front_config {
     const struct agent_listen *http;
     const struct agent_listen *https;
     const struct agent_tls_config *tls; /* Of https. */
+    unsigned conns_max;                 /* Of each listener; then 429. */
     const char *socket_path;            /* NULL: none. */
     unsigned socket_mode;
     const char *socket_user; /* Name or number; "": unchanged. */
@@ -58,6 +59,8 @@ uint16_t front_https_port(const struct front *f); /* The same. */
 
 /* The catalogue, or the local state, has changed. */
 void front_catalog_changed(struct front *f);
+/* The link became current or lost contact. */
+void front_contact_changed(struct front *f);
 void front_local_changed(struct front *f);
 
 struct front_stats {

@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "agent/io/front.h"
+#include "agent/io/streams.h"
 #include "base/core/rng.h"
 #include "base/io/http_server.h"
 #include "base/io/loop.h"
@@ -28,6 +29,7 @@ struct pending {
     bool reads_only; /* GET, HEAD. */
     bool busy;       /* On its way to disk or store; ends by that callback. */
     unsigned tries;  /* Transactions that lost a race. */
+    struct streamer *streamer; /* It has become a stream. */
 
     LIST_ENTRY(pending) parked; /* In a group, in `hashes`, or in `ready`. */
     struct park_group *group;   /* Or NULL. */
@@ -86,6 +88,7 @@ struct front {
     struct tls *tls; /* Of https. */
     struct pending_list pendings;
     struct parking parking;
+    struct streams streams;
     struct rng rng;
     struct front_stats stats;
     bool stopping;

@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/io/http_server.h"
@@ -44,8 +45,32 @@ enum status listen_folder_make(const char *path, unsigned mode,
     return ST_OK;
 }
 
+void listen_raise_files(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
+        files.rlim_cur < files.rlim_max) {
+        /* 64k is enough for all listeners' connections. */
+        files.rlim_cur = files.rlim_max < 65536 ? files.rlim_max : 65536;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+/* Those who are one too many are told so: 429 rather than silence. */
+#define REFUSED_MAX 64
+
+/* Never more than we may open files. */
+static void limit_conns(struct server_config *config, unsigned conns_max)
+{
+    config->conns_max =
+        conns_max < server_conns_default() ? conns_max : server_conns_default();
+    config->refused_max = REFUSED_MAX;
+}
+
 enum status listen_tcp(struct loop *loop, const struct agent_listen *where,
-                       struct tls *tls, const struct http_handler *handler,
+                       struct tls *tls, unsigned conns_max,
+                       const struct http_handler *handler,
                        struct server **out_server, struct err *out_err)
 {
     struct server_config config;
@@ -56,6 +81,7 @@ enum status listen_tcp(struct loop *loop, const struct agent_listen *where,
     config.address = listen_text(where, address, sizeof(address));
     config.http = handler;
     config.tls = tls;
+    limit_conns(&config, conns_max);
     st = server_start(loop, &config, out_server, out_err);
     return st ? err_prefix(out_err, st, tls ? "https" : "http") : ST_OK;
 }
@@ -124,6 +150,7 @@ enum status listen_unix(struct loop *loop, const struct listen_unix *where,
     (void)snprintf(address, sizeof(address), "unix:%s", where->path);
     config.address = address;
     config.http = handler;
+    limit_conns(&config, where->conns_max);
     config.socket_mode = where->mode;
     if (!st && where->user[0] != '\0') {
         st = user_find(where->user, &config.socket_uid, out_err);

@@ -13,12 +13,14 @@ struct tls;
 
 /* `tls` NULL: plain. */
 enum status listen_tcp(struct loop *loop, const struct agent_listen *where,
-                       struct tls *tls, const struct http_handler *handler,
+                       struct tls *tls, unsigned conns_max,
+                       const struct http_handler *handler,
                        struct server **out_server, struct err *out_err);
 
 struct listen_unix {
     const char *path; /* Its folder is made if it is missing. */
     unsigned mode;
+    unsigned conns_max;
     const char *user; /* Name or number; "": unchanged. */
     const char *group;
 };
@@ -26,6 +28,9 @@ struct listen_unix {
 enum status listen_unix(struct loop *loop, const struct listen_unix *where,
                         const struct http_handler *handler,
                         struct server **out_server, struct err *out_err);
+
+/* As many open files as the system lets us have: each long poll is one. */
+void listen_raise_files(void);
 
 /* Make a folder and those above it. ST_OK also if it is there already. */
 enum status listen_folder_make(const char *path, unsigned mode,

@@ -19,6 +19,9 @@ struct stream;
 struct http_conn *http_conn_new(struct stream *stream,
                                 const struct http_handler *handler);
 
+/* One connection too many: 429, and no more. */
+void http_conn_refuse(struct http_conn *c);
+
 /* An exchange that is still open gets its on_gone. NULL is fine. */
 void http_conn_free(struct http_conn *c);
 

@@ -409,6 +409,19 @@ static void conn_refuse(struct http_conn *c, int status, const char *text)
     conn_finish(c);
 }
 
+/* RFC 6585, 4. Clients take a closed connection for a failure of ours. */
+void http_conn_refuse(struct http_conn *c)
+{
+    static const char text[] = "Too many connections; try again later\n";
+    struct http_header headers[] = {
+        {slice_str("Content-Type"), slice_str("text/plain; charset=utf-8")},
+        {slice_str("Retry-After"), slice_str("5")}};
+
+    (void)add_reply(c, 429, false, headers, 2, slice_str(text));
+    stream_flush_later(c->stream);
+    conn_finish(c);
+}
+
 static void send_continue(struct http_conn *c)
 {
     c->parse.wants_continue = false;
@@ -528,6 +541,10 @@ void http_conn_read(struct http_conn *c, struct slice bytes)
 
 void http_conn_drained(struct http_conn *c)
 {
+    if (!c->finished && c->streaming && c->handler->on_drained) {
+        c->handler->on_drained(&c->exchange);
+        return;
+    }
     if (!c->finished && !c->exchange_open && c->ahead.len > 0) {
         loop_defer(c->stream->loop, LOOP_WORK, &c->resume);
     }

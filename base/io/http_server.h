@@ -35,6 +35,9 @@ struct http_handler {
     void (*on_request)(struct http_exchange *x);
     void (*on_gone)(struct http_exchange *x); /* NULL: all replies are made
                                                  inside on_request. */
+    /* All that a reply that goes on had written has left; NULL: of no
+     * interest. */
+    void (*on_drained)(struct http_exchange *x);
     /* Requests to this path have bodies without limit, which come bit by bit
      * before on_request; the first call, with nothing, says that the head is
      * there. 0: go on; else the request is refused with that status, and

@@ -48,6 +48,7 @@ struct conn {
     uint8_t first[4]; /* What has come while it is too little to tell. */
     size_t first_len;
     TAILQ_ENTRY(conn) link;
+    bool refused; /* One too many: told so, and closed. */
 };
 
 struct server {
@@ -66,6 +67,7 @@ struct server {
     TAILQ_HEAD(, conn) conns;
     unsigned conns_count;
     unsigned conns_max;
+    unsigned refused_max;
     bool accept_paused; /* One connection waits in libuv, more in the kernel. */
     bool stopping;
     uint64_t complained_ms;
@@ -149,6 +151,9 @@ static void conn_sniff(struct conn *c, struct slice seen)
     } else if (s->http != NULL) {
         c->protocol = CONN_HTTP;
         c->http = http_conn_new(&c->stream, s->http);
+        if (c->refused) {
+            http_conn_refuse(c->http);
+        }
     } else {
         stream_close(&c->stream, "HTTP/1 is not spoken here");
     }
@@ -272,7 +277,8 @@ static void conn_on_closed(struct stream *stream)
             server_close_timer(s);
         }
         server_maybe_gone(s);
-    } else if (s->accept_paused && s->conns_count < s->conns_max) {
+    } else if (s->accept_paused &&
+               s->conns_count < s->conns_max + s->refused_max) {
         s->accept_paused = false;
         server_accept(s);
     }
@@ -296,6 +302,7 @@ static void server_accept(struct server *s)
 
     CHECK(c != NULL);
     c->server = s;
+    c->refused = s->conns_count >= s->conns_max;
     TAILQ_INSERT_TAIL(&s->conns, c, link);
     s->conns_count++;
     stream_accept(&c->stream, s->loop, &conn_hooks, &s->listener.stream,
@@ -324,7 +331,7 @@ static void on_connection(uv_stream_t *listener, int error)
     }
     if (error) {
         server_complain(s, uv_strerror(error));
-    } else if (s->conns_count >= s->conns_max) {
+    } else if (s->conns_count >= s->conns_max + s->refused_max) {
         s->accept_paused = true; /* libuv waits until we accept. */
         server_complain(s, "new connections wait, the limit is reached");
     } else {
@@ -507,7 +514,7 @@ void server_config_init(struct server_config *config)
 
 /* Clients must not take the descriptors that the program needs for its files:
  * a store that cannot open its next log file stops. */
-static unsigned conns_default(void)
+unsigned server_conns_default(void)
 {
     struct rlimit files;
 
@@ -530,7 +537,9 @@ static struct server *server_new(struct loop *loop,
     s->loop = loop;
     s->tls = config->tls;
     s->http = config->http;
-    s->conns_max = config->conns_max != 0 ? config->conns_max : conns_default();
+    s->conns_max =
+        config->conns_max != 0 ? config->conns_max : server_conns_default();
+    s->refused_max = config->refused_max;
     s->open_handles = 2;
     TAILQ_INIT(&s->conns);
     if (config->grpc != NULL) {

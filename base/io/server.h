@@ -7,9 +7,9 @@
  * who speaks the other is closed.
  *
  * Above conns_max connections no more are accepted until some have gone; they
- * wait in the kernel's queue. When the process has no descriptors left, new
- * ones are closed at once. A client that is not there any more, or does not
- * read what it asked for, is given up after a minute.
+ * wait in the kernel's queue, or are told so. When the process has no
+ * descriptors left, new ones are closed at once. A client that is not there any
+ * more, or does not read what it asked for, is given up after a minute.
  */
 #pragma once
 
@@ -37,6 +37,8 @@ struct server_config {
     gid_t socket_gid;                /* -1: as it is */
     unsigned conns_max;              /* 0: LIMIT_CONNS, or fewer if we may
                                       * not open so many files */
+    unsigned refused_max;            /* So many above conns_max are accepted
+                                      * to be told 429 (HTTP/1); 0: they wait */
 };
 
 /* All fields as their comments call the default: NULL, 0, -1. */
@@ -53,6 +55,9 @@ void server_config_init(struct server_config *config);
  * connecting to it. */
 enum status server_start(struct loop *loop, const struct server_config *config,
                          struct server **out_server, struct err *err);
+
+/* LIMIT_CONNS, or what the limit of open files leaves. */
+unsigned server_conns_default(void);
 
 /* "127.0.0.1:39123", "[::1]:2379" or "unix:/path", with the real port. Valid
  * until it has stopped. */

@@ -204,7 +204,7 @@ static struct api_request request_of(const struct fake *f, const char *line,
     return r;
 }
 
-static struct api_view view_of(const struct fake *f)
+struct api_view fake_view(const struct fake *f)
 {
     static const char *const peers[] = {"127.0.0.1:2380"};
 
@@ -212,7 +212,9 @@ static struct api_view view_of(const struct fake *f)
         .local = f->local,
         .catalog = f->catalog,
         .now = f->now,
-        .known_leader = true,
+        .strict_default = f->strict,
+        .known_leader = f->away_ms == 0,
+        .last_contact_ms = f->away_ms,
         .version = "0.1.0",
         .api_level = "1.16.0",
         .leader = "127.0.0.1:2380",
@@ -228,7 +230,7 @@ void fake_ask(struct fake *f, const char *line, const char *body,
               struct api_outcome *out_outcome)
 {
     struct api_request request = request_of(f, line, body);
-    struct api_view view = view_of(f);
+    struct api_view view = fake_view(f);
 
     arena_reset(&f->arena);
     api_handle(&request, &view, &f->arena, out_outcome);
@@ -237,6 +239,18 @@ void fake_ask(struct fake *f, const char *line, const char *body,
 
         api_txn_done(result, &view, &f->arena, out_outcome);
     }
+}
+
+void fake_ask_again(struct fake *f, const char *line,
+                    struct api_outcome *waiting)
+{
+    struct api_request request = request_of(f, line, "");
+    struct api_view view = fake_view(f);
+
+    request.seen = waiting->seen;
+    api_outcome_release(waiting);
+    arena_reset(&f->arena);
+    api_handle(&request, &view, &f->arena, waiting);
 }
 
 const char *fake_reply(struct fake *f, const char *line, const char *body,

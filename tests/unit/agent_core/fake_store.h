@@ -38,6 +38,8 @@ struct fake {
     struct texts hosts;
     const struct network *writers;
     size_t writers_count;
+    uint64_t away_ms; /* The store is out of reach for so long. */
+    bool strict;      /* http_strict_default */
 };
 
 /* A host "edge" at 10.0.0.7 in dc1, its live key in the store, attached. */
@@ -54,9 +56,15 @@ enum sync_result fake_txn(struct fake *f, const struct sync_txn *txn);
 /* Let sync run until it waits; returns when it wants to be called again. */
 uint64_t fake_settle(struct fake *f);
 
+/* What a request would see. */
+struct api_view fake_view(const struct fake *f);
+
 /* One HTTP request, "GET /v1/x?y" and a body; API_TXN is carried out. */
 void fake_ask(struct fake *f, const char *line, const char *body,
               struct api_outcome *out_outcome);
+/* Again, about a poll that waits; `waiting` is replaced. */
+void fake_ask_again(struct fake *f, const char *line,
+                    struct api_outcome *waiting);
 /* The same with a status to expect; returns the body until the next one. */
 const char *fake_reply(struct fake *f, const char *line, const char *body,
                        int status);
