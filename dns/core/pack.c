@@ -279,6 +279,42 @@ static struct slice *wires(const struct dns_records *records,
     return arena_zalloc(arena, records->count + 1, sizeof(struct slice));
 }
 
+static struct dns_ranked ranked_of(const struct dns_record *r)
+{
+    struct dns_ranked ranked = {.salt = r->type, .area = r->standing.area};
+
+    switch (r->type) {
+    case DNS_TYPE_A:
+        ranked.identity = slice_of(r->data.ipv4, 4);
+        break;
+    case DNS_TYPE_AAAA:
+        ranked.identity = slice_of(r->data.ipv6, 16);
+        break;
+    default:
+        ranked.salt = r->data.srv.port;
+        ranked.identity = r->data.srv.target;
+        break;
+    }
+    return ranked;
+}
+
+static void rank_for_client(struct packer *p)
+{
+    size_t count = p->answer->answers.count;
+    struct dns_ranked *ranked =
+        arena_alloc(p->arena, count * sizeof(ranked[0]));
+
+    for (size_t i = 0; i < count; i++) {
+        ranked[i] = ranked_of(&p->answer->answers.items[i]);
+        ranked[i].index = (uint16_t)i;
+    }
+    dns_rank(ranked, count, p->client, p->near);
+    for (size_t i = 0; i < count; i++) {
+        p->order[i] = ranked[i].index;
+    }
+    p->depends = true;
+}
+
 /* Put in order what the first `count` of the order name. */
 static void order_first(struct packer *p, size_t count, size_t most)
 {
@@ -371,8 +407,7 @@ static void write_fitting(struct packer *p, unsigned flags, unsigned tc,
         return;
     }
     if (p->stable && !chain) {
-        dns_rank(&a->answers, p->client, p->near, p->arena, p->order);
-        p->depends = true;
+        rank_for_client(p);
     }
     e = cut_down(p, &flags, tc, most);
     if (p->stable && !chain) {

@@ -10,7 +10,6 @@
 #include "dns/core/rank.h"
 
 enum {
-    READY_RECORDS_MAX = 1024, /* More are cut anyway; the slow path does it. */
     POINTER_MAX = 0x3fff,
     SRV_TARGET_AT = 16, /* From the record's type to its target. */
 };
@@ -41,8 +40,8 @@ static bool can_be_ready(const struct dns_question *q,
                          const struct dns_answer *a)
 {
     if (a->verdict != DNS_ANSWERED || a->rcode != DNS_NOERROR || a->depends ||
-        a->answers.count == 0 || a->answers.count > READY_RECORDS_MAX ||
-        a->authority.count > 0 || a->extras.count > READY_RECORDS_MAX) {
+        a->answers.count == 0 || a->answers.count > DNS_READY_RECORDS_MAX ||
+        a->authority.count > 0 || a->extras.count > DNS_READY_RECORDS_MAX) {
         return false;
     }
     for (size_t i = 0; i < a->answers.count; i++) {
@@ -228,11 +227,6 @@ static void store_u16(uint8_t *at, unsigned value)
     at[1] = (uint8_t)value;
 }
 
-static const uint8_t *wire_of(const struct dns_prepared *p, size_t index)
-{
-    return (const uint8_t *)p + p->records[index].offset;
-}
-
 /* Header and question; the counts of the sections follow later. */
 static uint8_t *put_head(const struct dns_question *q, unsigned flags,
                          uint8_t *out)
@@ -254,7 +248,7 @@ static uint8_t *put_record(const struct dns_prepared *p, size_t index,
                            size_t owner_at, uint8_t *at)
 {
     store_u16(at, 0xc000u | (unsigned)owner_at);
-    memcpy(at + 2, wire_of(p, index), p->records[index].len);
+    memcpy(at + 2, dns_prepared_wire(p, index), p->records[index].len);
     return at + 2 + p->records[index].len;
 }
 
@@ -343,13 +337,33 @@ static size_t size_of(const struct sending *s, const struct dns_prepared *p,
     return head + (plain ? p->plain + most * owner : p->size);
 }
 
-/* The end of the records; NULL when they do not fit or want a choice that only
- * the slow path can make. */
-static uint8_t *send_ready(const struct sending *s,
-                           const struct dns_prepared *p)
+/* How many of at most `most` answers go out; 0: the slow path is to see. */
+static size_t cut_down(struct sending *s, const struct dns_prepared *p,
+                       size_t most, uint16_t *order)
 {
-    uint16_t order[READY_RECORDS_MAX];
-    uint16_t targets[READY_RECORDS_MAX];
+    struct dns_cut cut = {
+        .settings = &s->zone->config->settings,
+        .q = s->q,
+        .transport = s->transport,
+        .near = s->near,
+        .head_size = DNS_HEADER_BYTES + s->q->name.len + 4 + s->opt.len,
+        .most = most,
+    };
+    bool ranked;
+    size_t kept = dns_prepared_cut(p, &cut, order, &ranked);
+
+    if (ranked) {
+        dns_opt_narrow(&s->opt);
+    }
+    return kept;
+}
+
+/* The end of the records; NULL when the slow path has to see to it: one answer
+ * is too long, or pointers do not reach. */
+static uint8_t *send_ready(struct sending *s, const struct dns_prepared *p)
+{
+    uint16_t order[DNS_READY_RECORDS_MAX];
+    uint16_t targets[DNS_READY_RECORDS_MAX];
     const struct dns_settings *settings = &s->zone->config->settings;
     const struct dns_question *q = s->q;
     bool addresses = q->type == DNS_TYPE_A || q->type == DNS_TYPE_AAAA;
@@ -358,19 +372,29 @@ static uint8_t *send_ready(const struct sending *s,
     size_t size = size_of(s, p, most);
     unsigned flags =
         dns_response_flags(q, settings, s->transport->recursion, true);
+    bool subset = most < p->count &&
+                  (!addresses || dns_subset_is_stable(settings, q->type));
     uint8_t *at;
 
-    if (size > s->transport->size_max || size > POINTER_MAX ||
-        (most < p->count &&
-         (!addresses || dns_subset_is_stable(settings, q->type)))) {
+    if (size > POINTER_MAX && s->transport->size_max > POINTER_MAX) {
+        return NULL;
+    }
+    if (subset || size > s->transport->size_max) {
+        size_t kept = cut_down(s, p, most, order);
+
+        cut = cut || kept < most;
+        most = kept;
+    } else {
+        dns_order(s->transport->rng, p->order, p->standings, s->near, order,
+                  p->count, most);
+    }
+    if (most == 0) {
         return NULL;
     }
     if (cut && settings->enable_truncate) {
         flags |= DNS_FLAG_TC;
     }
     at = put_head(q, flags, s->out);
-    dns_order(s->transport->rng, p->order, p->standings, s->near, order,
-              p->count, most);
     at = put_answers(p, order, most, targets, s->out, at);
     return p->extras_count == 0
                ? at
@@ -396,8 +420,7 @@ static uint8_t *send_negative(const struct sending *s, enum dns_rcode rcode)
     return put_record(soa, 0, DNS_HEADER_BYTES + q->labels[s->place.apex], at);
 }
 
-static uint8_t *send_prepared(const struct sending *s,
-                              const struct dns_prepared *p)
+static uint8_t *send_prepared(struct sending *s, const struct dns_prepared *p)
 {
     switch (p->kind) {
     case DNS_PREPARED_READY:

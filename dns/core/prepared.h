@@ -32,6 +32,10 @@ enum dns_prepared_kind {
     DNS_PREPARED_DECIDE, /* Unusual (a CNAME, say): ask dns_decide(). */
 };
 
+enum {
+    DNS_READY_RECORDS_MAX = 1024 /* Answers with more are decided each time. */
+};
+
 struct dns_prepared_record {
     uint32_t offset; /* Of its bytes from type on, owner left out. */
     uint16_t len;
@@ -59,6 +63,29 @@ void dns_unprepare_entry(struct dns_entry *entry);
 struct dns_prepared *dns_prepare_soa(const struct dns_zone *zone,
                                      unsigned domain, uint32_t ttl_s);
 void dns_prepared_free(struct dns_prepared *p);
+
+static inline const uint8_t *dns_prepared_wire(const struct dns_prepared *p,
+                                               size_t index)
+{
+    return (const uint8_t *)p + p->records[index].offset;
+}
+
+/* Answers that do not go out whole. */
+struct dns_cut {
+    const struct dns_settings *settings;
+    const struct dns_question *q;
+    const struct dns_transport *transport;
+    uint16_t near;
+    size_t head_size; /* Of header, question and OPT. */
+    size_t most;      /* By dns_count_max(). */
+};
+
+/* Choose which of the answers in `p` go out, and their order, as dns_pack()
+ * would; order[] has room for all of them. Returns how many there are; 0: not
+ * even one has room as it is, dns_pack() knows what to do. *out_ranked: the
+ * choice was this client's. */
+size_t dns_prepared_cut(const struct dns_prepared *p, const struct dns_cut *cut,
+                        uint16_t *order, bool *out_ranked);
 
 /* The hot path: the response to `q` if everything for it is prepared, else 0
  * and nothing was written. Says the same as dns_decide() and dns_pack(). `out`

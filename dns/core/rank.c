@@ -20,54 +20,30 @@ bool dns_subset_is_stable(const struct dns_settings *s, uint16_t type)
     UNREACHABLE();
 }
 
-struct ranked {
-    uint64_t score;
-    bool near;
-    uint16_t index;
-};
-
 static int by_score(const void *a, const void *b)
 {
-    const struct ranked *x = a;
-    const struct ranked *y = b;
+    const struct dns_ranked *x = a;
+    const struct dns_ranked *y = b;
 
     if (x->near != y->near) {
         return x->near ? -1 : 1;
     }
-    return x->score < y->score ? 1 : x->score > y->score ? -1 : 0;
-}
-
-static uint64_t score_of(const struct dns_record *r, uint64_t seed)
-{
-    struct hash_key key = {seed, r->type};
-
-    switch (r->type) {
-    case DNS_TYPE_A:
-        return hash_bytes(key, slice_of(r->data.ipv4, 4));
-    case DNS_TYPE_AAAA:
-        return hash_bytes(key, slice_of(r->data.ipv6, 16));
-    default:
-        key.k1 = r->data.srv.port;
-        return hash_bytes(key, r->data.srv.target);
+    if (x->score != y->score) {
+        return x->score < y->score ? 1 : -1;
     }
+    return (int)x->index - (int)y->index;
 }
 
-void dns_rank(const struct dns_records *records, struct slice client,
-              uint16_t near, struct arena *arena, uint16_t *order)
+void dns_rank(struct dns_ranked *items, size_t count, struct slice client,
+              uint16_t near)
 {
-    size_t count = records->count;
-    struct ranked *ranked = arena_alloc(arena, count * sizeof(ranked[0]));
     uint64_t seed = hash_bytes((struct hash_key){0}, client);
 
     for (size_t i = 0; i < count; i++) {
-        const struct dns_record *r = &records->items[i];
+        struct hash_key key = {seed, items[i].salt};
 
-        ranked[i].index = (uint16_t)i;
-        ranked[i].near = near != 0 && r->standing.area == near;
-        ranked[i].score = score_of(r, seed);
+        items[i].near = near != 0 && items[i].area == near;
+        items[i].score = hash_bytes(key, items[i].identity);
     }
-    qsort(ranked, count, sizeof(ranked[0]), by_score);
-    for (size_t i = 0; i < count; i++) {
-        order[i] = ranked[i].index;
-    }
+    qsort(items, count, sizeof(items[0]), by_score);
 }

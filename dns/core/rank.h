@@ -7,13 +7,25 @@
  */
 #pragma once
 
-#include "dns/core/answer.h"
+#include <stdbool.h>
+
+#include "base/core/bytes.h"
+#include "dns/core/model.h"
 
 /* Are answers of this type cut so? */
 bool dns_subset_is_stable(const struct dns_settings *s, uint16_t type);
 
-/* Fill order[] with the numbers of all records, A, AAAA or SRV, the best one
- * for `client` first; those in the area `near` before all others, unless it is
- * 0. */
-void dns_rank(const struct dns_records *records, struct slice client,
-              uint16_t near, struct arena *arena, uint16_t *order);
+/* A record to be ranked. What is set by the caller comes first. */
+struct dns_ranked {
+    struct slice identity; /* SRV: the target; else the address. */
+    uint16_t salt;         /* SRV: the port; else the type. */
+    uint16_t area;
+    uint16_t index;
+    bool near;
+    uint64_t score;
+};
+
+/* Sort, the best one for `client` first; those in the area `near` before all
+ * others, unless it is 0. */
+void dns_rank(struct dns_ranked *items, size_t count, struct slice client,
+              uint16_t near);

@@ -3,6 +3,7 @@
 #include <ldns/ldns.h>
 #include <stdio.h>
 
+#include "dns/core/prepared.h"
 #include "suite.h"
 
 enum {
@@ -42,6 +43,7 @@ static size_t ports_for(const struct dns_zone *z, const char *client,
         "\0\1\1\0\0\1\0\0\0\0\0\1\4many\7service\6consul\0\0\41\0\1"
         "\0\0\51\20\0\0\0\0\0\0";
     uint8_t out[65535];
+    uint8_t prepared[65535];
     struct arena arena = {0};
     struct rng rng;
     struct dns_transport t = {.size_max = size,
@@ -62,6 +64,10 @@ static size_t ports_for(const struct dns_zone *z, const char *client,
     dns_decide(z, &q, &arena, &answer);
     len = dns_pack(z, &q, &answer, &t, out);
     ck_assert_uint_le(len, size);
+    /* What is prepared is cut to the same bytes. */
+    rng_init(&rng, seed);
+    ck_assert_uint_eq(dns_answer_prepared(z, &q, &t, prepared), len);
+    ck_assert(memcmp(prepared, out, len) == 0);
     ck_assert_int_eq(ldns_wire2pkt(&pkt, out, len), LDNS_STATUS_OK);
     count = ldns_pkt_ancount(pkt);
     ck_assert_uint_eq(ldns_pkt_arcount(pkt), count);
