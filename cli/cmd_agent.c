@@ -110,7 +110,11 @@ static bool flags_read(struct args *args, int argc, char **argv,
         HANDED("domain", "NAME", "DNS domain (muster.internal)"),
         HANDED("alt-domain", "NAME", "second DNS domain (consul)"),
         HANDED("recursor", "ADDR[:PORT]",
-               "where other names are asked for; repeatable"),
+               "where other names are asked for; repeatable. In files also "
+               "recursors_for: {DOMAIN: [ADDR]}"),
+        HANDED("recursion-from", "CIDR[,CIDR]",
+               "networks whose clients may ask for other names, besides "
+               "loopback; repeatable"),
         HANDED("dns-threads", "N", "DNS threads; 0: one a processor (0)"),
         {.name = "enable-script-checks",
          .kind = ARG_BOOL,

@@ -198,16 +198,11 @@ static enum status dns_open(struct agent *a, struct err *err)
     const struct agent_config *c = a->config;
     char address[300];
     const char *listen[] = {address};
+    struct arena arena = {0};
     struct dns_server_config config = {
         .listen = listen,
         .listen_count = 1,
         .threads = c->dns_threads,
-        .recursors = c->recursors.items,
-        .recursors_count = c->recursors.count,
-        .recursor_order = c->dns_config.recursor_strategy == RECURSORS_RANDOM
-                              ? DNS_RECURSORS_ROTATED
-                              : DNS_RECURSORS_IN_ORDER,
-        .recursor_timeout_ms = (uint32_t)c->dns_config.recursor_timeout_ms,
     };
     enum status st;
 
@@ -215,7 +210,9 @@ static enum status dns_open(struct agent *a, struct err *err)
         return ST_OK;
     }
     (void)listen_text(&c->dns, address, sizeof(address));
+    agent_dns_recursion(c, &arena, &config.recursion);
     st = dns_server_start(&config, &a->dns, err);
+    arena_release(&arena);
     return st ? err_prefix(err, st, "dns (choose with --dns)") : ST_OK;
 }
 

@@ -62,6 +62,12 @@ struct agent {
 void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view);
 void agent_metrics(void *ctx, enum api_metrics form, struct buf *out);
 
+/* agent_upstream.c */
+struct metrics;
+/* Add what is to be said of forwarding; it lies in the arena. */
+void agent_upstream_metrics(struct dns_server *dns, struct arena *arena,
+                            struct metrics *list);
+
 /* Something changed the local state: save, register, schedule. True: an answer
  * about it waits for state_sync(). */
 bool agent_local_changed(struct agent *a);
@@ -72,4 +78,6 @@ void agent_duties_open(struct agent *a);
 /* agent_reload.c */
 void agent_dns_settings(const struct agent_config *c, struct arena *arena,
                         struct dns_settings *out_settings);
+void agent_dns_recursion(const struct agent_config *c, struct arena *arena,
+                         struct dns_recursion_config *out_recursion);
 enum status agent_reload_now(struct agent *a, struct err *out_err);

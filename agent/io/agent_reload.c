@@ -65,6 +65,36 @@ void agent_dns_settings(const struct agent_config *c, struct arena *arena,
     s->near_min_percent = d->near_min_percent;
 }
 
+void agent_dns_recursion(const struct agent_config *c, struct arena *arena,
+                         struct dns_recursion_config *out_recursion)
+{
+    const struct agent_dns_config *d = &c->dns_config;
+    struct dns_domain_recursor *domains =
+        arena_zalloc(arena, c->recursors_for.count, sizeof(*domains));
+
+    for (size_t i = 0; i < c->recursors_for.count; i++) {
+        domains[i].domain = c->recursors_for.items[i].key;
+        domains[i].recursor = c->recursors_for.items[i].value;
+    }
+    *out_recursion = (struct dns_recursion_config){
+        .recursors = c->recursors.items,
+        .recursors_count = c->recursors.count,
+        .domains = domains,
+        .domains_count = c->recursors_for.count,
+        .order = d->recursor_strategy == RECURSORS_RANDOM
+                     ? DNS_RECURSORS_SHUFFLED
+                     : DNS_RECURSORS_IN_ORDER,
+        .timeout_ms = (uint32_t)d->recursor_timeout_ms,
+        .from = c->recursion_from.items,
+        .from_count = c->recursion_from.count,
+        .cache_bytes = d->cache.bytes,
+        .cache_entries = d->cache.entries,
+        .ttl_max_s = seconds_up(d->cache.max_ttl_ms),
+        .stale_max_s =
+            d->cache.serve_stale ? seconds_up(d->cache.max_stale_ms) : 0,
+    };
+}
+
 static void say_fixed(const char *key, const char *now, const char *wanted)
 {
     if (strcmp(now ? now : "off", wanted ? wanted : "off") != 0) {
@@ -95,6 +125,22 @@ static void compare_fixed(const struct agent_config *now,
               wanted->tls.verify_incoming ? "true" : "false");
 }
 
+static enum status recursion_reload(struct agent *a,
+                                    const struct agent_config *wanted,
+                                    struct err *out_err)
+{
+    struct dns_recursion_config recursion;
+    struct arena arena = {0};
+    enum status st = ST_OK;
+
+    if (a->dns) {
+        agent_dns_recursion(wanted, &arena, &recursion);
+        st = dns_server_recursion(a->dns, &recursion, out_err);
+        arena_release(&arena);
+    }
+    return st;
+}
+
 enum status agent_reload_now(struct agent *a, struct err *out_err)
 {
     struct agent_config wanted;
@@ -106,11 +152,14 @@ enum status agent_reload_now(struct agent *a, struct err *out_err)
         return st;
     }
     agent_dns_settings(&wanted, &arena, &settings);
-    st = dnsfeed_set(
-        a->feed, &settings,
-        (struct dnsfeed_ages){.mark_ms = wanted.dns_config.stale_mark_ms,
-                              .max_ms = wanted.dns_config.max_stale_ms},
-        out_err);
+    st = recursion_reload(a, &wanted, out_err);
+    if (!st) {
+        st = dnsfeed_set(
+            a->feed, &settings,
+            (struct dnsfeed_ages){.mark_ms = wanted.dns_config.stale_mark_ms,
+                                  .max_ms = wanted.dns_config.max_stale_ms},
+            out_err);
+    }
     arena_release(&arena);
     if (st) {
         agent_config_release(&wanted);

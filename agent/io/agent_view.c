@@ -295,15 +295,20 @@ void agent_metrics(void *ctx, enum api_metrics form, struct buf *out)
 {
     struct agent *a = ctx;
     struct page page = {0};
+    struct arena arena = {0};
 
     page_store(&page, a);
     page_sync(&page, a);
     page_janitor(&page, a);
     page_local(&page, a);
     page_dns(&page, a);
+    if (a->dns) {
+        agent_upstream_metrics(a->dns, &arena, &page.list);
+    }
     if (form == API_METRICS_JSON) {
         metrics_json(&page.list, (int64_t)loop_wall_ms(), out);
     } else {
         CHECK(metrics_write(&page.list, out) == ST_OK);
     }
+    arena_release(&arena);
 }

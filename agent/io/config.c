@@ -37,7 +37,8 @@ void agent_config_release(struct agent_config *c)
 /* In a file a list may be written as one text: "store": "a,b". */
 static void split_texts(json_t *root)
 {
-    static const char *const keys[] = {"store", "recursor", "recursors"};
+    static const char *const keys[] = {"store", "recursor", "recursors",
+                                       "recursion_from"};
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         json_t *value = json_object_get(root, keys[i]);

@@ -57,6 +57,15 @@ struct agent_soa_config {
     uint32_t min_ttl;
 };
 
+/* dns_config.cache: what recursors have said. */
+struct agent_cache_config {
+    uint32_t bytes;   /* 0: off. Default 8 MiB. */
+    uint32_t entries; /* 0: as many as the bytes allow. */
+    uint64_t max_ttl_ms;
+    bool serve_stale; /* RFC 8767. */
+    uint64_t max_stale_ms;
+};
+
 /* Consul's dns_config. */
 struct agent_dns_config {
     uint64_t node_ttl_ms;
@@ -81,6 +90,7 @@ struct agent_dns_config {
     unsigned subset; /* enum dns_subset */
     uint32_t near_min_healthy;
     uint32_t near_min_percent;
+    struct agent_cache_config cache;
 };
 
 /* Consul's ports, addresses and unix_sockets. */
@@ -154,7 +164,9 @@ struct agent_config {
     const char *domain;     /* Default muster.internal. */
     const char *alt_domain; /* Default consul; "": none. */
     struct texts recursors;
-    unsigned dns_threads; /* 0: one a processor. */
+    struct pairs recursors_for;  /* Domain, recursor; domains may repeat. */
+    struct texts recursion_from; /* Networks, besides loopback. */
+    unsigned dns_threads;        /* 0: one a processor. */
     struct agent_dns_config dns_config;
 
     /* Who may do what. */

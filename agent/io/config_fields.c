@@ -174,6 +174,33 @@ static const struct fields soa_fields = {
     .init = soa_init,
 };
 
+#define CACHE(k, member) \
+    .key = k, .offset = offsetof(struct agent_cache_config, member)
+
+static const struct field cache_items[] = {
+    {CACHE("bytes", bytes), .kind = FIELD_U32, .max = 1 << 30},
+    {CACHE("entries", entries), .kind = FIELD_U32, .max = 1 << 24},
+    {CACHE("max_ttl", max_ttl_ms), .kind = FIELD_DURATION, .min = SECOND_MS},
+    {CACHE("serve_stale", serve_stale), .kind = FIELD_BOOL},
+    {CACHE("max_stale", max_stale_ms), .kind = FIELD_DURATION,
+     .min = SECOND_MS},
+};
+
+static void cache_init(void *object)
+{
+    *(struct agent_cache_config *)object = (struct agent_cache_config){
+        .bytes = 8 << 20,
+        .max_ttl_ms = (uint64_t)24 * 3600 * SECOND_MS,
+        .max_stale_ms = (uint64_t)24 * 3600 * SECOND_MS};
+}
+
+static const struct fields cache_fields = {
+    .items = cache_items,
+    .count = COUNT(cache_items),
+    .size = sizeof(struct agent_cache_config),
+    .init = cache_init,
+};
+
 static const char *const strategies[] = {"sequential", "random", NULL};
 static const char *const none_healthy[] = {"nxdomain", "all", NULL};
 static const char *const orders[] = {"shuffle", "weighted", "near", NULL};
@@ -211,6 +238,7 @@ static const struct field dns_items[] = {
     {DNS("near_min_healthy", near_min_healthy), .kind = FIELD_U32,
      .max = 1000000},
     {DNS("near_min_percent", near_min_percent), .kind = FIELD_U32, .max = 100},
+    {DNS("cache", cache), .kind = FIELD_OBJECT, .sub = &cache_fields},
     /* Consul's, of no meaning to an agent that has the whole catalogue. */
     {.key = "allow_stale", .kind = FIELD_ANY},
     {.key = "use_cache", .kind = FIELD_ANY},
@@ -366,6 +394,8 @@ static const struct field items[] = {
     {KEY("http_config", http_config), .kind = FIELD_OBJECT,
      .sub = &config_http_fields},
     {KEY("tls", tls), .kind = FIELD_OBJECT, .sub = &config_tls_fields},
+    {KEY("recursors_for", recursors_for), .kind = FIELD_HEADERS, .max = 256},
+    {KEY("recursion_from", recursion_from), .kind = FIELD_TEXTS, .max = 64},
     /* Consul's keys for its servers, gossip and logs: understood, so that its
      * files can be used as they are, and without effect. */
     {.key = "auto_reload_config", .kind = FIELD_ANY},

@@ -27,6 +27,8 @@ struct config_keys {
     const char *domain;
     const char *alt_domain;
     struct texts recursors;
+    struct pairs recursors_for;
+    struct texts recursion_from;
     uint32_t dns_threads;
     const char *store_listen;
     const char *log_level;

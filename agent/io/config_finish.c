@@ -140,6 +140,8 @@ static void keys_take(struct agent_config *c, const struct config_keys *k)
     c->domain = k->domain;
     c->alt_domain = k->alt_domain;
     c->recursors = k->recursors;
+    c->recursors_for = k->recursors_for;
+    c->recursion_from = k->recursion_from;
     c->dns_threads = k->dns_threads;
     c->dns_config = k->dns_config;
     c->enable_script_checks = k->enable_script_checks;

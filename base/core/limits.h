@@ -86,10 +86,14 @@
 #define LIMIT_REPLICA_BYTES    ((size_t)4 * 1024 * 1024 * 1024)
 
 /* DNS. */
-#define LIMIT_DNS_UDP       1232 /* What we advertise; no fragments. */
-#define LIMIT_DNS_TCP       65535
-#define LIMIT_DNS_CNAMES    3     /* Host names followed within our domains. */
-#define LIMIT_DNS_AREAS     1024  /* Values of the node meta "zone". */
-#define LIMIT_DNS_HOSTS     16    /* SRV targets looked up for one answer. */
-#define LIMIT_DNS_FORWARDS  1024  /* Under way, a worker; then SERVFAIL. */
-#define LIMIT_DNS_INSTANCES 16384 /* Of a service; no message holds more. */
+#define LIMIT_DNS_UDP           1232 /* What we advertise; no fragments. */
+#define LIMIT_DNS_TCP           65535
+#define LIMIT_DNS_CNAMES        3 /* Host names followed within our domains. */
+#define LIMIT_DNS_AREAS         1024 /* Values of the node meta "zone". */
+#define LIMIT_DNS_HOSTS         16   /* SRV targets looked up for one answer. */
+#define LIMIT_DNS_FORWARDS      1024 /* Questions under way upstream. */
+#define LIMIT_DNS_WAITING       4096 /* Clients' queries that wait for upstream. */
+#define LIMIT_DNS_CHAIN         16    /* CNAMEs in an answer of upstream. */
+#define LIMIT_DNS_REPLY_RECORDS 2048  /* The same: all records. */
+#define LIMIT_DNS_REPLY_EXTRAS  64    /* Addresses that come along. */
+#define LIMIT_DNS_INSTANCES     16384 /* Of a service; no message holds more. */

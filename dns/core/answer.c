@@ -458,6 +458,7 @@ void dns_record_add_host(struct dns_decider *d, struct dns_records *to,
         const struct dns_answer *found = ask_inside(d, name, DNS_TYPE_A);
 
         if (found->verdict == DNS_FOREIGN) {
+            d->answer->verdict = DNS_CHASE;
             return;
         }
         d->answer->depends = true;

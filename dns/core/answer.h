@@ -59,8 +59,10 @@ struct dns_records {
 enum {
     DNS_EDE_NONE = -1,
     DNS_EDE_STALE = 3,
+    DNS_EDE_PROHIBITED = 18,
     DNS_EDE_STALE_NXDOMAIN = 19,
-    DNS_EDE_NO_AUTHORITY = 22,
+    DNS_EDE_NO_AUTHORITY = 22,  /* No recursor could be reached. */
+    DNS_EDE_NETWORK_ERROR = 23, /* They could, and it did not help. */
 };
 
 enum dns_verdict {

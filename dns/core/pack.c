@@ -480,6 +480,13 @@ size_t dns_pack(const struct dns_zone *zone, const struct dns_question *q,
 size_t dns_pack_error(const struct dns_question *q, enum dns_rcode rcode,
                       const struct dns_transport *transport, uint8_t *out)
 {
+    return dns_pack_failure(q, rcode, DNS_EDE_NONE, transport, out);
+}
+
+size_t dns_pack_failure(const struct dns_question *q, enum dns_rcode rcode,
+                        int extended_error,
+                        const struct dns_transport *transport, uint8_t *out)
+{
     struct dns_opt opt;
     struct packer p = {.q = q, .out = out, .cap = 512};
     unsigned flags = dns_response_flags(q, NULL, transport->recursion, false);
@@ -496,6 +503,6 @@ size_t dns_pack_error(const struct dns_question *q, enum dns_rcode rcode,
         put_u16(&p, q->type);
         put_u16(&p, q->class);
     }
-    dns_opt_make(q, transport, LIMIT_DNS_UDP, rcode, DNS_EDE_NONE, &opt);
+    dns_opt_make(q, transport, LIMIT_DNS_UDP, rcode, extended_error, &opt);
     return dns_opt_append(&opt, out, p.len);
 }

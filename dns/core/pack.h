@@ -47,6 +47,11 @@ size_t dns_pack(const struct dns_zone *zone, const struct dns_question *q,
 size_t dns_pack_error(const struct dns_question *q, enum dns_rcode rcode,
                       const struct dns_transport *transport, uint8_t *out);
 
+/* The same with an extended error (RFC 8914), for clients that sent OPT. */
+size_t dns_pack_failure(const struct dns_question *q, enum dns_rcode rcode,
+                        int extended_error,
+                        const struct dns_transport *transport, uint8_t *out);
+
 /* The record in wire form from its type on, owner left out; in `arena`. */
 struct slice dns_record_wire(const struct dns_record *r, struct arena *arena);
 

@@ -105,6 +105,9 @@ static bool read_option(unsigned code, struct slice body, struct dns_edns *edns)
     case OPTION_PADDING:
         edns->padding = true;
         return true;
+    case DNS_OPTION_PATH:
+        edns->path = body;
+        return true;
     default:
         return true;
     }

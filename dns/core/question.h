@@ -31,6 +31,11 @@ enum {
     DNS_TYPE_ANY = 255,
 };
 
+/* An option of our own (RFC 6891, 9: for local use): the agents that a query
+ * has passed through on its way upstream, 8 random bytes each. Who finds
+ * himself there is in a loop. */
+#define DNS_OPTION_PATH 65314
+
 enum {
     DNS_CLASS_IN = 1,
     DNS_CLASS_ANY = 255
@@ -67,6 +72,7 @@ struct dns_edns {
         subnet; /* Client subnet option's body, to be echoed; or empty. */
     struct slice cookie; /* The cookie option's body: the client's 8 bytes, and
                             perhaps a server's 8 to 32; or empty. */
+    struct slice path;   /* DNS_OPTION_PATH, or empty. */
 };
 
 struct dns_question {

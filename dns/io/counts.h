@@ -18,6 +18,10 @@
     X(dropped)          \
     X(forwarded)        \
     X(forward_failed)   \
+    X(forward_loops)    \
+    X(cache_hits)       \
+    X(cache_stale)      \
+    X(cache_misses)     \
     X(tcp_conns)        \
     X(queries_tls)      \
     X(tls_handshakes)   \

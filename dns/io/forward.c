@@ -1,357 +1,265 @@
-#include <ares.h>
-#include <openssl/rand.h>
+#include <pthread.h>
 #include <stdlib.h>
-#include <sys/queue.h>
 
 #include "base/core/check.h"
-#include "base/core/limits.h"
+#include "dns/io/upstream.h"
 #include "dns/io/worker.h"
 
-/* Each recursor is asked twice at most, the second time with twice the
- * patience. */
-enum {
-    TRIES = 2,
-    QUESTION_BYTES_MAX = DNS_HEADER_BYTES + 255 + 4 + 11
-};
-
-/* A query that is under way upstream. */
-struct forwarded {
-    struct forwarder *forwarder;
-    LIST_ENTRY(forwarded) link; /* In `failed`, when it failed at once. */
-    struct origin origin;
-    enum response kind;
-    size_t packet_len;
-    uint8_t packet[]; /* The client's query. */
-};
-
-LIST_HEAD(forwarded_list, forwarded);
-
-/* A socket of c-ares. */
-struct upstream {
-    LIST_ENTRY(upstream) link;
-    struct forwarder *forwarder;
-    uv_poll_t poll;
-    ares_socket_t fd;
-};
-
-LIST_HEAD(upstream_list, upstream);
-
+/* A worker's side of forwarding: it sends errands to the upstream thread and
+ * answers its clients when they come back. */
 struct forwarder {
     struct worker *worker;
-    ares_channel channel;
-    uv_timer_t deadline; /* When c-ares wants to be called. */
-    uv_timer_t soon;     /* Finishes what failed inside forwarder_ask(). */
-    struct upstream_list sockets;
-    struct forwarded_list failed;
-    unsigned under_way;
-    unsigned open_handles;
-    bool asking;
+    struct upstream *upstream;
+    uv_async_t wake;
+    pthread_mutex_t lock;
+    struct errands inbox;        /* Errands that are done. */
+    struct recursion *recursion; /* The rules; what the responder looks at. */
+    struct recursion *wanted;    /* Newer ones; NULL: none. */
     bool closing;
 };
 
-static void forwarder_unref(struct forwarder *f)
+static void send_back(const struct errand *e, struct slice response)
 {
-    CHECK(f->open_handles > 0);
-    if (--f->open_handles == 0) {
-        free(f);
-    }
-}
-
-static void on_deadline(uv_timer_t *timer);
-
-static void plan_deadline(struct forwarder *f)
-{
-    struct timeval most = {.tv_sec = 60};
-    struct timeval tv;
-    struct timeval *wait;
-
-    if (f->closing) {
-        return;
-    }
-    if (f->under_way == 0) {
-        (void)uv_timer_stop(&f->deadline);
-        return;
-    }
-    wait = ares_timeout(f->channel, &most, &tv);
-    CHECK(uv_timer_start(&f->deadline, on_deadline,
-                         (uint64_t)wait->tv_sec * 1000 +
-                             (uint64_t)wait->tv_usec / 1000 + 1,
-                         0) == 0);
-}
-
-static void on_deadline(uv_timer_t *timer)
-{
-    struct forwarder *f = timer->data;
-
-    ares_process_fd(f->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    plan_deadline(f);
-}
-
-static void on_socket(uv_poll_t *poll, int error, int events)
-{
-    struct upstream *u = poll->data;
-    struct forwarder *f = u->forwarder;
-    bool readable = error != 0 || (events & UV_READABLE);
-    bool writable = error != 0 || (events & UV_WRITABLE);
-
-    ares_process_fd(f->channel, readable ? u->fd : ARES_SOCKET_BAD,
-                    writable ? u->fd : ARES_SOCKET_BAD);
-    plan_deadline(f);
-}
-
-static void on_socket_closed(uv_handle_t *handle)
-{
-    struct upstream *u = handle->data;
-
-    forwarder_unref(u->forwarder);
-    free(u);
-}
-
-static struct upstream *socket_find(struct forwarder *f, ares_socket_t fd)
-{
-    struct upstream *u;
-
-    LIST_FOREACH(u, &f->sockets, link)
-    {
-        if (u->fd == fd) {
-            return u;
-        }
-    }
-    return NULL;
-}
-
-static struct upstream *socket_add(struct forwarder *f, ares_socket_t fd)
-{
-    struct upstream *u = calloc(1, sizeof(*u));
-
-    CHECK(u != NULL);
-    u->forwarder = f;
-    u->fd = fd;
-    u->poll.data = u;
-    CHECK(uv_poll_init(&f->worker->loop, &u->poll, fd) == 0);
-    f->open_handles++;
-    LIST_INSERT_HEAD(&f->sockets, u, link);
-    return u;
-}
-
-/* c-ares tells what it waits for; neither: the socket is about to be closed. */
-static void on_socket_state(void *data, ares_socket_t fd, int readable,
-                            int writable)
-{
-    struct forwarder *f = data;
-    struct upstream *u = socket_find(f, fd);
-
-    if (!readable && !writable) {
-        if (u != NULL) {
-            LIST_REMOVE(u, link);
-            (void)uv_poll_stop(&u->poll);
-            uv_close((uv_handle_t *)&u->poll, on_socket_closed);
-        }
-        return;
-    }
-    if (u == NULL) {
-        u = socket_add(f, fd);
-    }
-    CHECK(uv_poll_start(&u->poll,
-                        (readable ? UV_READABLE : 0) |
-                            (writable ? UV_WRITABLE : 0),
-                        on_socket) == 0);
-}
-
-static void send_back(const struct forwarded *one, struct slice response)
-{
-    if (one->origin.udp != NULL) {
-        udp_send_late(&one->origin, response);
+    if (e->origin.udp != NULL) {
+        udp_send_late(&e->origin, response);
     } else {
-        tcp_send_late(one->origin.conn, response);
+        tcp_send_late(e->origin.conn, response);
     }
 }
 
-static void respond(const struct forwarded *one, struct slice upstream)
+/* The only question of a query that is not about a name of ours. */
+static size_t relay(struct responder *r, const struct query *query,
+                    const struct dns_question *q,
+                    const struct errand_part *part, uint8_t *out)
 {
-    struct worker *w = one->forwarder->worker;
-    struct responder *r = &w->responder;
-    static _Thread_local uint8_t out[RESPONSE_BYTES_MAX];
-    struct query query =
-        origin_query(&one->origin, slice_of(one->packet, one->packet_len));
+    struct dns_cached found = {.reply = slice_of(part->reply, part->reply_len),
+                               .age_s = part->age_s};
+
+    switch (part->outcome) {
+    case ERRAND_HEARD:
+        return responder_relay(r, query, q, &found, part->stale, out);
+    case ERRAND_TRUNCATED:
+        return responder_truncated(r, query, q, out);
+    case ERRAND_UNROUTED:
+        return responder_fail(r, query, q, DNS_REFUSED, out);
+    case ERRAND_FAILED:
+        count(&r->counts->forward_failed);
+        return responder_failure(r, query, q, part->extended_error, out);
+    }
+    UNREACHABLE();
+}
+
+static size_t chased(struct worker *w, const struct query *query,
+                     const struct dns_question *q, const struct errand *e,
+                     uint8_t *out)
+{
+    struct dns_heard heard[DNS_WANTS_MAX];
     const struct dns_zone *zone;
+    size_t len;
+
+    for (size_t i = 0; i < e->parts_count; i++) {
+        const struct errand_part *part = &e->parts[i];
+
+        heard[i] =
+            (struct dns_heard){.name = dns_name_slice(&part->name),
+                               .type = part->type,
+                               .reply = slice_of(part->reply, part->reply_len),
+                               .age_s = part->age_s,
+                               .stale = part->stale};
+        if (part->outcome == ERRAND_FAILED) {
+            count(&w->counts.forward_failed);
+        }
+    }
+    zone = reader_enter(&w->reader, w->publisher);
+    len = responder_chased(&w->responder, zone, query, q, heard, e->parts_count,
+                           out);
+    reader_leave(&w->reader);
+    return len;
+}
+
+static void respond(struct forwarder *f, const struct errand *e)
+{
+    static _Thread_local uint8_t out[RESPONSE_BYTES_MAX];
+    struct worker *w = f->worker;
+    struct query query =
+        origin_query(&e->origin, slice_of(e->packet, e->packet_len));
     struct dns_question q;
     enum dns_rcode rcode;
     size_t len;
 
     /* It was parsed when it came; it still is what it was. */
     CHECK(dns_question_parse(query.packet, &q, &rcode) == DNS_PARSE_OK);
-    if (one->kind == RESPONSE_FORWARD) {
-        len = responder_relay(r, &query, &q, upstream, out);
+    if (e->refused) {
+        len = responder_fail(&w->responder, &query, &q, DNS_SERVFAIL, out);
+    } else if (e->kind == RESPONSE_FORWARD) {
+        len = relay(&w->responder, &query, &q, &e->parts[0], out);
     } else {
-        zone = reader_enter(&w->reader, w->publisher);
-        len = responder_chased(r, zone, &query, &q, upstream, out);
-        reader_leave(&w->reader);
+        len = chased(w, &query, &q, e, out);
     }
-    send_back(one, slice_of(out, len));
+    send_back(e, slice_of(out, len));
 }
 
-static void finish(struct forwarded *one, struct slice upstream)
+static void errand_free(struct errand *e)
 {
-    struct forwarder *f = one->forwarder;
-
-    f->under_way--;
-    if (!f->closing) {
-        respond(one, upstream);
+    if (e->origin.conn != NULL) {
+        tcp_drop(e->origin.conn);
     }
-    if (one->origin.conn != NULL) {
-        tcp_drop(one->origin.conn);
+    for (size_t i = 0; i < e->parts_count; i++) {
+        free(e->parts[i].reply);
     }
-    free(one);
+    free(e);
 }
 
-static void on_soon(uv_timer_t *timer)
+void errand_done(struct errand *e)
 {
-    struct forwarder *f = timer->data;
-    struct forwarded *one;
+    struct forwarder *f = e->from;
 
-    while ((one = LIST_FIRST(&f->failed)) != NULL) {
-        LIST_REMOVE(one, link);
-        finish(one, slice_of(NULL, 0));
+    CHECK(pthread_mutex_lock(&f->lock) == 0);
+    STAILQ_INSERT_TAIL(&f->inbox, e, link);
+    CHECK(uv_async_send(&f->wake) == 0);
+    CHECK(pthread_mutex_unlock(&f->lock) == 0);
+}
+
+static void adopt(struct forwarder *f, struct recursion *r)
+{
+    recursion_unref(f->recursion);
+    f->recursion = r;
+    f->worker->responder.rules = r;
+    f->worker->responder.recursion = r->count > 0;
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    struct forwarder *f = wake->data;
+    struct errands done;
+    struct recursion *wanted;
+    struct errand *e;
+
+    STAILQ_INIT(&done);
+    CHECK(pthread_mutex_lock(&f->lock) == 0);
+    STAILQ_CONCAT(&done, &f->inbox);
+    wanted = f->wanted;
+    f->wanted = NULL;
+    CHECK(pthread_mutex_unlock(&f->lock) == 0);
+    if (wanted != NULL) {
+        adopt(f, wanted);
+    }
+    while ((e = STAILQ_FIRST(&done)) != NULL) {
+        STAILQ_REMOVE_HEAD(&done, link);
+        if (!f->closing) {
+            respond(f, e);
+        }
+        errand_free(e);
     }
 }
 
-static void on_reply(void *arg, int status, int timeouts, unsigned char *packet,
-                     int len)
+/* It has been here, or round too many others. */
+static bool is_loop(const struct upstream *u, struct slice path)
 {
-    struct forwarded *one = arg;
-    struct forwarder *f = one->forwarder;
-    struct slice upstream = {0};
+    struct slice id = upstream_id(u);
 
-    (void)timeouts;
-    if (status == ARES_SUCCESS && packet != NULL && len > 0) {
-        upstream = slice_of(packet, (size_t)len);
+    for (size_t at = 0; at + id.len <= path.len; at += id.len) {
+        if (memcmp(path.data + at, id.data, id.len) == 0) {
+            return true;
+        }
     }
-    if (f->asking) {
-        /* No socket to be had. The asker is in the middle of its batch. */
-        LIST_INSERT_HEAD(&f->failed, one, link);
-        CHECK(uv_timer_start(&f->soon, on_soon, 0, 0) == 0);
-        return;
-    }
-    finish(one, upstream);
+    return path.len % id.len != 0 || path.len + id.len > UPSTREAM_PATH_MAX;
 }
 
-static void put_u16(uint8_t *at, unsigned value)
+static struct errand *errand_new(const struct taken *taken, struct slice packet)
 {
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
+    size_t parts = taken->wants_count * sizeof(struct errand_part);
+    struct errand *e = calloc(1, sizeof(*e) + parts + packet.len);
+    const struct dns_edns *edns = &taken->question.edns;
 
-/* A query of our own: random id, the name, OPT. */
-static size_t make_question(const struct taken *taken, uint8_t *out)
-{
-    const struct dns_question *q = &taken->question;
-    struct slice name = taken->name;
-    size_t len = DNS_HEADER_BYTES;
-
-    memset(out, 0, QUESTION_BYTES_MAX);
-    CHECK(RAND_bytes(out, 2) == 1);
-    put_u16(out + 2, DNS_FLAG_RD | (q->flags & DNS_FLAG_CD));
-    put_u16(out + 4, 1);
-    put_u16(out + 10, 1);
-    memcpy(out + len, name.data, name.len);
-    len += name.len;
-    put_u16(out + len, q->type);
-    put_u16(out + len + 2, q->class);
-    len += 4;
-    put_u16(out + len + 1, DNS_TYPE_OPT);
-    put_u16(out + len + 3, LIMIT_DNS_UDP);
-    put_u16(out + len + 7, q->edns.dnssec_ok ? 0x8000 : 0);
-    return len + 11;
+    CHECK(e != NULL);
+    e->packet = (uint8_t *)e->parts + parts;
+    e->packet_len = packet.len;
+    memcpy(e->packet, packet.data, packet.len);
+    e->dnssec_ok = edns->dnssec_ok;
+    e->checking_disabled = (taken->question.flags & DNS_FLAG_CD) != 0;
+    if (edns->path.len > 0) {
+        e->path_at = (size_t)(edns->path.data - packet.data);
+        e->path_len = edns->path.len;
+    }
+    e->parts_count = taken->wants_count;
+    e->waiting = taken->wants_count;
+    for (size_t i = 0; i < taken->wants_count; i++) {
+        e->parts[i].errand = e;
+        e->parts[i].type = taken->wants[i].type;
+        CHECK(dns_name_add_wire(&e->parts[i].name, taken->wants[i].name));
+    }
+    return e;
 }
 
 bool forwarder_ask(struct forwarder *f, enum response kind,
                    const struct taken *taken, struct slice packet,
                    const struct origin *origin)
 {
-    uint8_t question[QUESTION_BYTES_MAX];
-    struct forwarded *one;
+    struct errand *e;
 
-    if (f->under_way >= LIMIT_DNS_FORWARDS) {
+    if (is_loop(f->upstream, taken->question.edns.path)) {
+        count(&f->worker->counts.forward_loops);
         return false;
     }
-    one = malloc(sizeof(*one) + packet.len);
-    CHECK(one != NULL);
-    *one = (struct forwarded){.forwarder = f, .kind = kind, .origin = *origin};
-    one->packet_len = packet.len;
-    memcpy(one->packet, packet.data, packet.len);
+    e = errand_new(taken, packet);
+    e->from = f;
+    e->origin = *origin;
+    e->kind = kind;
+    e->tcp = origin->conn != NULL;
     if (origin->conn != NULL) {
         tcp_hold(origin->conn);
     }
-    f->under_way++;
+    if (!upstream_ask(f->upstream, e)) {
+        errand_free(e);
+        return false;
+    }
     count(&f->worker->counts.forwarded);
-    f->asking = true;
-    ares_send(f->channel, question, (int)make_question(taken, question),
-              on_reply, one);
-    f->asking = false;
-    plan_deadline(f);
     return true;
 }
 
-static int channel_new(struct forwarder *f)
+void forwarder_set(struct forwarder *f, struct recursion *r)
 {
-    const struct worker_config *c = f->worker->config;
-    struct ares_options options = {
-        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
-        .timeout = (int)c->recursor_timeout_ms,
-        .tries = TRIES,
-        .sock_state_cb = on_socket_state,
-        .sock_state_cb_data = f,
-        .lookups = (char[]){'b', '\0'}, /* Never /etc/hosts. */
-    };
-    int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-               ARES_OPT_SOCK_STATE_CB | ARES_OPT_LOOKUPS | ARES_OPT_DOMAINS |
-               (c->recursors_rotated ? ARES_OPT_ROTATE : ARES_OPT_NOROTATE);
-    int error = ares_init_options(&f->channel, &options, mask);
+    struct recursion *before;
 
-    return error == ARES_SUCCESS
-               ? ares_set_servers_ports_csv(f->channel, c->recursors)
-               : error;
+    CHECK(pthread_mutex_lock(&f->lock) == 0);
+    before = f->wanted;
+    f->wanted = recursion_ref(r);
+    CHECK(uv_async_send(&f->wake) == 0);
+    CHECK(pthread_mutex_unlock(&f->lock) == 0);
+    recursion_unref(before);
 }
 
-enum status forwarder_new(struct worker *w, struct forwarder **out_forwarder,
-                          struct err *err)
+struct forwarder *forwarder_new(struct worker *w, struct upstream *upstream,
+                                struct recursion *r)
 {
     struct forwarder *f = calloc(1, sizeof(*f));
-    int error;
 
     CHECK(f != NULL);
     f->worker = w;
-    LIST_INIT(&f->sockets);
-    LIST_INIT(&f->failed);
-    error = channel_new(f);
-    if (error != ARES_SUCCESS) {
-        if (f->channel != NULL) {
-            ares_destroy(f->channel);
-        }
-        free(f);
-        return err_set(err, ST_IO, "cannot set up forwarding to %s: %s",
-                       w->config->recursors, ares_strerror(error));
-    }
-    CHECK(uv_timer_init(&w->loop, &f->deadline) == 0);
-    CHECK(uv_timer_init(&w->loop, &f->soon) == 0);
-    f->deadline.data = f;
-    f->soon.data = f;
-    f->open_handles = 2;
-    *out_forwarder = f;
-    return ST_OK;
+    f->upstream = upstream;
+    STAILQ_INIT(&f->inbox);
+    CHECK(pthread_mutex_init(&f->lock, NULL) == 0);
+    CHECK(uv_async_init(&w->loop, &f->wake, on_wake) == 0);
+    f->wake.data = f;
+    w->responder.cache = upstream_cache(upstream);
+    adopt(f, recursion_ref(r));
+    return f;
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_closed(uv_handle_t *handle)
 {
-    forwarder_unref(handle->data);
+    struct forwarder *f = handle->data;
+
+    recursion_unref(f->recursion);
+    recursion_unref(f->wanted);
+    (void)pthread_mutex_destroy(&f->lock);
+    free(f);
 }
 
 void forwarder_close(struct forwarder *f)
 {
     f->closing = true;
-    ares_destroy(f->channel); /* Calls back for all that is under way. */
-    on_soon(&f->soon);
-    uv_close((uv_handle_t *)&f->deadline, on_timer_closed);
-    uv_close((uv_handle_t *)&f->soon, on_timer_closed);
+    on_wake(&f->wake); /* The upstream thread has ended: these are the last. */
+    uv_close((uv_handle_t *)&f->wake, on_closed);
 }

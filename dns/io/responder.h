@@ -7,15 +7,22 @@
 #pragma once
 
 #include "base/core/rng.h"
+#include "dns/core/cache.h"
+#include "dns/core/chase.h"
 #include "dns/core/pack.h"
 #include "dns/io/address.h"
 #include "dns/io/counts.h"
 
+struct recursion;
+struct shared_cache;
+
 struct responder {
     struct rng rng;
     struct arena scratch;
-    bool recursion;      /* There are recursors. */
-    uint16_t udp_remote; /* Largest UDP response off loopback. */
+    bool recursion;                /* There are recursors. */
+    const struct recursion *rules; /* Who may use them. */
+    struct shared_cache *cache;    /* What they have said. */
+    uint16_t udp_remote;           /* Largest UDP response off loopback. */
     struct counts *counts;
 };
 
@@ -46,8 +53,10 @@ uint16_t responder_size_max(const struct responder *r,
 struct taken {
     size_t len;                   /* RESPONSE_SEND: of what is at `out`. */
     struct dns_question question; /* Borrows from the packet. */
-    struct slice name; /* RESPONSE_FORWARD, RESPONSE_CHASE: what to ask for.
-                          Valid until the next call. */
+    struct dns_want wants[DNS_WANTS_MAX]; /* RESPONSE_FORWARD, RESPONSE_CHASE:
+                                             what to ask for. Valid until the
+                                             next call. */
+    size_t wants_count;
 };
 
 /* Decide on one query; `zone` may be NULL. After RESPONSE_NONE *out_taken means
@@ -56,18 +65,43 @@ enum response responder_take(struct responder *r, const struct dns_zone *zone,
                              const struct query *query, uint8_t *out,
                              struct taken *out_taken);
 
-/* A response to a forwarded query: upstream's packet made fit for our client,
- * or SERVFAIL when `upstream` is empty or does not answer what was asked. */
+/* A response to a forwarded query: what upstream has said, made fit for our
+ * client (relay.c). */
 size_t responder_relay(struct responder *r, const struct query *query,
-                       const struct dns_question *q, struct slice upstream,
+                       const struct dns_question *q,
+                       const struct dns_cached *found, bool stale,
                        uint8_t *out);
 
-/* A response to a chased query: our CNAMEs, then what upstream says of the last
- * one's target (nothing when `upstream` is empty or no answer to it). */
+/* A response to a chased query: our own records, and what upstream says of the
+ * names that they lead to (relay.c). */
 size_t responder_chased(struct responder *r, const struct dns_zone *zone,
                         const struct query *query, const struct dns_question *q,
-                        struct slice upstream, uint8_t *out);
+                        const struct dns_heard *heard, size_t count,
+                        uint8_t *out);
+
+/* Answer from the cache what taken->wants says; RESPONSE_SEND when that could
+ * be done, else `kind` (relay.c). */
+enum response responder_remember(struct responder *r,
+                                 const struct dns_zone *zone,
+                                 const struct query *query, enum response kind,
+                                 uint8_t *out, struct taken *taken);
 
 size_t responder_fail(struct responder *r, const struct query *query,
                       const struct dns_question *q, enum dns_rcode rcode,
                       uint8_t *out);
+
+/* SERVFAIL, and why: RFC 8914. */
+size_t responder_failure(struct responder *r, const struct query *query,
+                         const struct dns_question *q, int extended_error,
+                         uint8_t *out);
+
+/* Nothing, and TC: come back over TCP. */
+size_t responder_truncated(struct responder *r, const struct query *query,
+                           const struct dns_question *q, uint8_t *out);
+
+/* Count a response by its code. */
+void responder_count(struct responder *r, const uint8_t *response);
+
+struct dns_transport responder_transport(struct responder *r,
+                                         const struct dns_question *q,
+                                         const struct query *query);

@@ -1,25 +1,22 @@
 #include "dns/io/server.h"
 
 #include <ares.h>
-#include <arpa/inet.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 
 #include "base/core/check.h"
 #include "base/io/tls.h"
+#include "dns/io/recursion.h"
 #include "dns/io/sockets.h"
+#include "dns/io/upstream.h"
 #include "dns/io/worker.h"
-
-enum {
-    RECURSORS_MAX = 16,
-    DNS_PORT = 53,
-};
 
 struct dns_server {
     struct worker_config worker_config;
-    struct buf recursors;      /* Text for c-ares. */
-    struct socket_set sockets; /* Addresses; dealt out. */
+    struct upstream *upstream;
+    struct recursion *recursion; /* The present one. */
+    struct socket_set sockets;   /* Addresses; dealt out. */
     struct tls_files tls;
     uint8_t ticket_key[TLS_TICKET_KEY_BYTES];
     struct publisher publisher;
@@ -28,53 +25,17 @@ struct dns_server {
     size_t workers_count;
 };
 
-/* Would a question forwarded there come back to us? */
-static bool is_own(const struct dns_server *s, const union address *recursor)
+/* The rules of `config`, which must not lead back to where we listen. */
+static enum status read_recursion(const struct dns_server *s,
+                                  const struct dns_recursion_config *config,
+                                  struct recursion **out, struct err *err)
 {
+    union address own[3 * LISTEN_MAX];
+
     for (size_t i = 0; i < s->sockets.count; i++) {
-        const union address *own = &s->sockets.listeners[i].address;
-
-        if (address_port(own) == address_port(recursor) &&
-            (slice_eq(address_ip(own), address_ip(recursor)) ||
-             (address_is_wildcard(own) && address_is_loopback(recursor)))) {
-            return true;
-        }
+        own[i] = s->sockets.listeners[i].address;
     }
-    return false;
-}
-
-static enum status read_recursors(struct dns_server *s,
-                                  const struct dns_server_config *config,
-                                  struct err *err)
-{
-    if (config->recursors_count > RECURSORS_MAX) {
-        return err_set(err, ST_INVALID, "recursor: at most %d", RECURSORS_MAX);
-    }
-    for (size_t i = 0; i < config->recursors_count; i++) {
-        char ip[INET6_ADDRSTRLEN];
-        const char *text = config->recursors[i];
-        union address a;
-        enum status st = dns_address_parse(text, DNS_PORT, "recursor", &a, err);
-        bool ipv6 = a.any.sa_family == AF_INET6;
-
-        if (st) {
-            return st;
-        }
-        if (is_own(s, &a)) {
-            return err_set(err, ST_INVALID,
-                           "recursor \"%s\" is one of our own addresses; a "
-                           "question would come back for ever",
-                           text);
-        }
-        CHECK(inet_ntop(a.any.sa_family,
-                        ipv6 ? (void *)&a.ipv6.sin6_addr
-                             : (void *)&a.ipv4.sin_addr,
-                        ip, sizeof(ip)) != NULL);
-        CHECK(buf_addf(&s->recursors, "%s%s%s%s:%u", i > 0 ? "," : "",
-                       ipv6 ? "[" : "", ip, ipv6 ? "]" : "",
-                       address_port(&a)) == ST_OK);
-    }
-    return ST_OK;
+    return recursion_new(config, own, s->sockets.count, out, err);
 }
 
 static enum status worker_add(struct dns_server *s, unsigned threads,
@@ -134,9 +95,8 @@ static void read_limits(struct dns_server *s,
                         const struct dns_server_config *config)
 {
     s->worker_config = (struct worker_config){
-        .recursors = buf_cstr(&s->recursors),
-        .recursors_rotated = config->recursor_order == DNS_RECURSORS_ROTATED,
-        .recursor_timeout_ms = or_default(config->recursor_timeout_ms, 2000),
+        .upstream = s->upstream,
+        .recursion = s->recursion,
         .udp_max_remote = (uint16_t)or_default(config->udp_max_remote, 1232),
         .tcp_idle_ms = or_default(config->tcp_idle_ms, 10000),
         .tcp_conns_max = or_default(config->tcp_conns_max, 1024),
@@ -153,15 +113,18 @@ enum status dns_server_start(const struct dns_server_config *config,
 
     CHECK(s != NULL);
     CHECK(ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS);
-    buf_init(&s->recursors, (size_t)RECURSORS_MAX * (INET6_ADDRSTRLEN + 10));
+    s->upstream = upstream_new();
     socket_set_init(&s->sockets);
     st = socket_set_open(&s->sockets, config, err);
     if (st == ST_OK) {
-        st = read_recursors(s, config, err);
+        st = read_recursion(s, &config->recursion, &s->recursion, err);
     }
     if (st == ST_OK) {
         read_limits(s, config);
         st = read_tls(s, config, err);
+    }
+    if (st == ST_OK) {
+        st = upstream_set(s->upstream, s->recursion, err);
     }
     for (unsigned i = 0; i < threads && st == ST_OK; i++) {
         st = worker_add(s, threads, err);
@@ -200,6 +163,34 @@ uint16_t dns_server_tls_port(const struct dns_server *s, size_t index)
     return port_of(s, true, index);
 }
 
+enum status dns_server_recursion(struct dns_server *s,
+                                 const struct dns_recursion_config *config,
+                                 struct err *err)
+{
+    struct recursion *r = NULL;
+    enum status st = read_recursion(s, config, &r, err);
+
+    if (st == ST_OK) {
+        st = upstream_set(s->upstream, r, err);
+    }
+    if (st) {
+        recursion_unref(r);
+        return st;
+    }
+    for (size_t i = 0; i < s->workers_count; i++) {
+        forwarder_set(s->workers[i]->forwarder, r);
+    }
+    recursion_unref(s->recursion);
+    s->recursion = r;
+    return ST_OK;
+}
+
+void dns_server_upstream_stats(struct dns_server *s,
+                               struct dns_upstream_stats *out_stats)
+{
+    upstream_stats(s->upstream, out_stats);
+}
+
 void dns_server_publish(struct dns_server *s, struct dns_zone *zone)
 {
     publisher_show(&s->publisher, zone);
@@ -226,13 +217,15 @@ void dns_server_stop(struct dns_server *s)
     if (s == NULL) {
         return;
     }
+    upstream_stop(s->upstream); /* It hands back what the workers wait for. */
     for (size_t i = 0; i < s->workers_count; i++) {
         dns_worker_free(s->workers[i]);
     }
+    upstream_free(s->upstream);
+    recursion_unref(s->recursion);
     publisher_release(&s->publisher);
     socket_set_release(&s->sockets);
     OPENSSL_cleanse(s->ticket_key, sizeof(s->ticket_key));
-    buf_release(&s->recursors);
     ares_library_cleanup();
     free(s);
 }

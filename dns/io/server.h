@@ -5,8 +5,9 @@
  * (SO_REUSEPORT), takes queries in batches and answers from the last published
  * zone without a lock. Before the first publication every question gets
  * SERVFAIL. Names that are not ours go to the recursors (c-ares) for clients on
- * loopback and private networks; other clients, and everybody when there are no
- * recursors, get REFUSED.
+ * loopback and listed networks; other clients, and everybody when there are no
+ * recursors, get REFUSED. One more thread asks the recursors, so that equal
+ * questions of all workers are one; what they say is in a cache for all.
  *
  * start, publish, stats and stop are called from one thread, the one that owns
  * the model.
@@ -18,11 +19,30 @@
 #include <stdint.h>
 
 #include "base/core/err.h"
+#include "dns/core/recursors.h"
 #include "dns/core/zone.h"
 
-enum dns_recursor_order {
-    DNS_RECURSORS_IN_ORDER,
-    DNS_RECURSORS_ROTATED
+/* A recursor for the names of one domain. */
+struct dns_domain_recursor {
+    const char *domain; /* "corp.example" */
+    const char *recursor;
+};
+
+/* Addresses are "ip", "ip:port", "[v6]:port"; port 53 if absent. */
+struct dns_recursion_config {
+    const char *const *recursors;
+    size_t recursors_count;
+    const struct dns_domain_recursor *domains; /* The longest domain counts. */
+    size_t domains_count;
+    enum dns_recursor_order order;
+    uint32_t timeout_ms;     /* For each recursor; 0: 2 000 */
+    const char *const *from; /* Networks that may have names of others. */
+    size_t from_count;
+    size_t cache_bytes;     /* 0: no cache. */
+    size_t cache_entries;   /* 0: as many as the bytes allow. */
+    uint32_t ttl_max_s;     /* No TTL above it is believed; 0: a day. */
+    uint32_t stale_max_s;   /* RFC 8767; 0: nothing stale is served. */
+    uint32_t stale_wait_ms; /* How long a client waits for better; 0: 1 800 */
 };
 
 /* A bound socket, UDP or TCP, that is handed over; for TLS when so marked. */
@@ -46,11 +66,8 @@ struct dns_server_config {
     const struct dns_socket *sockets; /* Instead of all of listen; the server's
                                          from the call on, whatever comes. */
     size_t sockets_count;
-    unsigned threads;             /* 0: one a processor, at most 16. */
-    const char *const *recursors; /* "ip", "ip:port", "[v6]:port" */
-    size_t recursors_count;
-    enum dns_recursor_order recursor_order;
-    uint32_t recursor_timeout_ms; /* For each upstream; 0: 2 000 */
+    unsigned threads; /* 0: one a processor, at most 16. */
+    struct dns_recursion_config recursion;
     uint16_t udp_max_remote; /* Largest UDP response off loopback; 0: 1 232 */
     uint32_t tcp_idle_ms;    /* 0: 10 000 */
     uint32_t tcp_conns_max; /* A worker; 0: 1 024. Then the idlest is closed. */
@@ -78,6 +95,13 @@ enum status dns_sockets_open(const struct dns_server_config *config,
 uint16_t dns_server_port(const struct dns_server *s, size_t index);
 uint16_t dns_server_tls_port(const struct dns_server *s, size_t index);
 
+/* Other recursors, rules and limits from now on; what is under way ends as it
+ * began, and the cache keeps what fits. ST_INVALID: as at the start, and
+ * everything stays as it was. */
+enum status dns_server_recursion(struct dns_server *s,
+                                 const struct dns_recursion_config *config,
+                                 struct err *err);
+
 /* From now on questions are answered from `zone`, which the server owns and
  * frees when no worker reads it any more (checked at later publications). Zones
  * come from one model, in order. Never blocks. */
@@ -93,9 +117,13 @@ struct dns_server_stats {
     uint64_t servfail;
     uint64_t refused;
     uint64_t truncated;
-    uint64_t dropped; /* Not a query, or the response could not be sent. */
-    uint64_t forwarded;
+    uint64_t dropped;   /* Not a query, or the response could not be sent. */
+    uint64_t forwarded; /* Had to wait for upstream. */
     uint64_t forward_failed;
+    uint64_t forward_loops; /* Came back to us, and were refused. */
+    uint64_t cache_hits;
+    uint64_t cache_stale; /* Answered with what had expired. */
+    uint64_t cache_misses;
     uint64_t tcp_conns; /* Open now, TLS included. */
     uint64_t queries_tls;
     uint64_t tls_handshakes; /* That succeeded. */
@@ -111,6 +139,33 @@ struct dns_server_stats {
 
 void dns_server_stats(const struct dns_server *s,
                       struct dns_server_stats *out_stats);
+
+#define DNS_UPSTREAM_STATS_MAX 64  /* Recursors, over all reloads. */
+#define DNS_LATENCY_BUCKETS    14  /* Up to 4 s. */
+#define DNS_LATENCY_FIRST_US   500 /* Then 1 ms, 2 ms, ... */
+
+struct dns_recursor_stats {
+    const char *address; /* As long as the server. */
+    uint64_t asked;
+    uint64_t answered;
+    uint64_t failed; /* Silent, refusing, broken or in trouble. */
+};
+
+struct dns_upstream_stats {
+    size_t cache_bytes;
+    size_t cache_entries;
+    uint64_t cache_evicted;
+    uint64_t joined;   /* Questions that another one was under way for. */
+    uint64_t rejected; /* Answers that were not to our question. */
+    size_t waiting;    /* Clients' queries, now. */
+    uint64_t latency[DNS_LATENCY_BUCKETS + 1]; /* Answers by time taken. */
+    uint64_t latency_us;                       /* Sum. */
+    size_t recursors_count;
+    struct dns_recursor_stats recursors[DNS_UPSTREAM_STATS_MAX];
+};
+
+void dns_server_upstream_stats(struct dns_server *s,
+                               struct dns_upstream_stats *out_stats);
 
 /* Stop the workers, close everything, free the zones. NULL is fine. */
 void dns_server_stop(struct dns_server *s);

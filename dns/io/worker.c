@@ -46,7 +46,6 @@ static void responder_start(struct worker *w)
 
     CHECK(RAND_bytes((unsigned char *)&seed, sizeof(seed)) == 1);
     rng_init(&w->responder.rng, seed);
-    w->responder.recursion = w->config->recursors[0] != '\0';
     w->responder.udp_remote = w->config->udp_max_remote;
     w->responder.counts = &w->counts;
 }
@@ -97,10 +96,8 @@ enum status dns_worker_new(const struct worker_config *config,
     w->stop.data = w;
     w->conns = conn_list_new(w);
     responder_start(w);
+    w->forwarder = forwarder_new(w, config->upstream, config->recursion);
     st = open_sockets(w, sockets, err);
-    if (st == ST_OK && w->responder.recursion) {
-        st = forwarder_new(w, &w->forwarder, err);
-    }
     if (st) {
         dns_worker_free(w);
         return st;

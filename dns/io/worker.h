@@ -2,7 +2,8 @@
  * worker.h - one thread of the DNS server: its loop, sockets and forwarding.
  *
  * Everything in a worker is touched by its own thread only, but for the reader
- * (publish.h), the counters, and the async handle that stops it.
+ * (publish.h), the counters, the async handle that stops it, and the inbox of
+ * what comes back from upstream.
  */
 #pragma once
 
@@ -17,15 +18,15 @@ struct udp;
 struct tcp;
 struct conn_list;
 struct forwarder;
+struct recursion;
+struct upstream;
 struct tls;
 struct tls_files;
 
 /* The same for all workers, fixed at start. */
 struct worker_config {
-    const char
-        *recursors; /* For c-ares: "ip:port,…"; "" when there are none. */
-    bool recursors_rotated;
-    uint32_t recursor_timeout_ms;
+    struct upstream *upstream;
+    struct recursion *recursion; /* At the start. */
     uint16_t udp_max_remote;
     uint32_t tcp_idle_ms;
     uint32_t tcp_conns_max;
@@ -45,9 +46,9 @@ struct worker {
     size_t udps_count;
     struct tcp **tcps; /* Plain ones, then those with TLS. */
     size_t tcps_count;
-    struct conn_list *conns;     /* Of all of them. */
-    struct tls *tls;             /* NULL: no TLS. */
-    struct forwarder *forwarder; /* NULL without recursors. */
+    struct conn_list *conns; /* Of all of them. */
+    struct tls *tls;         /* NULL: no TLS. */
+    struct forwarder *forwarder;
     pthread_t thread;
     bool running;
 };
@@ -62,7 +63,7 @@ struct sockets {
 };
 
 /* The sockets are from now on the worker's, whatever comes. ST_IO: one cannot
- * be listened on, or c-ares could not be set up. ST_INVALID: TLS's files. */
+ * be listened on. ST_INVALID: TLS's files. */
 enum status dns_worker_new(const struct worker_config *config,
                            const struct publisher *publisher,
                            struct sockets sockets, struct worker **out_worker,
@@ -113,15 +114,19 @@ static inline struct query origin_query(const struct origin *origin,
 }
 
 /* Forwarding (forward.c). */
-enum status forwarder_new(struct worker *w, struct forwarder **out_forwarder,
-                          struct err *err);
+struct forwarder *forwarder_new(struct worker *w, struct upstream *upstream,
+                                struct recursion *r);
 
-/* Give up what is under way, in silence; the memory goes with the loop. */
+/* Other recursors and rules, from any thread. */
+void forwarder_set(struct forwarder *f, struct recursion *r);
+
+/* When the upstream thread has ended: answer nobody any more; the memory goes
+ * with the loop. */
 void forwarder_close(struct forwarder *f);
 
-/* Ask upstream for what taken->name and type say. The packet is copied. The
- * response goes to the origin, in any case and never from inside this call.
- * false: too much is under way; answer SERVFAIL. */
+/* Ask upstream for what taken->wants says. The packet is copied. The response
+ * goes to the origin, in any case and never from inside this call. false: too
+ * much is under way, or the query goes in a circle; answer SERVFAIL. */
 bool forwarder_ask(struct forwarder *f, enum response kind,
                    const struct taken *taken, struct slice packet,
                    const struct origin *origin);

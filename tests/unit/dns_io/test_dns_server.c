@@ -342,14 +342,17 @@ START_TEST(bad_addresses_are_refused)
         {"localhost:53", "192.0.2.1"},          {"127.0.0.1", "192.0.2.1"},
         {"127.0.0.1:70000", "192.0.2.1"},       {"127.0.0.1:0", "dns.example"},
         {"127.0.0.1:35353", "127.0.0.1:35353"}, {"[::1:53", "192.0.2.1"},
+        {"0.0.0.0:35354", "127.0.0.9:35354"},   {"[::]:35355", "[::1]:35355"},
     };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct dns_server_config config = {.listen = &bad[i].listen,
                                            .listen_count = 1,
                                            .threads = 1,
-                                           .recursors = &bad[i].recursor,
-                                           .recursors_count = 1};
+                                           .recursion = {
+                                               .recursors = &bad[i].recursor,
+                                               .recursors_count = 1,
+                                           }};
         struct dns_server *server;
         struct err err = {0};
 

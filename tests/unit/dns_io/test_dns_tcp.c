@@ -19,9 +19,9 @@ static void start_idle(struct fixture *f, uint32_t idle_ms,
         .listen = &listen,
         .listen_count = 1,
         .threads = 1,
-        .recursors = &recursor,
-        .recursors_count = recursor == NULL ? 0 : 1,
-        .recursor_timeout_ms = 300,
+        .recursion = {.recursors = &recursor,
+                      .recursors_count = recursor == NULL ? 0 : 1,
+                      .timeout_ms = 300},
         .tcp_idle_ms = idle_ms,
     };
 
