@@ -21,7 +21,7 @@ static void start_idle(struct fixture *f, uint32_t idle_ms,
         .threads = 1,
         .recursion = {.recursors = &recursor,
                       .recursors_count = recursor == NULL ? 0 : 1,
-                      .timeout_ms = 300},
+                      .timeout_ms = 1000},
         .tcp_idle_ms = idle_ms,
     };
 
@@ -125,7 +125,7 @@ START_TEST(forwarded_queries_hold_up_nobody)
 {
     struct sockaddr_in silent = {.sin_family = AF_INET};
     socklen_t len = sizeof(silent);
-    int recursor_fd = socket(AF_INET, SOCK_DGRAM, 0);
+    int recursor_fd = socket(AF_INET, SOCK_STREAM, 0);
     char recursor[32];
     struct fixture f;
     int fd;
@@ -134,6 +134,8 @@ START_TEST(forwarded_queries_hold_up_nobody)
     ck_assert_int_eq(bind(recursor_fd, (struct sockaddr *)&silent, len), 0);
     ck_assert_int_eq(getsockname(recursor_fd, (struct sockaddr *)&silent, &len),
                      0);
+    /* Asked as we are, over TCP: it takes the question, and that is all. */
+    ck_assert_int_eq(listen(recursor_fd, 8), 0);
     (void)snprintf(recursor, sizeof(recursor), "127.0.0.1:%u",
                    ntohs(silent.sin_port));
     start_idle(&f, 60000, recursor);
