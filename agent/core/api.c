@@ -11,13 +11,15 @@
 
 enum route_kind {
     ROUTE_EXACT,
-    ROUTE_ONE, /* One more part, which may hold encoded slashes. */
+    ROUTE_ONE,  /* One more part, which may hold encoded slashes. */
+    ROUTE_REST, /* Whatever follows, if anything. */
 };
 
 enum route_method {
     ROUTE_GET,
     ROUTE_PUT,
-    ROUTE_ANY /* A change that older clients ask for with GET. */
+    ROUTE_ANY, /* A change that older clients ask for with GET. */
+    ROUTE_ALL, /* The handler looks: GET, PUT, DELETE. */
 };
 
 /* What a route needs; see api_need_kind. */
@@ -114,6 +116,14 @@ static const struct route {
      OF(SELF, AGENT, READ)},
     {"/v1/stream", ROUTE_EXACT, ROUTE_GET, api_stream, HANDLER},
     {"/v1/prometheus/sd", ROUTE_EXACT, ROUTE_GET, api_prometheus_sd, HANDLER},
+    {"/v1/kv/", ROUTE_REST, ROUTE_ALL, api_kv, HANDLER},
+    {"/v1/session/create", ROUTE_EXACT, ROUTE_PUT, api_session_create, HANDLER},
+    {"/v1/session/destroy/", ROUTE_ONE, ROUTE_PUT, api_session_destroy,
+     HANDLER},
+    {"/v1/session/renew/", ROUTE_ONE, ROUTE_PUT, api_session_renew, HANDLER},
+    {"/v1/session/info/", ROUTE_ONE, ROUTE_GET, api_session_info, HANDLER},
+    {"/v1/session/node/", ROUTE_ONE, ROUTE_GET, api_session_node, HANDLER},
+    {"/v1/session/list", ROUTE_EXACT, ROUTE_GET, api_session_list, HANDLER},
 };
 
 #define ROUTES_COUNT (sizeof(routes) / sizeof(routes[0]))
@@ -239,6 +249,8 @@ static bool method_fits(const struct api_request *r, const struct route *route)
         return writes;
     case ROUTE_ANY:
         return writes || method_is(r, "GET");
+    case ROUTE_ALL:
+        return reads || writes || method_is(r, "DELETE");
     }
     UNREACHABLE();
 }
@@ -253,8 +265,9 @@ static const struct route *find_route(const struct api_request *r,
             *out_rest = (struct slice){0};
             return &routes[i];
         }
-        if (routes[i].kind == ROUTE_ONE && slice_starts(r->path, path) &&
-            r->path.len > path.len) {
+        if ((routes[i].kind == ROUTE_REST ||
+             (routes[i].kind == ROUTE_ONE && r->path.len > path.len)) &&
+            slice_starts(r->path, path)) {
             *out_rest = slice_skip(r->path, path.len);
             return &routes[i];
         }
@@ -291,7 +304,9 @@ static void refuse_method(struct api_call *call, const struct route *route)
 {
     static const char *const allowed[] = {[ROUTE_GET] = "GET, HEAD",
                                           [ROUTE_PUT] = "PUT, POST",
-                                          [ROUTE_ANY] = "PUT, POST, GET"};
+                                          [ROUTE_ANY] = "PUT, POST, GET",
+                                          [ROUTE_ALL] =
+                                              "GET, HEAD, PUT, POST, DELETE"};
 
     api_header(call, "Allow", allowed[route->method]);
     api_text(call, 405, "method %.*s not allowed",

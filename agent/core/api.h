@@ -15,10 +15,23 @@
 #include "agent/core/catalog.h"
 #include "agent/core/local.h"
 #include "agent/core/networks.h"
+#include "agent/core/store.h"
 #include "agent/core/sync.h"
 #include "base/core/rng.h"
 
 #define API_RANDOM_BYTES 32
+
+/* How far a request that goes to the store has come (API_STORE). The shell
+ * keeps it, zeroed at first, and hands it back each time. */
+struct api_flow {
+    const struct store_answer *seen; /* The last one that has read. */
+    const struct store_answer *done; /* The last one that has not: written,
+                                        granted, renewed, revoked. */
+    bool woken;                      /* What API_FOLLOW waited for has come. */
+    unsigned step;                   /* The handler's own, like the rest. */
+    int64_t lease;
+    char id[40];
+};
 
 struct api_request {
     struct slice method;
@@ -50,6 +63,8 @@ struct api_request {
     uint8_t random[API_RANDOM_BYTES]; /* For new ids and secrets; drawn once a
                                          request that is not GET or HEAD. */
     uint64_t seen; /* The outcome's, when asked again after API_WAIT. */
+
+    struct api_flow *flow; /* NULL: no request that goes to the store. */
 };
 
 /* What the shell knows. Strings borrowed during the call. */
@@ -88,6 +103,11 @@ enum api_outcome_kind {
     API_STREAM,    /* 200 and the headers, then lines of a follow_new(`follow`)
                       until the client goes (follow.h). */
     API_HASH_WAIT, /* As API_WAIT, but for a change of the local state. */
+    API_STORE,     /* Carry out `ask`, file the answer in the flow by
+                      api_store_answered(), call again. */
+    API_FOLLOW,    /* Call again, without what was seen, when a key of `range`
+                      changes at a revision after `index` (then with flow.woken)
+                      or at deadline_ms. */
 };
 
 #define API_HEADERS_MAX 16
@@ -119,11 +139,13 @@ struct api_outcome {
     struct buf body;
     struct catalog_scope scope; /* API_WAIT */
     uint64_t index;
-    uint64_t deadline_ms; /* API_WAIT, API_HASH_WAIT */
+    uint64_t deadline_ms; /* API_WAIT, API_HASH_WAIT, API_FOLLOW */
     uint64_t seen; /* API_WAIT: a hash of what a narrowed poll has got; 0. */
     enum api_metrics metrics;
     struct api_follow follow; /* API_STREAM */
     struct sync_txn txn;      /* API_TXN */
+    struct store_ask ask;     /* API_STORE */
+    struct store_read range;  /* API_FOLLOW; key and end. */
 };
 
 /* `arena` holds what the outcome points to, except the body. Never fails:
@@ -140,6 +162,13 @@ bool api_should_wake(const struct api_outcome *waiting,
  * api_handle() again (a few times), then SYNC_FAILED. */
 void api_txn_done(enum sync_result result, const struct api_view *view,
                   struct arena *arena, struct api_outcome *out_outcome);
+
+/* Take over the answer to API_STORE into *seen or *done, which the shell keeps
+ * and the flow points to. False: the store has failed or refused, and the reply
+ * is made. */
+bool api_store_answered(struct api_flow *flow, struct store_answer *answer,
+                        struct store_answer *seen, struct store_answer *done,
+                        struct api_outcome *out_outcome);
 
 /* A plain text reply: 500 "No cluster leader" and the like. */
 void api_fail(int status, const char *text, struct api_outcome *out_outcome);

@@ -79,6 +79,11 @@ static void query_headers(struct api_call *call, uint64_t index)
     }
 }
 
+void api_poll_headers(struct api_call *call, uint64_t index)
+{
+    query_headers(call, index);
+}
+
 /* ?max_stale: how old an answer to ?stale may be. False: the reply is made. */
 static bool read_max_stale(struct api_call *call, uint64_t *out_ms)
 {

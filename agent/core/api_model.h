@@ -164,6 +164,20 @@ bool api_chosen(struct api_call *call, const struct catalog_node *node,
 bool api_chosen_local(struct api_call *call, const struct service_def *def);
 bool api_chosen_check(struct api_call *call, const struct check_view *check);
 
+/* For those that block on the store (API_FOLLOW). False: the reply is made. */
+struct api_poll {
+    uint64_t index; /* 0: answer at once. */
+    uint64_t deadline_ms;
+};
+
+bool api_poll_read(struct api_call *call, struct api_poll *out_poll);
+void api_poll_headers(struct api_call *call, uint64_t index);
+/* Wait for a change of [key, end) after the poll's index. */
+void api_wait_for(struct api_call *call, const struct api_poll *poll,
+                  struct slice key, struct slice end);
+/* The next step is this ask, a transaction to be filled. */
+struct store_ask *api_ask(struct api_call *call);
+
 /* ---- JSON of things (api_json.c) ---------------------------------- */
 
 void api_write_node(struct api_call *call, const struct catalog_node *n);
@@ -268,3 +282,14 @@ void api_prometheus_sd(struct api_call *call);
 /* api_register.c */
 void api_catalog_register(struct api_call *call);
 void api_catalog_deregister(struct api_call *call);
+
+/* api_kv.c */
+void api_kv(struct api_call *call);
+
+/* api_session.c */
+void api_session_create(struct api_call *call);
+void api_session_destroy(struct api_call *call);
+void api_session_renew(struct api_call *call);
+void api_session_info(struct api_call *call);
+void api_session_node(struct api_call *call);
+void api_session_list(struct api_call *call);

@@ -428,6 +428,8 @@ static void end_input(struct agent *a)
     if (a->janitor) {
         a->open++;
         janitor_stop(a->janitor, part_ended, a);
+        a->open++;
+        sessions_stop(a->sessions, part_ended, a);
     }
 }
 
@@ -521,6 +523,7 @@ void agent_free(struct agent *a)
     CHECK(a->phase == AGENT_ENDED);
     front_free(a->front);
     janitor_free(a->janitor);
+    sessions_free(a->sessions);
     reaper_free(a->reaper);
     local_free(a->local);
     access_free(a->access);

@@ -41,6 +41,7 @@ void agent_duties_open(struct agent *a)
         .node = a->config->node,
         .incarnation = state_incarnation(a->state),
     };
+    struct janitor_duty sessions;
 
     CHECK(RAND_bytes((unsigned char *)&config.seed, sizeof(config.seed)) == 1);
     a->janitor = janitor_start(a->loop, a->link, &config);
@@ -48,4 +49,7 @@ void agent_duties_open(struct agent *a)
                                                    .ctx = a,
                                                    .next = reaper_duty_next,
                                                    .done = reaper_duty_done});
+    a->sessions = sessions_start(a->loop, a->link, a->config->datacenter);
+    sessions = sessions_duty(a->sessions);
+    janitor_add(a->janitor, &sessions);
 }

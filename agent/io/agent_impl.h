@@ -13,6 +13,7 @@
 #include "agent/io/replica.h"
 #include "agent/io/runner.h"
 #include "agent/io/services.h"
+#include "agent/io/sessions.h"
 #include "agent/io/state.h"
 #include "base/io/loop.h"
 #include "dns/io/server.h"
@@ -39,6 +40,7 @@ struct agent {
     struct replica *replica;
     struct link *link;
     struct janitor *janitor;
+    struct sessions *sessions;
     struct reaper *reaper;
     struct services *services;
     struct runner *runner;

@@ -149,6 +149,12 @@ static void page_janitor(struct page *p, struct agent *a)
         (double)s.dead);
     add(p, METRIC_COUNTER, "muster_reaped_nodes_total",
         "Dead nodes whose records this agent has removed.", (double)s.nodes);
+    add(p, METRIC_COUNTER, "muster_sessions_ended_total",
+        "Sessions that were over and that this agent has ended.",
+        (double)sessions_stats(a->sessions).ended);
+    add(p, METRIC_GAUGE, "muster_store_follows",
+        "Ranges of keys that requests wait for.",
+        (double)link_stats(a->link).follows);
 }
 
 static void page_sync(struct page *p, struct agent *a)

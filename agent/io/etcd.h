@@ -7,6 +7,7 @@
 #pragma once
 
 #include "agent/core/record.h"
+#include "agent/core/store.h"
 #include "agent/core/sync.h"
 
 #define ETCD_RANGE       "/etcdserverpb.KV/Range"
@@ -38,3 +39,13 @@ void etcd_attach(struct buf *b, struct slice key, struct slice value,
 void etcd_put(struct buf *b, struct slice key, struct slice value,
               int64_t lease);
 void etcd_txn(struct buf *b, const struct sync_txn *txn);
+
+/* What a request asks: STORE_TXN, or one page of STORE_LIST from `from` on. */
+void etcd_store_txn(struct buf *b, const struct store_ask *ask);
+void etcd_store_page(struct buf *b, const struct store_ask *ask,
+                     struct slice from, int64_t limit, int64_t revision);
+
+/* On a Watch stream: begin to watch [key, end) from a revision; end it. */
+void etcd_follow(struct buf *b, const struct store_read *range, int64_t from,
+                 int64_t watch_id);
+void etcd_unfollow(struct buf *b, int64_t watch_id);

@@ -28,6 +28,10 @@
 
 #define CONFIRM_MS    7000
 
+/* The same of what decides anew after a guard did not hold: each time somebody
+ * else has got on. */
+#define STORE_TRIES_MAX 64
+
 /* A stop lets replies that are made reach their clients for so long. */
 #define LAST_REPLIES_MS 500
 
@@ -40,6 +44,8 @@ void pending_free(struct pending *p)
     parking_leave(&p->front->parking, p);
     LIST_REMOVE(p, link);
     api_outcome_release(&p->outcome);
+    store_answer_release(&p->seen);
+    store_answer_release(&p->done);
     arena_release(&p->arena);
     free(p);
 }
@@ -144,6 +150,46 @@ static void on_txn(void *arg, enum sync_result result, int64_t revision)
     reply(p);
 }
 
+static void on_stored(void *arg, struct store_answer *answer)
+{
+    struct pending *p = arg;
+    bool raced = answer->result == STORE_GUARDED;
+
+    p->busy = false;
+    if (!p->exchange) {
+        pending_free(p);
+    } else if (raced && ++p->tries == STORE_TRIES_MAX) {
+        fail(p, 500, "Too many others write the same keys; try again");
+    } else if (api_store_answered(&p->flow, answer, &p->seen, &p->done,
+                                  &p->outcome)) {
+        ask(p);
+    } else {
+        reply(p);
+    }
+}
+
+static void do_store(struct pending *p)
+{
+    if (p->outcome.ask.full) {
+        fail(p, 413, "The request touches too many keys of the store");
+        return;
+    }
+    p->busy = true;
+    link_store(p->front->link, &p->outcome.ask, on_stored, p);
+}
+
+/* What was seen is read again then; it need not be kept meanwhile. */
+static void do_follow(struct pending *p)
+{
+    struct front *f = p->front;
+
+    store_answer_release(&p->seen);
+    p->flow.seen = NULL;
+    if (!parking_follow(&f->parking, f->link, p)) {
+        fail(p, 429, "Too many requests wait for keys of the store");
+    }
+}
+
 /* ---- Asking ------------------------------------------------------------ */
 
 static void reply_metrics(struct pending *p)
@@ -210,6 +256,12 @@ static void act(struct pending *p, uint64_t generation_before)
     case API_TXN:
         p->busy = true;
         link_txn(f->link, &p->outcome.txn, on_txn, p);
+        return;
+    case API_STORE:
+        do_store(p);
+        return;
+    case API_FOLLOW:
+        do_follow(p);
         return;
     case API_METRICS:
         reply_metrics(p);
@@ -311,7 +363,8 @@ static void on_request(struct http_exchange *x)
                                       .body = http_body(x),
                                       .accept = http_header_get(x, "Accept"),
                                       .arrived_ms = loop_now_ms(f->loop),
-                                      .jitter = jitter(f)};
+                                      .jitter = jitter(f),
+                                      .flow = &p->flow};
     read_sender(p);
     p->reads_only = slice_eq(p->request.method, slice_str("GET")) ||
                     slice_eq(p->request.method, slice_str("HEAD"));

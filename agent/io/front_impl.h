@@ -30,9 +30,15 @@ struct pending {
     bool busy;       /* On its way to disk or store; ends by that callback. */
     unsigned tries;  /* Transactions that lost a race. */
     struct streamer *streamer; /* It has become a stream. */
+    struct api_flow flow;      /* Of a request that goes to the store. */
+    struct store_answer seen;  /* What the flow points to. */
+    struct store_answer done;
 
-    LIST_ENTRY(pending) parked; /* In a group, in `hashes`, or in `ready`. */
+    LIST_ENTRY(pending)
+    parked;                     /* In a group, in `hashes`, `followers`,
+                                   `woken`, or in `ready`. */
     struct park_group *group;   /* Or NULL. */
+    struct link_follow *follow; /* Or NULL. */
     bool is_parked;
 };
 
@@ -45,9 +51,11 @@ LIST_HEAD(pending_list, pending);
  */
 struct parking {
     struct loop *loop;
-    const struct link *link;    /* For the catalogue. */
-    struct park_group *groups;  /* uthash, by scope. */
-    struct pending_list hashes; /* Waiting for the local state. */
+    const struct link *link;       /* For the catalogue. */
+    struct park_group *groups;     /* uthash, by scope. */
+    struct pending_list hashes;    /* Waiting for the local state. */
+    struct pending_list followers; /* Waiting for keys of the store; */
+    struct pending_list woken;     /* these have changed. */
     size_t count;
     struct loop_task pass;
     uv_timer_t pause;   /* Until the next pass may be. */
@@ -64,6 +72,8 @@ struct parking {
 void parking_init(struct parking *g, struct loop *loop,
                   const struct link *link);
 void parking_enter(struct parking *g, struct pending *p);
+/* For API_FOLLOW. False: too many different ranges. */
+bool parking_follow(struct parking *g, struct link *link, struct pending *p);
 /* Fine for one that is not parked. */
 void parking_leave(struct parking *g, struct pending *p);
 void parking_catalog_changed(struct parking *g);

@@ -41,6 +41,7 @@ struct link_stats link_stats(const struct link *l)
     stats.lease_id = l->lease.id;
     stats.attached = l->lease.attached;
     stats.name_in_use = l->lease.name_in_use;
+    stats.follows = l->follows.count;
     return stats;
 }
 
@@ -130,6 +131,7 @@ static void strings_copy(struct link *l)
 static void link_free(struct link *l)
 {
     link_watch_release(l);
+    link_follows_release(l);
     link_members_release(l);
     sync_free(l->sync);
     catalog_unref(l->catalog);
@@ -171,6 +173,8 @@ enum status link_start(struct loop *loop, const struct link_config *config,
     link_watch_init(l);
     link_lease_init(l);
     link_writer_init(l);
+    link_asks_init(l);
+    link_follows_init(l);
     link_pulse_init(l);
     link_connect(l);
     *out_link = l;

@@ -25,6 +25,7 @@
 
 #include "agent/core/catalog.h"
 #include "agent/core/local.h"
+#include "agent/core/store.h"
 #include "agent/core/sync.h"
 #include "base/core/err.h"
 
@@ -114,6 +115,24 @@ typedef void link_lock_fn(void *arg, enum link_lock_result result,
 bool link_lock(struct link *l, struct slice key, struct slice value,
                link_lock_fn *on_done, void *arg);
 
+/* Carry out what a request asks of the store. The ask is encoded at once.
+ * on_done comes once, later; the answer is the callee's to release or to move
+ * away. */
+typedef void link_store_fn(void *arg, struct store_answer *answer);
+void link_store(struct link *l, const struct store_ask *ask,
+                link_store_fn *on_done, void *arg);
+
+/* Hear when a key of [key, end) changes at revision `from` or later, or when
+ * that cannot be told any more; once, not from inside the call. Equal ranges
+ * share one watch. NULL: too many different ones. */
+struct link_follow;
+typedef void link_follow_fn(void *arg);
+struct link_follow *link_follow(struct link *l, const struct store_read *range,
+                                int64_t from, link_follow_fn *on_change,
+                                void *arg);
+/* Before or after it has been heard; it is gone then. */
+void link_unfollow(struct link_follow *f);
+
 /* Ask the store (linearizable) how far it is, and wait until the replica is
  * there too. ST_OK, or ST_TIMEOUT after timeout_ms. Once, later. */
 typedef void link_confirm_fn(void *arg, enum status st);
@@ -134,6 +153,7 @@ struct link_stats {
     int64_t lease_id; /* 0: none. */
     bool attached;    /* The live key stands. */
     bool name_in_use; /* Another agent has our node name. */
+    uint64_t follows; /* Ranges that requests wait for. */
 };
 
 struct link_stats link_stats(const struct link *l);

@@ -166,6 +166,8 @@ static void on_ready(void *ctx)
     link_watch_begin(l);
     link_lease_begin(l);
     link_writer_begin(l);
+    link_asks_begin(l);
+    link_follows_begin(l);
     link_members_begin(l);
     link_pulse_begin(l);
 }

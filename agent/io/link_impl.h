@@ -127,6 +127,63 @@ struct link_writer {
     uv_timer_t sweep; /* Deadlines of the two lists. */
 };
 
+/* What a request asks, waiting or under way. */
+struct link_ask {
+    STAILQ_ENTRY(link_ask) next;
+    struct link *link;
+    enum store_ask_kind kind;
+    const char *method;
+    struct buf message;
+    struct arena arena;   /* Of what follows. */
+    struct store_ask ask; /* Its reads only. */
+    link_store_fn *on_done;
+    void *arg;
+    struct grpc_stream *stream; /* NULL: not sent yet. */
+    uint64_t deadline_ms;
+    bool answered;              /* STORE_RENEW: the answer is in. */
+    struct store_answer answer; /* As far as it is known. */
+    struct store_kv *items;     /* STORE_LIST: the pages so far. */
+    size_t items_count;
+    size_t items_cap;
+    size_t bytes;
+};
+
+/* One range that somebody waits for: a watch. */
+struct follow_group {
+    LIST_ENTRY(follow_group) next;
+    struct store_read range; /* Its own copies. */
+    int64_t from;            /* It has been told everything from here on, */
+    int64_t resume;          /* and is to be told from here on. */
+    int64_t last;            /* Of the last change; 0: none. */
+    int64_t watch_id;
+    bool asked; /* On the present stream. */
+    LIST_HEAD(, link_follow) members;
+};
+
+struct link_follow {
+    LIST_ENTRY(link_follow) next;
+    struct link *link;
+    struct follow_group *group; /* NULL: it has been heard. */
+    int64_t from;
+    link_follow_fn *on_change;
+    void *arg;
+};
+
+LIST_HEAD(follow_groups, follow_group);
+
+struct link_asks {
+    STAILQ_HEAD(, link_ask) list;
+};
+
+struct link_follows {
+    struct follow_groups groups;
+    size_t count;
+    int64_t next_id;
+    struct grpc_stream *stream;
+    struct loop_task hear; /* Members that need not wait for the store. */
+    LIST_HEAD(, link_follow) ready;
+};
+
 /* Whether the member in use lives, and follows a leader. */
 struct link_pulse {
     struct grpc_stream *call;
@@ -176,6 +233,8 @@ struct link {
     struct link_watch watch;
     struct link_lease lease;
     struct link_writer writer;
+    struct link_asks asks;
+    struct link_follows follows;
 
     struct link_pulse pulse;
     struct link_members members;
@@ -246,6 +305,17 @@ void link_writer_catalog_changed(struct link *l);
 void link_sweep_soon(struct link *l);
 /* Answer all that wait: nothing will come any more. */
 void link_writer_fail_all(struct link *l);
+
+/* link_store.c */
+void link_asks_init(struct link *l);
+void link_asks_begin(struct link *l);
+bool link_asks_wait(const struct link *l);
+void link_asks_sweep(struct link *l, uint64_t now_ms);
+
+/* link_follow.c */
+void link_follows_init(struct link *l);
+void link_follows_begin(struct link *l);
+void link_follows_release(struct link *l);
 
 /* link_pulse.c */
 void link_pulse_init(struct link *l);

@@ -299,6 +299,7 @@ static void sweep(struct link *l, uint64_t now)
         }
         c = after;
     }
+    link_asks_sweep(l, now);
 }
 
 /* Runs only while something has a deadline: an idle agent sleeps. */
@@ -309,7 +310,7 @@ static void on_sweep(uv_timer_t *timer)
     sweep(l, loop_now_ms(l->loop));
     if (!link_watch_sweep(l, loop_now_ms(l->loop)) &&
         STAILQ_EMPTY(&l->writer.requests) &&
-        STAILQ_EMPTY(&l->writer.confirmations)) {
+        STAILQ_EMPTY(&l->writer.confirmations) && !link_asks_wait(l)) {
         (void)uv_timer_stop(timer);
     }
 }
@@ -353,7 +354,7 @@ void link_writer_begin(struct link *l)
 bool link_writer_waits(const struct link *l)
 {
     return l->writer.stream != NULL || !STAILQ_EMPTY(&l->writer.requests) ||
-           !STAILQ_EMPTY(&l->writer.confirmations);
+           !STAILQ_EMPTY(&l->writer.confirmations) || link_asks_wait(l);
 }
 
 /* Sync's transaction is guarded and may be tried again. Those of the API are

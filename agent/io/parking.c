@@ -88,6 +88,34 @@ void parking_enter(struct parking *g, struct pending *p)
     alarm_at(g, p->outcome.deadline_ms);
 }
 
+static void on_followed(void *arg)
+{
+    struct pending *p = arg;
+    struct parking *g = &p->front->parking;
+
+    link_unfollow(p->follow);
+    p->follow = NULL;
+    p->flow.woken = true;
+    LIST_REMOVE(p, parked);
+    LIST_INSERT_HEAD(&g->woken, p, parked);
+    parking_catalog_changed(g);
+}
+
+bool parking_follow(struct parking *g, struct link *link, struct pending *p)
+{
+    CHECK(!p->is_parked);
+    p->follow = link_follow(link, &p->outcome.range,
+                            (int64_t)p->outcome.index + 1, on_followed, p);
+    if (!p->follow) {
+        return false;
+    }
+    p->is_parked = true;
+    g->count++;
+    LIST_INSERT_HEAD(&g->followers, p, parked);
+    alarm_at(g, p->outcome.deadline_ms);
+    return true;
+}
+
 void parking_leave(struct parking *g, struct pending *p)
 {
     if (!p->is_parked) {
@@ -96,6 +124,10 @@ void parking_leave(struct parking *g, struct pending *p)
     p->is_parked = false;
     g->count--;
     LIST_REMOVE(p, parked);
+    if (p->follow) {
+        link_unfollow(p->follow);
+        p->follow = NULL;
+    }
     if (p->group) {
         group_drop_if_empty(g, p->group);
         p->group = NULL;
@@ -167,6 +199,9 @@ static void on_pass(struct loop_task *task)
             move_to(g, p, &ready);
         }
     }
+    while ((p = LIST_FIRST(&g->woken)) != NULL) {
+        move_to(g, p, &ready);
+    }
     ask_all(g, &ready);
 }
 
@@ -233,6 +268,7 @@ static void on_alarm(uv_timer_t *timer)
         collect_due(g, &group->members, now, &ready);
     }
     collect_due(g, &g->hashes, now, &ready);
+    collect_due(g, &g->followers, now, &ready);
     ask_all(g, &ready);
 }
 
@@ -249,6 +285,8 @@ void parking_answer_all(struct parking *g)
         collect_due(g, &group->members, UINT64_MAX, &ready);
     }
     collect_due(g, &g->hashes, UINT64_MAX, &ready);
+    collect_due(g, &g->followers, UINT64_MAX, &ready);
+    collect_due(g, &g->woken, UINT64_MAX, &ready);
     ask_all(g, &ready);
 }
 
@@ -256,6 +294,8 @@ void parking_init(struct parking *g, struct loop *loop, const struct link *link)
 {
     *g = (struct parking){.loop = loop, .link = link, .open = 2};
     LIST_INIT(&g->hashes);
+    LIST_INIT(&g->followers);
+    LIST_INIT(&g->woken);
     g->pass.run = on_pass;
     CHECK(uv_timer_init(loop_uv(loop), &g->pause) == 0);
     CHECK(uv_timer_init(loop_uv(loop), &g->alarm) == 0);

@@ -81,6 +81,8 @@
 #define LIMIT_STORE_ENDPOINTS  16
 #define LIMIT_STORE_MEMBERS    16   /* Shown by /v1/status/peers. */
 #define LIMIT_STORE_PAGE       1000 /* Keys in one answer of a full read. */
+#define LIMIT_STORE_FOLLOWS    4096 /* Ranges waited for. */
+#define LIMIT_STORE_ANSWER     (64UL * 1024 * 1024) /* To one request. */
 #define LIMIT_STORE_REQUEST    (4UL * 1024 * 1024) /* Above etcd's own limit. */
 #define LIMIT_STATE_BYTES      ((size_t)256 * 1024 * 1024) /* state.mdb */
 #define LIMIT_REPLICA_BYTES    ((size_t)4 * 1024 * 1024 * 1024)

@@ -45,6 +45,8 @@ void fake_stop(struct fake *f)
     sync_free(f->sync);
     catalog_unref(f->catalog);
     arena_release(&f->arena);
+    store_answer_release(&f->seen);
+    store_answer_release(&f->done);
 }
 
 static struct fake_row *find_row(struct fake *f, struct slice key)
@@ -78,9 +80,10 @@ static void write_row(struct fake *f, struct fake_row *r, struct slice value,
                       bool deleted)
 {
     free(r->value);
-    r->value = value.len == 0 ? strdup("")
-                              : strndup((const char *)value.data, value.len);
+    r->value = malloc(value.len + 1);
     CHECK(r->value != NULL);
+    memcpy(r->value, value.len == 0 ? "" : (const char *)value.data, value.len);
+    r->value[value.len] = '\0';
     r->value_len = value.len;
     r->create = r->exists ? r->create : f->revision;
     r->mod = f->revision;
@@ -166,6 +169,212 @@ enum sync_result fake_txn(struct fake *f, const struct sync_txn *txn)
     return SYNC_WRITTEN;
 }
 
+/* ---- What requests ask ---------------------------------------------- */
+
+static bool in_range(const struct fake_row *r, struct slice key,
+                     struct slice end)
+{
+    struct slice own = slice_str(r->key);
+
+    if (end.len == 0) {
+        return slice_eq(own, key);
+    }
+    return slice_cmp(own, key) >= 0 && slice_cmp(own, end) < 0;
+}
+
+static bool guard_holds(struct fake *f, const struct store_guard *g)
+{
+    const struct fake_row *r;
+
+    switch (g->kind) {
+    case STORE_MOD_IS:
+        r = find_row(f, g->key);
+        return (r->exists ? r->mod : 0) == g->revision;
+    case STORE_CREATE_IS:
+        r = find_row(f, g->key);
+        return (r->exists ? r->create : 0) == g->revision;
+    case STORE_MOD_BELOW:
+        for (size_t i = 0; i < FAKE_ROWS && f->rows[i].key != NULL; i++) {
+            r = &f->rows[i];
+            if (r->exists && in_range(r, g->key, g->end) &&
+                r->mod >= g->revision) {
+                return false;
+            }
+        }
+        return true;
+    }
+    UNREACHABLE();
+}
+
+static int compare_kvs(const void *a, const void *b)
+{
+    const struct store_kv *x = a;
+    const struct store_kv *y = b;
+
+    return slice_cmp(x->key, y->key);
+}
+
+static struct store_range read_range(struct fake *f, struct arena *a,
+                                     const struct store_read *read)
+{
+    struct store_kv *items = arena_zalloc(a, FAKE_ROWS, sizeof(*items));
+    struct store_range range = {.key = arena_copy(a, read->key),
+                                .end = arena_copy(a, read->end)};
+
+    for (size_t i = 0; i < FAKE_ROWS && f->rows[i].key != NULL; i++) {
+        const struct fake_row *r = &f->rows[i];
+
+        if (r->exists && in_range(r, read->key, read->end)) {
+            items[range.count++] = (struct store_kv){
+                .key = arena_copy(a, slice_str(r->key)),
+                .value = read->keys_only
+                             ? (struct slice){0}
+                             : arena_copy(a, slice_of(r->value, r->value_len)),
+                .create_revision = r->create,
+                .mod_revision = r->mod,
+                .lease = r->lease};
+        }
+    }
+    qsort(items, range.count, sizeof(*items), compare_kvs);
+    range.items = items;
+    if (read->limit > 0 && range.count > (size_t)read->limit) {
+        range.count = (size_t)read->limit;
+        range.more = true;
+    }
+    return range;
+}
+
+static bool lease_is_gone(const struct fake *f, int64_t lease)
+{
+    for (size_t i = 0; i < f->leases_gone_count; i++) {
+        if (f->leases_gone[i] == lease) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* As the store does: a key that is put must not be touched otherwise. */
+static void check_overlaps(const struct store_ask *ask)
+{
+    for (size_t i = 0; i < ask->changes_count; i++) {
+        struct fake_row put = {
+            .key = strndup((const char *)ask->changes[i].key.data,
+                           ask->changes[i].key.len)};
+
+        for (size_t k = 0; !ask->changes[i].deletes && k < ask->changes_count;
+             k++) {
+            ck_assert_msg(k == i || !in_range(&put, ask->changes[k].key,
+                                              ask->changes[k].end),
+                          "%s is put and changed otherwise", put.key);
+        }
+        free(put.key);
+    }
+}
+
+static bool all_guards_hold(struct fake *f, const struct store_ask *ask)
+{
+    for (size_t i = 0; i < ask->guards_count; i++) {
+        if (!guard_holds(f, &ask->guards[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void change(struct fake *f, const struct store_change *c)
+{
+    struct catalog_event e;
+    struct fake_row *r;
+
+    if (!c->deletes) {
+        r = find_row(f, c->key);
+        write_row(f, r, c->value, false);
+        r->lease = c->lease;
+        e = event_of(f, r);
+        publish(f, &e, 1);
+        return;
+    }
+    for (size_t i = 0; i < FAKE_ROWS && f->rows[i].key != NULL; i++) {
+        r = &f->rows[i];
+        if (r->exists && in_range(r, c->key, c->end)) {
+            write_row(f, r, (struct slice){0}, true);
+            e = event_of(f, r);
+            publish(f, &e, 1);
+        }
+    }
+}
+
+static void store_txn_of(struct fake *f, const struct store_ask *ask,
+                         struct store_answer *out)
+{
+    bool holds = all_guards_hold(f, ask);
+    struct store_range *ranges;
+
+    for (size_t i = 0; i < ask->changes_count; i++) {
+        if (ask->changes[i].lease != 0 &&
+            (ask->changes[i].lease > f->leases ||
+             lease_is_gone(f, ask->changes[i].lease))) {
+            out->result = STORE_REFUSED;
+            out->text = "requested lease not found";
+            return;
+        }
+    }
+    if (holds && ask->changes_count > 0) {
+        check_overlaps(ask);
+        f->revision++;
+        for (size_t i = 0; i < ask->changes_count; i++) {
+            change(f, &ask->changes[i]);
+        }
+        return;
+    }
+    out->result = ask->changes_count > 0 ? STORE_GUARDED : STORE_DONE;
+    ranges = arena_zalloc(&out->arena, ask->reads_count, sizeof(*ranges));
+    for (size_t i = 0; i < ask->reads_count; i++) {
+        ranges[i] = read_range(f, &out->arena, &ask->reads[i]);
+    }
+    out->ranges = ranges;
+    out->ranges_count = ask->reads_count;
+}
+
+void fake_lease_end(struct fake *f, int64_t lease)
+{
+    ck_assert_uint_lt(f->leases_gone_count, 64);
+    f->leases_gone[f->leases_gone_count++] = lease;
+    for (size_t i = 0; i < FAKE_ROWS && f->rows[i].key != NULL; i++) {
+        if (f->rows[i].exists && f->rows[i].lease == lease) {
+            fake_put(f, f->rows[i].key, NULL);
+        }
+    }
+}
+
+void fake_store(struct fake *f, const struct store_ask *ask,
+                struct store_answer *out_answer)
+{
+    struct store_answer out = {.result = STORE_DONE};
+
+    ck_assert(!ask->full);
+    if (f->before_ask) {
+        f->before_ask(f, ask);
+    }
+    f->asks++;
+    if (f->store_down) {
+        out.result = STORE_FAILED;
+    } else if (ask->kind == STORE_TXN || ask->kind == STORE_LIST) {
+        store_txn_of(f, ask, &out);
+    } else if (ask->kind == STORE_GRANT) {
+        out.lease = ++f->leases;
+        out.ttl_s = ask->ttl_s;
+    } else if (ask->kind == STORE_RENEW) {
+        out.lease = ask->lease;
+        out.ttl_s = lease_is_gone(f, ask->lease) ? 0 : 10;
+    } else if (!lease_is_gone(f, ask->lease)) {
+        fake_lease_end(f, ask->lease);
+    }
+    out.revision = f->revision;
+    *out_answer = out;
+}
+
 uint64_t fake_settle(struct fake *f)
 {
     for (;;) {
@@ -233,7 +442,23 @@ void fake_ask(struct fake *f, const char *line, const char *body,
     struct api_view view = fake_view(f);
 
     arena_reset(&f->arena);
+    f->flow = (struct api_flow){.woken = f->flow_woken};
+    request.flow = &f->flow;
+    memset(request.random, (int)f->revision, sizeof(request.random));
+    request.arrived_ms = f->arrived_ms ? f->arrived_ms : request.arrived_ms;
     api_handle(&request, &view, &f->arena, out_outcome);
+    while (out_outcome->kind == API_STORE) {
+        struct store_answer answer;
+
+        fake_store(f, &out_outcome->ask, &answer);
+        if (!api_store_answered(&f->flow, &answer, &f->seen, &f->done,
+                                out_outcome)) {
+            return;
+        }
+        api_outcome_release(out_outcome);
+        view = fake_view(f);
+        api_handle(&request, &view, &f->arena, out_outcome);
+    }
     if (out_outcome->kind == API_TXN) {
         enum sync_result result = fake_txn(f, &out_outcome->txn);
 

@@ -20,6 +20,7 @@ struct fake_row {
     size_t value_len;
     int64_t create;
     int64_t mod;
+    int64_t lease;
 };
 
 struct fake {
@@ -29,8 +30,13 @@ struct fake {
     struct local_time now;
     struct fake_row rows[FAKE_ROWS];
     int64_t revision;
-    unsigned txns;      /* Transactions tried. */
-    size_t largest_txn; /* Operations. */
+    unsigned txns;           /* Transactions tried. */
+    size_t largest_txn;      /* Operations. */
+    int64_t leases;          /* Granted so far; the last one's id. */
+    int64_t leases_gone[64]; /* Ended, by fake_lease_end(). */
+    size_t leases_gone_count;
+    bool store_down;    /* Asks are not answered. */
+    unsigned asks;      /* Of requests, answered. */
     struct arena arena; /* Of the last request. */
     /* Who asks, and what the agent says about that. */
     struct api_request from; /* Its header fields and peer. */
@@ -40,6 +46,13 @@ struct fake {
     size_t writers_count;
     uint64_t away_ms; /* The store is out of reach for so long. */
     bool strict;      /* http_strict_default */
+    struct api_flow flow;
+    bool flow_woken;     /* The next request was woken, */
+    uint64_t arrived_ms; /* or has waited since then. 0: it is new. */
+    struct store_answer seen;
+    struct store_answer done;
+    /* Called before each ask is carried out, to get in between. */
+    void (*before_ask)(struct fake *f, const struct store_ask *ask);
 };
 
 /* A host "edge" at 10.0.0.7 in dc1, its live key in the store, attached. */
@@ -50,6 +63,13 @@ void fake_stop(struct fake *f);
 void fake_put(struct fake *f, const char *key, const char *value);
 const struct fake_row *fake_get(const struct fake *f, const char *key);
 
+/* A lease ends, and its keys with it. */
+void fake_lease_end(struct fake *f, int64_t lease);
+
+/* What a request asks of the store, carried out. */
+void fake_store(struct fake *f, const struct store_ask *ask,
+                struct store_answer *out_answer);
+
 /* Carry out a transaction; the replica sees it. */
 enum sync_result fake_txn(struct fake *f, const struct sync_txn *txn);
 
@@ -59,7 +79,8 @@ uint64_t fake_settle(struct fake *f);
 /* What a request would see. */
 struct api_view fake_view(const struct fake *f);
 
-/* One HTTP request, "GET /v1/x?y" and a body; API_TXN is carried out. */
+/* One HTTP request, "GET /v1/x?y" and a body; API_TXN and API_STORE are carried
+ * out. */
 void fake_ask(struct fake *f, const char *line, const char *body,
               struct api_outcome *out_outcome);
 /* Again, about a poll that waits; `waiting` is replaced. */
