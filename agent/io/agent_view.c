@@ -295,6 +295,9 @@ static void page_dns(struct page *p, struct agent *a)
         memcpy(&value, (const char *)&s + d->offset, sizeof(value));
         add_labelled(p, d->type, d->name, d->help, d->labels, (double)value);
     }
+    add(p, METRIC_GAUGE, "muster_dns_oversized_services",
+        "Services with more instances than one DNS message holds.",
+        dnsfeed_oversized(a->feed));
 }
 
 void agent_metrics(void *ctx, enum api_metrics form, struct buf *out)

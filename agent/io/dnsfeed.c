@@ -10,6 +10,7 @@
 #include "dns/io/server.h"
 
 #define AGE_EVERY_MS 1000
+#define WARNED_MAX   64
 
 struct dnsfeed {
     struct loop *loop;
@@ -19,6 +20,10 @@ struct dnsfeed {
     uint64_t revision;
     enum dns_state state; /* As published last. */
     bool stopped;
+    size_t oversized;
+    const char *warned[WARNED_MAX]; /* Services that were, as said. */
+    size_t warned_count;
+    struct arena warned_texts;
     uv_timer_t age;
     dnsfeed_closed_fn *on_closed;
     void *closed_arg;
@@ -343,14 +348,51 @@ static enum dns_state state_now(struct dnsfeed *f)
     return stale_ms >= f->config.stale_mark_ms ? DNS_STALE : DNS_FRESH;
 }
 
+static bool warned_before(struct dnsfeed *f, struct slice name)
+{
+    for (size_t i = 0; i < f->warned_count; i++) {
+        if (slice_eq(slice_str(f->warned[i]), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Once a service, and for the first ones only. */
+static void warn_oversized(struct dnsfeed *f, const struct dns_zone *zone)
+{
+    struct slice names[DNS_OVERSIZED_NAMES];
+    size_t count = dns_zone_new_oversized(zone, names);
+
+    f->oversized = dns_zone_oversized(zone);
+    for (size_t i = 0; i < count && f->warned_count < WARNED_MAX; i++) {
+        if (warned_before(f, names[i])) {
+            continue;
+        }
+        f->warned[f->warned_count++] = arena_strdup(&f->warned_texts, names[i]);
+        log_warn("dns",
+                 "service \"%.*s\" has more instances than one DNS message "
+                 "holds; clients get a part of them. Ask by tag, or over HTTP",
+                 (int)names[i].len, (const char *)names[i].data);
+    }
+}
+
 void dnsfeed_publish(struct dnsfeed *f)
 {
     loop_undefer(f->loop, LOOP_WORK, &f->commit);
     f->state = state_now(f);
     if (f->config.server) {
-        dns_server_publish(f->config.server,
-                           dns_model_commit(f->model, f->revision, f->state));
+        struct dns_zone *zone =
+            dns_model_commit(f->model, f->revision, f->state);
+
+        warn_oversized(f, zone);
+        dns_server_publish(f->config.server, zone);
     }
+}
+
+size_t dnsfeed_oversized(const struct dnsfeed *f)
+{
+    return f->oversized;
 }
 
 static void on_commit(struct loop_task *task)
@@ -425,6 +467,7 @@ static void on_age_closed(uv_handle_t *handle)
     void *arg = f->closed_arg;
 
     dns_model_free(f->model);
+    arena_release(&f->warned_texts);
     free(f);
     on_closed(arg);
 }

@@ -55,6 +55,9 @@ struct dnsfeed_ages {
 enum status dnsfeed_set(struct dnsfeed *f, const struct dns_settings *settings,
                         struct dnsfeed_ages ages, struct err *out_err);
 
+/* Services that have more instances than fit into a DNS message over TCP. */
+size_t dnsfeed_oversized(const struct dnsfeed *f);
+
 /* Nothing is published any more after this. */
 void dnsfeed_stop(struct dnsfeed *f);
 

@@ -112,6 +112,13 @@ struct dns_owners {
     struct dns_owner items[];
 };
 
+int dns_owner_order(const struct dns_owner *a, const struct dns_owner *b);
+
+/* The owners of an address without `change`, or with it, each once; a copy.
+ * NULL: none left. */
+struct dns_owners *dns_owners_change(const struct dns_owners *from,
+                                     const struct dns_owner *change, bool add);
+
 struct dns_config {
     struct dns_garbage garbage;
     struct dns_settings settings; /* Its texts are copies in this memory. */
@@ -141,6 +148,7 @@ struct dns_entry {
     uint64_t
         round; /* Of the model when it was made; it may change till then. */
     bool dead; /* Taken out again in its own round. */
+    bool oversized; /* The SRV answer is longer than any message. */
     uint32_t below; /* Names that lie under this one: an empty non-terminal. */
     struct dns_prepared *prepared[DNS_SLOTS];
     uint8_t key_len;
@@ -163,7 +171,10 @@ struct dns_zone {
     const struct dns_locations *locations;
     const struct dns_service_names *services;
     size_t areas_count;
-    uint16_t self_area;                           /* Of this host. */
+    uint16_t self_area; /* Of this host. */
+    size_t oversized;
+    struct slice new_oversized[DNS_OVERSIZED_NAMES];
+    size_t new_oversized_count;
     struct dns_prepared *soa[DNS_DOMAINS_MAX][2]; /* [domain][NODATA?] */
     struct dns_garbage_list dropped; /* By the zones that came after. */
 };

@@ -19,6 +19,7 @@ struct dns_model {
     struct dns_areas areas;
     struct dns_locations *locations;    /* NULL: to be made at the commit. */
     struct dns_service_names *services; /* Likewise. */
+    size_t oversized;                   /* Entries that are. */
 };
 
 enum status dns_model_new(const struct dns_settings *settings,
@@ -90,6 +91,7 @@ static struct dns_entry *edit(struct dns_model *m, const struct dns_name *key)
     e = calloc(1, sizeof(*e) + key->len);
     CHECK(e != NULL);
     if (old != NULL) {
+        m->oversized -= old->oversized;
         e->service = old->service;
         e->tag = old->tag;
         e->host = old->host;
@@ -169,73 +171,11 @@ static void change_tags(struct dns_model *m, const struct dns_service *s,
     }
 }
 
-static int owner_order(const struct dns_owner *a, const struct dns_owner *b)
-{
-    if (a->is_node != b->is_node) {
-        return a->is_node ? -1 : 1;
-    }
-    return slice_cmp(a->name, b->name);
-}
-
-static struct dns_owners *owners_new(size_t most, const struct dns_owner *add,
-                                     const struct dns_owners *from)
-{
-    size_t names = add->name.len;
-    struct dns_owners *o;
-
-    for (size_t i = 0; from != NULL && i < from->count; i++) {
-        names += from->items[i].name.len;
-    }
-    o = calloc(1, sizeof(*o) + most * sizeof(o->items[0]) + names);
-    CHECK(o != NULL);
-    return o;
-}
-
-static uint8_t *owners_append(struct dns_owners *o,
-                              const struct dns_owner *owner, uint8_t *names)
-{
-    memcpy(names, owner->name.data, owner->name.len);
-    o->items[o->count++] =
-        (struct dns_owner){owner->is_node, slice_of(names, owner->name.len)};
-    return names + owner->name.len;
-}
-
-/* The owners of an address without `change`, or with it, each once. The copy
- * carries its own names, since services come and go. NULL: none left. */
-static struct dns_owners *owners_change(const struct dns_owners *from,
-                                        const struct dns_owner *change,
-                                        bool add)
-{
-    size_t count = from == NULL ? 0 : from->count;
-    struct dns_owners *o = owners_new(count + 1, change, from);
-    uint8_t *names = (uint8_t *)&o->items[count + 1];
-
-    for (size_t i = 0; i < count; i++) {
-        int order = owner_order(&from->items[i], change);
-
-        if (add && order > 0) {
-            names = owners_append(o, change, names);
-            add = false;
-        }
-        if (order != 0) {
-            names = owners_append(o, &from->items[i], names);
-        }
-    }
-    if (add) {
-        (void)owners_append(o, change, names);
-    }
-    if (o->count == 0) {
-        free(o);
-        return NULL;
-    }
-    return o;
-}
-
 static bool is_owner(const struct dns_entry *e, const struct dns_owner *owner)
 {
     for (size_t i = 0; e != NULL && e->owners != NULL && i < e->owners->count;
          i++) {
-        if (owner_order(&e->owners->items[i], owner) == 0) {
+        if (dns_owner_order(&e->owners->items[i], owner) == 0) {
             return true;
         }
     }
@@ -258,7 +198,7 @@ static void change_owner(struct dns_model *m, const struct dns_address *address,
     }
     e = edit(m, &key);
     old = e->owners;
-    e->owners = owners_change(old, owner, add);
+    e->owners = dns_owners_change(old, owner, add);
     DROP(m, old);
     settle(m, &key);
 }
@@ -425,6 +365,7 @@ void dns_model_clear(struct dns_model *m)
     dns_table_each(&m->names, drop_entry, m);
     dns_table_drop(&m->names, &m->dropped);
     m->names.count = 0;
+    m->oversized = 0;
     drop_locations(m);
     drop_service_names(m);
 }
@@ -503,6 +444,25 @@ static uint16_t self_area(const struct dns_model *m)
     return entry == NULL || entry->host == NULL ? 0 : entry->host->area;
 }
 
+static void prepare_dirty(struct dns_model *m, struct dns_zone *z)
+{
+    for (size_t i = 0; i < m->dirty_count; i++) {
+        struct dns_entry *e = m->dirty[i];
+
+        if (e->dead) {
+            continue;
+        }
+        dns_prepare_entry(z, e);
+        m->oversized += e->oversized;
+        if (e->oversized && e->service != NULL &&
+            z->new_oversized_count < DNS_OVERSIZED_NAMES) {
+            z->new_oversized[z->new_oversized_count++] = e->service->name;
+        }
+    }
+    m->dirty_count = 0;
+    z->oversized = m->oversized;
+}
+
 struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
                                   enum dns_state state)
 {
@@ -527,12 +487,7 @@ struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
     z->areas_count = m->areas.count;
     z->self_area = self_area(m);
     prepare_soas(z);
-    for (size_t i = 0; i < m->dirty_count; i++) {
-        if (!m->dirty[i]->dead) {
-            dns_prepare_entry(z, m->dirty[i]);
-        }
-    }
-    m->dirty_count = 0;
+    prepare_dirty(m, z);
     if (m->last == NULL) {
         dns_garbage_free(&m->dropped);
     } else {
@@ -548,6 +503,18 @@ struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
 uint64_t dns_zone_sequence(const struct dns_zone *z)
 {
     return z->sequence;
+}
+
+size_t dns_zone_oversized(const struct dns_zone *z)
+{
+    return z->oversized;
+}
+
+size_t dns_zone_new_oversized(const struct dns_zone *z,
+                              struct slice out_names[DNS_OVERSIZED_NAMES])
+{
+    memcpy(out_names, z->new_oversized, sizeof(z->new_oversized));
+    return z->new_oversized_count;
 }
 
 size_t dns_zone_names(const struct dns_zone *z)

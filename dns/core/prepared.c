@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
+#include "base/core/limits.h"
 #include "base/core/wire.h"
 #include "dns/core/content.h"
 #include "dns/core/pack_edns.h"
@@ -12,6 +13,7 @@
 enum {
     POINTER_MAX = 0x3fff,
     SRV_TARGET_AT = 16, /* From the record's type to its target. */
+    SRV_FIXED = 18,     /* The same with a pointer for an owner. */
 };
 
 /* Kinds without records need no memory of their own. */
@@ -148,8 +150,24 @@ static bool is_negative(const struct dns_answer *a)
            a->answers.count == 0 && a->extras.count == 0;
 }
 
+/* As it would be sent over TCP. */
+static bool is_oversized(const struct dns_question *q,
+                         const struct dns_answer *a)
+{
+    size_t size = DNS_HEADER_BYTES + q->name.len + 4;
+
+    for (size_t i = 0; i < a->answers.count; i++) {
+        size += SRV_FIXED + a->answers.items[i].data.srv.target.len;
+    }
+    for (size_t i = 0; i < a->extras.count; i++) {
+        size += a->extras.items[i].type == DNS_TYPE_A ? 16 : 28;
+    }
+    return size > LIMIT_DNS_TCP;
+}
+
 static struct dns_prepared *prepare(const struct dns_zone *zone,
-                                    struct slice name, uint16_t type)
+                                    struct dns_entry *entry, struct slice name,
+                                    uint16_t type)
 {
     struct arena arena = {0};
     struct dns_question q;
@@ -158,6 +176,9 @@ static struct dns_prepared *prepare(const struct dns_zone *zone,
 
     dns_question_make(&q, name, type);
     dns_decide(zone, &q, &arena, &answer);
+    if (type == DNS_TYPE_SRV) {
+        entry->oversized = entry->oversized || is_oversized(&q, &answer);
+    }
     if (is_negative(&answer)) {
         p = answer.rcode == DNS_NOERROR ? &nodata : &nxdomain;
     } else {
@@ -194,7 +215,7 @@ void dns_prepare_entry(const struct dns_zone *zone, struct dns_entry *entry)
         if (dns_name_add_wire(&name, dns_entry_key(entry)) &&
             dns_name_add_wire(&name, domain)) {
             entry->prepared[slot] =
-                prepare(&fresh, dns_name_slice(&name), slot_types[slot]);
+                prepare(&fresh, entry, dns_name_slice(&name), slot_types[slot]);
         }
     }
 }

@@ -24,4 +24,12 @@ uint64_t dns_zone_sequence(const struct dns_zone *z);
 /* Names and services in it, for metrics. */
 size_t dns_zone_names(const struct dns_zone *z);
 
+/* Services whose SRV answer, addresses included, is longer than a TCP message:
+ * how many there are, and the names of some that became so with this zone. The
+ * names are borrowed until the zone is published. */
+#define DNS_OVERSIZED_NAMES 8
+size_t dns_zone_oversized(const struct dns_zone *z);
+size_t dns_zone_new_oversized(const struct dns_zone *z,
+                              struct slice out_names[DNS_OVERSIZED_NAMES]);
+
 void dns_zone_free(struct dns_zone *z); /* NULL is fine. */

@@ -324,6 +324,48 @@ START_TEST(many_names)
 }
 END_TEST
 
+/* More instances than a message holds: said once when it becomes so. */
+START_TEST(oversized_services_are_counted)
+{
+    enum {
+        COUNT = 1500
+    };
+    struct dns_instance *all = calloc(COUNT, sizeof(*all));
+    struct dns_model *m = model_new();
+    struct slice names[DNS_OVERSIZED_NAMES];
+    struct dns_zone *zones[5];
+
+    for (size_t i = 0; i < COUNT; i++) {
+        all[i] = (struct dns_instance){
+            .id = "x", .node = "n", .address = "10.0.0.1", .port = (uint16_t)i};
+    }
+    dns_model_put_service(m, "small", all, 100);
+    zones[0] = dns_model_commit(m, 1, DNS_FRESH);
+    ck_assert_uint_eq(dns_zone_oversized(zones[0]), 0);
+    dns_model_put_service(m, "big", all, COUNT);
+    zones[1] = dns_model_commit(m, 2, DNS_FRESH);
+    ck_assert_uint_eq(dns_zone_oversized(zones[1]), 1);
+    ck_assert_uint_eq(dns_zone_new_oversized(zones[1], names), 1);
+    ck_assert(slice_eq(names[0], slice_str("big")));
+    dns_model_put_service(m, "small", all, 99);
+    zones[2] = dns_model_commit(m, 3, DNS_FRESH);
+    ck_assert_uint_eq(dns_zone_oversized(zones[2]), 1);
+    ck_assert_uint_eq(dns_zone_new_oversized(zones[2], names), 0);
+    dns_model_put_service(m, "big", all, 0);
+    zones[3] = dns_model_commit(m, 4, DNS_FRESH);
+    ck_assert_uint_eq(dns_zone_oversized(zones[3]), 0);
+    dns_model_put_service(m, "big", all, COUNT);
+    dns_model_clear(m);
+    zones[4] = dns_model_commit(m, 5, DNS_FRESH);
+    ck_assert_uint_eq(dns_zone_oversized(zones[4]), 0);
+    for (size_t i = 0; i < 5; i++) {
+        dns_zone_free(zones[i]);
+    }
+    dns_model_free(m);
+    free(all);
+}
+END_TEST
+
 START_TEST(settings_are_checked_and_changed)
 {
     struct dns_model *m = model_new();
@@ -386,6 +428,7 @@ UNIT_MAIN("dns_model", {
     tcase_add_loop_test(tc, incremental_equals_fresh, 0, 6);
     tcase_add_test(tc, clear_forgets_everything);
     tcase_add_test(tc, many_names);
+    tcase_add_test(tc, oversized_services_are_counted);
     tcase_add_test(tc, settings_are_checked_and_changed);
     tcase_add_test(tc, unservable_names_are_left_out);
 })
