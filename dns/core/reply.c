@@ -399,12 +399,30 @@ static enum dns_reply_verdict read_parsed(const ldns_pkt *pkt,
     return verdict;
 }
 
+/* Parsed with the question in lower case: names of upstream that are pointers
+ * to it would else show our spelling to clients. */
+static ldns_pkt *parse(struct slice packet, size_t name_len)
+{
+    uint8_t *copy = malloc(packet.len);
+    ldns_pkt *pkt = NULL;
+    ldns_status status;
+
+    CHECK(copy != NULL);
+    memcpy(copy, packet.data, packet.len);
+    for (size_t i = DNS_HEADER_BYTES; i < DNS_HEADER_BYTES + name_len; i++) {
+        copy[i] = dns_lower(copy[i]);
+    }
+    status = ldns_wire2pkt(&pkt, copy, packet.len);
+    free(copy);
+    return status == LDNS_STATUS_OK ? pkt : NULL;
+}
+
 enum dns_reply_verdict dns_reply_read(struct slice packet,
                                       const struct dns_asked *asked,
                                       struct dns_reply *out_reply)
 {
     enum dns_reply_verdict verdict = look_at_head(packet, asked);
-    ldns_pkt *pkt = NULL;
+    ldns_pkt *pkt;
 
     if (verdict != DNS_REPLY_GOOD) {
         return verdict;
@@ -412,7 +430,8 @@ enum dns_reply_verdict dns_reply_read(struct slice packet,
     if (get_u16(packet.data + 2) & DNS_FLAG_TC) {
         return DNS_REPLY_TRUNCATED; /* The rest may be cut anywhere. */
     }
-    if (ldns_wire2pkt(&pkt, packet.data, packet.len) != LDNS_STATUS_OK) {
+    pkt = parse(packet, asked->name.len);
+    if (pkt == NULL) {
         return DNS_REPLY_BROKEN;
     }
     verdict = read_parsed(pkt, asked, out_reply);

@@ -10,7 +10,8 @@
  * of targets within the answer's own domain, and, for clients that asked for
  * it, DNSSEC's proofs. Everything else is somebody's idea of our cache.
  *
- * What is kept is a message without OPT, its TTLs capped; for each client it is
+ * What is kept is a message without OPT, its question in lower case, its TTLs
+ * capped; for each client it is
  * dressed with id, flags, spelling, TTLs counted down, and OPT.
  */
 #pragma once

@@ -22,7 +22,7 @@ wait_until 10 "the upstream" answers fd00::7 far.service.up.test AAAA
 up=$AGENT_DNS
 
 cat >"$SCRATCH/one.json" <<'JSON'
-{"dns_config": {"service_ttl": {"short": "5s", "long": "2h"}}}
+{"dns_config": {"service_ttl": {"short": "5s", "long": "2h"}, "cache": {"bytes": 0}}}
 JSON
 agent_start one --dev --store-listen 127.0.0.1:0 --config "$SCRATCH/one.json" \
     --recursor "127.0.0.1:$up"

@@ -414,6 +414,28 @@ START_TEST(proofs_for_who_asked)
 }
 END_TEST
 
+/* How we spelled the question is between us and upstream. */
+START_TEST(our_spelling_stays_with_us)
+{
+    struct said said = {"wWw.exaMPLE", 1, 0,
+                        "www.example. 60 CNAME b.example.\n"
+                        "b.example. 60 A 192.0.2.1\n"};
+    uint8_t message[4096];
+    size_t len = make(&said, message);
+    struct dns_asked asked;
+    struct dns_name space;
+    struct dns_reply reply;
+
+    ask("wWw.exaMPLE", 1, &space, &asked);
+    ck_assert_int_eq(dns_reply_read(slice_of(message, len), &asked, &reply),
+                     DNS_REPLY_GOOD);
+    for (size_t i = 0; i < reply.len; i++) {
+        ck_assert(reply.bytes[i] != 'W' && reply.bytes[i] != 'M');
+    }
+    dns_reply_release(&reply);
+}
+END_TEST
+
 /* A message cut anywhere is broken or, by luck, whole; never more than that. */
 START_TEST(cut_anywhere)
 {
@@ -543,6 +565,7 @@ END_TEST
 UNIT_MAIN("dns_reply", {
     tcase_add_loop_test(tc, read_by_row, 0, COUNT_OF(rows));
     tcase_add_test(tc, proofs_for_who_asked);
+    tcase_add_test(tc, our_spelling_stays_with_us);
     tcase_add_test(tc, cut_anywhere);
     tcase_add_loop_test(tc, dressed_by_row, 0, COUNT_OF(dressed));
 })
