@@ -59,6 +59,7 @@ static const struct route {
      api_service_maintenance, HANDLER},
     {"/v1/agent/service/", ROUTE_ONE, ROUTE_GET, api_agent_service, HANDLER},
     {"/v1/agent/checks", ROUTE_EXACT, ROUTE_GET, api_agent_checks, HANDLER},
+    {"/v1/agent/history", ROUTE_EXACT, ROUTE_GET, api_agent_history, HANDLER},
     {"/v1/agent/check/register", ROUTE_EXACT, ROUTE_PUT, api_check_register,
      HANDLER},
     {"/v1/agent/check/deregister/", ROUTE_ONE, ROUTE_ANY, api_check_deregister,

@@ -40,6 +40,27 @@ static struct definitions *read_body(struct api_call *call,
     return defs;
 }
 
+/* A header's value; what does not fit is counted. */
+#define WARNING_BYTES 1024
+
+static char *warnings_text(struct api_call *call,
+                           const struct definitions *defs)
+{
+    size_t count = definitions_warnings_count(defs);
+    const char *text = definitions_warning(defs, 0);
+
+    for (size_t i = 1; i < count; i++) {
+        const char *more = definitions_warning(defs, i);
+
+        if (strlen(text) + strlen(more) > WARNING_BYTES) {
+            return arena_printf(call->arena, "%s; and %zu more", text,
+                                count - i);
+        }
+        text = arena_printf(call->arena, "%s; %s", text, more);
+    }
+    return arena_strdup(call->arena, slice_str(text));
+}
+
 /* Unknown fields and the like, where curl -v shows them. The text quotes the
  * body, so it must not be able to end the header. */
 static void warn(struct api_call *call, const struct definitions *defs)
@@ -49,7 +70,7 @@ static void warn(struct api_call *call, const struct definitions *defs)
     if (definitions_warnings_count(defs) == 0) {
         return;
     }
-    text = arena_strdup(call->arena, slice_str(definitions_warning(defs, 0)));
+    text = warnings_text(call, defs);
     for (char *c = text; *c != '\0'; c++) {
         if (*c < 0x20 || *c > 0x7e) {
             *c = '?';

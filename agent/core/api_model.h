@@ -228,6 +228,7 @@ void api_agent_members(struct api_call *call);
 void api_agent_services(struct api_call *call);
 void api_agent_service(struct api_call *call);
 void api_agent_checks(struct api_call *call);
+void api_agent_history(struct api_call *call);
 void api_agent_health_name(struct api_call *call);
 void api_agent_health_id(struct api_call *call);
 void api_agent_metrics(struct api_call *call);

@@ -40,6 +40,8 @@ struct local *local_new(const struct local_host *host, struct hash_key key)
 
     CHECK(l != NULL);
     l->key = key;
+    l->history = calloc(LIMIT_TRANSITIONS, sizeof(*l->history));
+    CHECK(l->history != NULL);
     l->generation = 1;
     l->host = *host;
     l->host.datacenter = keep(l, host->datacenter);
@@ -66,6 +68,7 @@ void local_free(struct local *l)
     pmap_release(&l->of_node);
     pmap_release(&l->aliases);
     catalog_unref(l->catalog);
+    local_history_release(l);
     pmap_release(&l->files);
     pmap_release(&l->dirty);
     pmap_release(&l->restored);

@@ -162,6 +162,23 @@ typedef bool (*local_check_fn)(void *ctx, const struct local_check *c);
 void local_each_service(const struct local *l, local_service_fn fn, void *ctx);
 void local_each_check(const struct local *l, local_check_fn fn, void *ctx);
 
+/* Changes of status, the newest first: of one service's checks ("": of the
+ * node's, NULL: all), at most LOCAL_HISTORY_MAX. Those of before the agent's
+ * start are not known. */
+#define LOCAL_HISTORY_MAX 64
+struct local_transition {
+    int64_t wall_ms; /* By the clock as it is now. */
+    const char *check_id;
+    const char *service_id;
+    enum check_status status;
+    const char *output;
+};
+typedef bool (*local_transition_fn)(void *ctx,
+                                    const struct local_transition *t);
+void local_each_transition(const struct local *l, const char *service_id,
+                           struct local_time now, local_transition_fn fn,
+                           void *ctx);
+
 /* ---- Records for the store ---------------------------------------- */
 
 /* Grows with each change that alters local_each_record()'s result. */

@@ -155,6 +155,7 @@ void local_save_status(struct local *l, struct chk *c, uint64_t now_ms,
 void local_status_changed(struct local *l, struct chk *c, uint64_t now_ms)
 {
     note_critical(c, now_ms);
+    local_history_add(l, c, now_ms);
     local_touch(l, c);
     /* At once: a crash after the store has it and before our disk has it would
      * show the old status again after the restart. */

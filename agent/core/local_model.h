@@ -79,6 +79,18 @@ struct stash {
     const char *definition; /* Hash of what the status belongs to. */
 };
 
+/* One change of a check's status. */
+struct transition {
+    struct arena arena;
+    uint64_t at_ms;
+    const char *check_id;
+    const char *service_id;
+    enum check_status status;
+    const char *output; /* At most TRANSITION_OUTPUT bytes. */
+};
+
+#define TRANSITION_OUTPUT 256
+
 struct local {
     struct arena arena;
     struct local_host host;
@@ -98,7 +110,9 @@ struct local {
     bool unsettled;                /* Aliases have to be looked at again. */
     uint64_t generation;
     uint64_t last_run;
-    uint64_t missed; /* Runs that did not take place in time. */
+    struct transition *history; /* A ring of LIMIT_TRANSITIONS. */
+    uint64_t transitions;       /* That there were. */
+    uint64_t missed;            /* Runs that did not take place in time. */
     struct slice node_key;
     struct buf node_record;
     uint64_t node_hash;
@@ -163,6 +177,8 @@ void local_set_output(struct chk *c, struct slice output);
 void local_status_changed(struct local *l, struct chk *c, uint64_t now_ms);
 void local_save_status(struct local *l, struct chk *c, uint64_t now_ms,
                        enum item_hurry hurry);
+void local_history_add(struct local *l, const struct chk *c, uint64_t now_ms);
+void local_history_release(struct local *l);
 void local_forget_run(struct local *l, struct chk *c);
 /* NEVER: its service stays. */
 uint64_t local_deregister_ms(const struct chk *c);

@@ -47,6 +47,7 @@ enum status local_ttl_update(struct local *l, const char *check_id,
                              struct local_time now)
 {
     struct chk *c = local_chk(l, check_id);
+    bool changed;
 
     if (c == NULL) {
         return ST_NOT_FOUND;
@@ -55,8 +56,11 @@ enum status local_ttl_update(struct local *l, const char *check_id,
         return ST_INVALID;
     }
     c->expires_ms = now.now_ms + c->def->ttl_ms;
-    local_set_status(l, c, status, now.now_ms);
+    changed = health_set(&c->health, status, now.now_ms);
     set_told_output(c, output, now.now_ms);
+    if (changed) {
+        local_status_changed(l, c, now.now_ms);
+    }
     local_save_status(l, c, now.now_ms, ITEM_LAZY);
     local_schedule(l, c);
     return ST_OK;

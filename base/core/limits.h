@@ -51,6 +51,7 @@
 #define LIMIT_CHECKS_OF_ONE    64             /* Checks of one service. */
 #define LIMIT_CHECK_OUTPUT     4096           /* Bytes kept of a result. */
 #define LIMIT_TOMBSTONES       4096           /* Gone names, with index. */
+#define LIMIT_TRANSITIONS      1024           /* Changes of status kept. */
 #define LIMIT_RECORD_BYTES     (256UL * 1024) /* A catalogue record. */
 
 /* What a request may ask for. */

@@ -566,6 +566,76 @@ START_TEST(warnings_cannot_break_the_header)
 }
 END_TEST
 
+/* The 29th of February, and a change that was gone within the same moment. */
+START_TEST(history_has_every_change)
+{
+    struct fake f;
+
+    fake_start(&f);
+    f.now.wall_ms = 1709251199999;
+    (void)fake_reply(
+        &f, "PUT /v1/agent/service/register",
+        "{\"Name\":\"web\",\"Check\":{\"CheckID\":\"t\",\"TTL\":\"9s\"}}", 200);
+    (void)fake_reply(
+        &f, "PUT /v1/agent/service/register",
+        "{\"Name\":\"db\",\"Check\":{\"CheckID\":\"d\",\"TTL\":\"9s\"}}", 200);
+    (void)fake_reply(&f, "PUT /v1/agent/check/pass/t?note=up", "", 200);
+    (void)fake_reply(&f, "PUT /v1/agent/check/fail/t?note=down", "", 200);
+    (void)fake_reply(&f, "PUT /v1/agent/check/pass/d", "", 200);
+    f.now.now_ms += 1;
+    f.now.wall_ms += 1;
+    (void)fake_reply(&f, "PUT /v1/agent/check/warn/t?note=slow", "", 200);
+    ck_assert_str_eq(
+        fake_reply(&f, "GET /v1/agent/history?service_id=web", "", 200),
+        "[{\"Time\":\"2024-03-01T00:00:00.000Z\",\"CheckID\":\"t\","
+        "\"ServiceID\":\"web\",\"Status\":\"warning\",\"Output\":\"slow\"},"
+        "{\"Time\":\"2024-02-29T23:59:59.999Z\",\"CheckID\":\"t\","
+        "\"ServiceID\":\"web\",\"Status\":\"critical\",\"Output\":\"down\"},"
+        "{\"Time\":\"2024-02-29T23:59:59.999Z\",\"CheckID\":\"t\","
+        "\"ServiceID\":\"web\",\"Status\":\"passing\",\"Output\":\"up\"}]");
+    for (int i = 0; i < 100; i++) {
+        (void)fake_reply(&f, "PUT /v1/agent/check/fail/d", "", 200);
+        (void)fake_reply(&f, "PUT /v1/agent/check/pass/d", "", 200);
+    }
+    ck_assert_ptr_nonnull(
+        strstr(fake_reply(&f, "GET /v1/agent/history?service_id=web", "", 200),
+               "slow"));
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(all_that_is_ignored_is_named)
+{
+    struct api_outcome o;
+    struct fake f;
+    struct buf body;
+
+    fake_start(&f);
+    fake_ask(&f, "PUT /v1/agent/check/register",
+             "{\"Name\":\"up\",\"TTL\":\"5s\",\"Colour\":1,\"Intervall\":2}",
+             &o);
+    ck_assert_int_eq(o.status, 200);
+    ck_assert_str_eq(header(&o, "X-Muster-Warning"),
+                     "check \"up\": Colour: unknown field, ignored; check "
+                     "\"up\": Intervall: unknown field, ignored; did you mean "
+                     "\"interval\"?");
+    api_outcome_release(&o);
+    buf_init(&body, 65536);
+    (void)buf_add_str(&body, "{\"Name\":\"web\"");
+    for (int i = 0; i < 100; i++) {
+        (void)buf_addf(&body, ",\"Nonsense%d\":1", i);
+    }
+    (void)buf_add_str(&body, "}");
+    fake_ask(&f, "PUT /v1/agent/service/register", buf_cstr(&body), &o);
+    ck_assert_int_eq(o.status, 200);
+    ck_assert_ptr_nonnull(strstr(header(&o, "X-Muster-Warning"), "; and "));
+    ck_assert_uint_lt(strlen(header(&o, "X-Muster-Warning")), 1100);
+    api_outcome_release(&o);
+    buf_release(&body);
+    fake_stop(&f);
+}
+END_TEST
+
 static const struct {
     const char *line;
     enum api_outcome_kind kind;
@@ -603,5 +673,7 @@ UNIT_MAIN("api", {
     tcase_add_test(tc, own_output_is_shown_without_the_store);
     tcase_add_test(tc, catalog_registrations_come_and_go);
     tcase_add_test(tc, warnings_cannot_break_the_header);
+    tcase_add_test(tc, all_that_is_ignored_is_named);
+    tcase_add_test(tc, history_has_every_change);
     tcase_add_loop_test(tc, effect_is_asked_for, 0, COUNT_OF(effects));
 })
