@@ -372,7 +372,9 @@ static void warn_oversized(struct dnsfeed *f, const struct dns_zone *zone)
         f->warned[f->warned_count++] = arena_strdup(&f->warned_texts, names[i]);
         log_warn("dns",
                  "service \"%.*s\" has more instances than one DNS message "
-                 "holds; clients get a part of them. Ask by tag, or over HTTP",
+                 "holds; clients get a part of them. Ask by tag, in parts "
+                 "(1of4.page.%.*s.service), or over HTTP",
+                 (int)names[i].len, (const char *)names[i].data,
                  (int)names[i].len, (const char *)names[i].data);
     }
 }

@@ -285,6 +285,10 @@ void dns_decide_service(struct dns_decider *d)
         return;
     }
     chosen = dns_choose(d, &s);
+    if (chosen.count == 0 && s.pages > 0) {
+        dns_decide_nodata(d); /* The other parts may have some. */
+        return;
+    }
     if (chosen.count == 0) {
         dns_decide_missing(d);
         return;

@@ -1,6 +1,7 @@
 #include "dns/core/select.h"
 
 #include "base/core/check.h"
+#include "base/core/hash.h"
 
 static bool member_has_tag(const struct dns_member *m, struct slice tag)
 {
@@ -112,6 +113,47 @@ static void select_one_tag(struct dns_decider *d, struct dns_selection *s,
     s->tags_count = 1;
 }
 
+static bool read_number(struct slice text, unsigned *out_number)
+{
+    unsigned number = 0;
+
+    if (text.len == 0 || text.len > 3) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9') {
+            return false;
+        }
+        number = 10 * number + (unsigned)(text.data[i] - '0');
+    }
+    *out_number = number;
+    return true;
+}
+
+/* "2of5.page": the second of five parts of the instances. */
+static bool select_page(struct dns_decider *d, struct dns_selection *s,
+                        unsigned first)
+{
+    struct slice label = dns_label(d->q, first);
+    unsigned page;
+    unsigned pages;
+
+    if (!slice_eq(dns_label(d->q, first + 1), slice_str("page"))) {
+        return false;
+    }
+    for (size_t i = 1; i + 2 < label.len; i++) {
+        if (label.data[i] == 'o' && label.data[i + 1] == 'f' &&
+            read_number(slice_of(label.data, i), &page) &&
+            read_number(slice_skip(label, i + 2), &pages) && page >= 1 &&
+            page <= pages) {
+            s->page = page;
+            s->pages = pages;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Labels `first` .. `end` - 1, left of the service's: one tag with dots in it,
  * or a named port, or several tags of which an instance must have all. */
 static void select_by_labels(struct dns_decider *d, struct dns_selection *s,
@@ -125,8 +167,11 @@ static void select_by_labels(struct dns_decider *d, struct dns_selection *s,
                slice_eq(dns_label(d->q, first + 1), slice_str("port")) &&
                has_port(s->service, dns_label(d->q, first))) {
         s->port = dns_label(d->q, first);
+    } else if (end - first == 2 && select_page(d, s, first)) {
+        return;
     } else if (has_dotted_tag(s->service, joined) ||
-               (slice_eq(joined, slice_str("port")) && any_port(s->service))) {
+               (slice_eq(joined, slice_str("port")) && any_port(s->service)) ||
+               slice_eq(joined, slice_str("page"))) {
         s->only_above = true;
     } else {
         select_tags(d, s, first, end);
@@ -192,8 +237,21 @@ bool dns_select(struct dns_decider *d, struct dns_selection *s)
     return s->service != NULL;
 }
 
+/* An instance stays in its part whoever else comes and goes. */
+static bool on_page(const struct dns_selection *s, const struct dns_member *m)
+{
+    uint64_t node = hash_bytes((struct hash_key){0}, m->node);
+
+    return s->pages == 0 ||
+           hash_bytes((struct hash_key){node, 0}, m->id) % s->pages ==
+               s->page - 1;
+}
+
 static bool selected(const struct dns_selection *s, const struct dns_member *m)
 {
+    if (!on_page(s, m)) {
+        return false;
+    }
     for (size_t i = 0; i < s->tags_count; i++) {
         if (!member_has_tag(m, s->tags[i])) {
             return false;

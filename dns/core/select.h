@@ -10,6 +10,8 @@ struct dns_selection {
     const struct slice *tags; /* All of these. */
     size_t tags_count;
     struct slice port; /* And this named port; empty: any. */
+    unsigned page;     /* And of this one of so many parts, from 1 on; */
+    unsigned pages;    /* 0: of all. */
     bool grpc_config;  /* "_grpc_config.<name>": only its TXT. */
     bool only_above;   /* Nothing has this name, but names lie below it. */
 };
