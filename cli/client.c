@@ -11,11 +11,18 @@
 #define CALL_TIMEOUT_MS    30000L
 #define REPLY_MB_MAX       256 /* A catalogue of 100 000 instances. */
 
+#define TOKEN_BYTES_MAX    512
+
 struct client {
     const struct client_flags *flags;
+    struct client_flags said; /* The same with what the environment says. */
     CURL *curl;
+    struct curl_slist *headers;
+    char token[TOKEN_BYTES_MAX]; /* Read from a file. */
+    const char *trouble;         /* With a file; NULL: none. */
     struct buf reply;
     const char *where; /* Last tried, for messages. */
+    bool secure;       /* No scheme means HTTPS. */
     bool settled;      /* Somebody answers at `where`. */
     bool cut;          /* The reply passed its limit. */
 };
@@ -31,12 +38,86 @@ static size_t on_reply(char *data, size_t size, size_t count, void *arg)
     return size * count;
 }
 
+static const char *or_env(const char *flag, const char *name)
+{
+    const char *value = flag != NULL ? flag : getenv(name);
+
+    return value != NULL && *value != '\0' ? value : NULL;
+}
+
+static bool is_yes(const char *text)
+{
+    return text != NULL &&
+           (strcmp(text, "1") == 0 || strcmp(text, "true") == 0);
+}
+
+static void token_read(struct client *c)
+{
+    FILE *file = fopen(c->said.token_file, "re");
+    size_t len = 0;
+
+    if (file != NULL) {
+        len = fread(c->token, 1, sizeof(c->token) - 1, file);
+        (void)fclose(file);
+    }
+    while (len > 0 && strchr(" \t\r\n", c->token[len - 1]) != NULL) {
+        len--;
+    }
+    c->token[len] = '\0';
+    if (len == 0) {
+        c->trouble = "the token file cannot be read, or is empty";
+    }
+    c->said.token = c->token;
+}
+
+/* What no flag says, as the consul command takes it. */
+static void environment_read(struct client *c)
+{
+    struct client_flags *s = &c->said;
+    const char *at;
+
+    *s = *c->flags;
+    at = s->http == NULL && s->socket == NULL ? or_env(NULL, "CONSUL_HTTP_ADDR")
+                                              : s->http;
+    if (at != NULL && strncmp(at, "unix://", 7) == 0) {
+        s->socket = at + 7;
+        at = NULL;
+    }
+    s->http = at;
+    s->cacert = or_env(s->cacert, "CONSUL_CACERT");
+    s->cert = or_env(s->cert, "CONSUL_CLIENT_CERT");
+    s->key = or_env(s->key, "CONSUL_CLIENT_KEY");
+    c->secure = is_yes(getenv("CONSUL_HTTP_SSL"));
+    s->token = or_env(s->token, "CONSUL_HTTP_TOKEN");
+    if (c->flags->token == NULL) {
+        s->token_file = or_env(s->token_file, "CONSUL_HTTP_TOKEN_FILE");
+        if (s->token_file != NULL) {
+            token_read(c);
+        }
+    }
+}
+
+static void headers_make(struct client *c)
+{
+    char *line;
+
+    if (c->said.token == NULL) {
+        return;
+    }
+    CHECK(asprintf(&line, "X-Consul-Token: %s", c->said.token) >= 0);
+    c->headers = curl_slist_append(NULL, line);
+    CHECK(c->headers != NULL);
+    free(line);
+}
+
 struct client *client_new(const struct client_flags *flags)
 {
     struct client *c = calloc(1, sizeof(*c));
 
     CHECK(c != NULL);
     c->flags = flags;
+    environment_read(c);
+    headers_make(c);
     c->curl = curl_easy_init();
     CHECK(c->curl != NULL);
     buf_init(&c->reply, (size_t)REPLY_MB_MAX << 20);
@@ -49,7 +130,9 @@ void client_free(struct client *c)
         return;
     }
     curl_easy_cleanup(c->curl);
+    curl_slist_free_all(c->headers);
     buf_release(&c->reply);
+    explicit_bzero(c->token, sizeof(c->token));
     free(c);
 }
 
@@ -80,16 +163,28 @@ char *client_quote(const char *text)
 static CURLcode perform(struct client *c, const char *socket, const char *http,
                         const char *path)
 {
-    char url[2048];
+    bool has_scheme = !socket && strstr(http, "://") != NULL;
+    char url[4096];
 
-    (void)snprintf(url, sizeof(url), "http://%s%s", socket ? "agent" : http,
-                   path);
+    (void)snprintf(url, sizeof(url), "%s%s%s",
+                   has_scheme             ? ""
+                   : c->secure && !socket ? "https://"
+                                          : "http://",
+                   socket ? "agent" : http, path);
     c->where = socket ? socket : http;
     c->cut = false;
     buf_clear(&c->reply);
     (void)curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, socket);
     (void)curl_easy_setopt(c->curl, CURLOPT_URL, url);
+    (void)curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, c->headers);
     (void)curl_easy_setopt(c->curl, CURLOPT_PROXY, "");
+    if (c->said.cacert != NULL) {
+        (void)curl_easy_setopt(c->curl, CURLOPT_CAINFO, c->said.cacert);
+    }
+    if (c->said.cert != NULL) {
+        (void)curl_easy_setopt(c->curl, CURLOPT_SSLCERT, c->said.cert);
+        (void)curl_easy_setopt(c->curl, CURLOPT_SSLKEY, c->said.key);
+    }
     (void)curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT_MS,
                            CONNECT_TIMEOUT_MS);
@@ -103,11 +198,11 @@ static CURLcode perform_somewhere(struct client *c, const char *path)
 {
     CURLcode code;
 
-    if (c->flags->http != NULL) {
-        return perform(c, NULL, c->flags->http, path);
+    if (c->said.http != NULL) {
+        return perform(c, NULL, c->said.http, path);
     }
-    if (c->flags->socket != NULL) {
-        return perform(c, c->flags->socket, NULL, path);
+    if (c->said.socket != NULL) {
+        return perform(c, c->said.socket, NULL, path);
     }
     if (c->settled) {
         bool tcp = strcmp(c->where, CLIENT_HTTP) == 0;
@@ -134,7 +229,7 @@ static enum cli_exit explain_curl(struct client *c, CURLcode code,
                       c->where, curl_easy_strerror(code));
         return CLI_UNREACHABLE;
     }
-    if (c->flags->http == NULL && c->flags->socket == NULL) {
+    if (c->said.http == NULL && c->said.socket == NULL) {
         (void)err_set(err, ST_IO,
                       "no agent is running: nobody answers at " CLIENT_SOCKET
                       " nor at " CLIENT_HTTP
@@ -152,9 +247,15 @@ static enum cli_exit explain_curl(struct client *c, CURLcode code,
 static enum cli_exit call(struct client *c, const char *path, struct err *err)
 {
     long http_status = 0;
-    CURLcode code = perform_somewhere(c, path);
     struct slice text;
+    CURLcode code;
 
+    if (c->trouble != NULL) {
+        (void)err_set(err, ST_INVALID, "%s: %s", c->said.token_file,
+                      c->trouble);
+        return CLI_FAILED;
+    }
+    code = perform_somewhere(c, path);
     if (code != CURLE_OK) {
         return explain_curl(c, code, err);
     }
@@ -177,21 +278,13 @@ static enum cli_exit call(struct client *c, const char *path, struct err *err)
     return http_status == 404 ? CLI_NOT_FOUND : CLI_FAILED;
 }
 
-enum cli_exit client_get(struct client *c, const char *path, json_t **out_json,
-                         struct err *err)
+static enum cli_exit read_json(struct client *c, json_t **out_json,
+                               struct err *err)
 {
-    enum cli_exit code;
     json_error_t error;
-    json_t *json;
+    json_t *json = json_loadb((const char *)c->reply.data, c->reply.len,
+                              JSON_DECODE_ANY, &error);
 
-    (void)curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, NULL);
-    (void)curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
-    code = call(c, path, err);
-    if (code != CLI_OK) {
-        return code;
-    }
-    json = json_loadb((const char *)c->reply.data, c->reply.len,
-                      JSON_DECODE_ANY, &error);
     if (json == NULL) {
         (void)err_set(err, ST_INVALID, "what answers at %s is not an agent: %s",
                       c->where, error.text);
@@ -201,12 +294,34 @@ enum cli_exit client_get(struct client *c, const char *path, json_t **out_json,
     return CLI_OK;
 }
 
-enum cli_exit client_put(struct client *c, const char *path, struct slice body,
+enum cli_exit client_get(struct client *c, const char *path, json_t **out_json,
                          struct err *err)
 {
-    (void)curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, "PUT");
+    enum cli_exit code;
+
+    (void)curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, NULL);
+    (void)curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
+    code = call(c, path, err);
+    return code != CLI_OK ? code : read_json(c, out_json, err);
+}
+
+enum cli_exit client_call(struct client *c, const char *method,
+                          const char *path, struct slice body,
+                          json_t **out_json, struct err *err)
+{
+    enum cli_exit code;
+
+    (void)curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
     (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS,
                            body.len ? (const char *)body.data : "");
     (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE, (long)body.len);
-    return call(c, path, err);
+    code = call(c, path, err);
+    return code != CLI_OK || out_json == NULL ? code
+                                              : read_json(c, out_json, err);
+}
+
+enum cli_exit client_put(struct client *c, const char *path, struct slice body,
+                         struct err *err)
+{
+    return client_call(c, "PUT", path, body, NULL, err);
 }

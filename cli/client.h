@@ -1,8 +1,11 @@
 /*
  * client.h - how sub-commands talk to the agent of this host.
  *
- * HTTP over the agent's Unix socket, or over TCP. A command that is told
- * nothing tries the usual socket, then the usual TCP address. One connection is
+ * HTTP over the agent's Unix socket, or over TCP, or HTTPS. A command that is
+ * told nothing tries the usual socket, then the usual TCP address. What no flag
+ * says is taken from Consul's environment: CONSUL_HTTP_ADDR, CONSUL_HTTP_SSL,
+ * CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT, CONSUL_CLIENT_CERT,
+ * CONSUL_CLIENT_KEY. One connection is
  * kept for all calls of a command. Every failure is put in words for a person.
  */
 #pragma once
@@ -20,21 +23,53 @@
 /* As flags and environment give it. */
 struct client_flags {
     const char *socket; /* NULL: not said. */
-    const char *http;   /* NULL: not said; wins over the socket. */
+    const char *http;   /* NULL: not said; wins over the socket. Without scheme,
+                           or "http://", "https://", "unix://". */
+    const char *token;  /* NULL: none. */
+    const char *token_file;
+    const char *cacert; /* Who has signed the agent's certificate. */
+    const char *cert;   /* Ours, if it asks for one, */
+    const char *key;    /* and its key. */
 };
 
-/* The two flags, for a command's option table. */
-#define CLIENT_OPTIONS(flags)                                         \
-    {.name = "socket",                                                \
-     .kind = ARG_STRING,                                              \
-     .string = &(flags)->socket,                                      \
-     .metavar = "PATH",                                               \
-     .env = "MUSTER_SOCKET",                                          \
-     .help = "the agent's socket, if not " CLIENT_SOCKET},            \
-    {                                                                 \
-        .name = "http", .kind = ARG_STRING, .string = &(flags)->http, \
-        .metavar = "ADDR:PORT", .env = "MUSTER_HTTP",                 \
-        .help = "ask over TCP, at " CLIENT_HTTP " for instance"       \
+/* The flags, for a command's option table. */
+#define CLIENT_OPTIONS(flags)                                       \
+    {.name = "socket",                                              \
+     .kind = ARG_STRING,                                            \
+     .string = &(flags)->socket,                                    \
+     .metavar = "PATH",                                             \
+     .env = "MUSTER_SOCKET",                                        \
+     .help = "the agent's socket, if not " CLIENT_SOCKET},          \
+        {.name = "http",                                            \
+         .kind = ARG_STRING,                                        \
+         .string = &(flags)->http,                                  \
+         .metavar = "[https://]ADDR:PORT",                          \
+         .env = "MUSTER_HTTP",                                      \
+         .help = "ask over TCP, at " CLIENT_HTTP " for instance"},  \
+        {.name = "token",                                           \
+         .kind = ARG_STRING,                                        \
+         .string = &(flags)->token,                                 \
+         .metavar = "SECRET",                                       \
+         .env = "MUSTER_TOKEN",                                     \
+         .help = "who asks, if the agent has access control"},      \
+        {.name = "token-file",                                      \
+         .kind = ARG_STRING,                                        \
+         .string = &(flags)->token_file,                            \
+         .metavar = "FILE",                                         \
+         .help = "the same, read from a file"},                     \
+        {.name = "cacert",                                          \
+         .kind = ARG_STRING,                                        \
+         .string = &(flags)->cacert,                                \
+         .metavar = "FILE",                                         \
+         .help = "who has signed the agent's certificate"},         \
+        {.name = "cert",                                            \
+         .kind = ARG_STRING,                                        \
+         .string = &(flags)->cert,                                  \
+         .metavar = "FILE",                                         \
+         .help = "our certificate, for an agent that wants one"},   \
+    {                                                               \
+        .name = "key", .kind = ARG_STRING, .string = &(flags)->key, \
+        .metavar = "FILE", .help = "its key"                        \
     }
 
 struct client;
@@ -57,3 +92,7 @@ enum cli_exit client_get(struct client *c, const char *path, json_t **out_json,
                          struct err *err);
 enum cli_exit client_put(struct client *c, const char *path, struct slice body,
                          struct err *err);
+/* Any method; the answer as JSON. `out_json` NULL: it is of no interest. */
+enum cli_exit client_call(struct client *c, const char *method,
+                          const char *path, struct slice body,
+                          json_t **out_json, struct err *err);

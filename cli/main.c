@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/core/suggest.h"
+#include "cli/cmd_acl.h"
 #include "cli/cmd_agent.h"
 #include "cli/cmd_control.h"
 #include "cli/cmd_ctl.h"
@@ -34,6 +35,7 @@ static const struct command commands[] = {
     {"register", "register services with this host's agent", cmd_register},
     {"deregister", "take services off this host", cmd_deregister},
     {"validate", "check sidecar files without an agent", cmd_validate},
+    {"acl", "tokens and policies: who may do what", cmd_acl},
     {"reload", "let the agent read its files again", cmd_reload},
     {"leave", "take this host out of the catalogue, end the agent", cmd_leave},
     {"setup-resolver", "print how this host's resolver asks the agent",

@@ -44,6 +44,7 @@ struct acl {
     char *datacenter;
     bool enabled;
     enum acl_default otherwise;
+    bool has_management;
     uint64_t generation;
     struct policy_box *policies;
     struct token_box *tokens;  /* By accessor. */

@@ -192,7 +192,10 @@ static void set_anonymous(struct acl *t, struct texts policies)
     for (size_t i = 0; i < policies.count; i++) {
         ids[i] = file_policy_id(&k->arena, policies.items[i]);
     }
+    acl_hash(slice_str("anonymous"), k->hash);
+    k->pub.hash = k->hash;
     k->pub.accessor = ACL_ANONYMOUS;
+    k->pub.description = "Anonymous Token";
     k->pub.policies = (struct texts){.items = ids, .count = policies.count};
     if (t->anonymous != NULL) {
         token_free(t->anonymous);
@@ -230,7 +233,8 @@ void acl_configure(struct acl *t, const struct acl_settings *s)
     for (size_t i = 0; i < s->tokens_count; i++) {
         add_token(t, &s->tokens[i]);
     }
-    if (s->management != NULL && *s->management != '\0') {
+    t->has_management = s->management != NULL && *s->management != '\0';
+    if (t->has_management) {
         add_token(t, &management);
     }
     set_anonymous(t, s->anonymous);
@@ -283,6 +287,11 @@ bool acl_enabled(const struct acl *t)
 enum acl_default acl_default_policy(const struct acl *t)
 {
     return t->otherwise;
+}
+
+bool acl_has_management(const struct acl *t)
+{
+    return t->has_management;
 }
 
 uint64_t acl_generation(const struct acl *t)

@@ -81,6 +81,9 @@ void acl_configure(struct acl *t, const struct acl_settings *settings);
 bool acl_enabled(const struct acl *t); /* NULL: no. */
 enum acl_default acl_default_policy(const struct acl *t);
 
+/* Whether the configuration has a token for everything. */
+bool acl_has_management(const struct acl *t);
+
 /* Grows with every change of what anybody may do. */
 uint64_t acl_generation(const struct acl *t);
 

@@ -19,7 +19,7 @@ enum route_method {
     ROUTE_GET,
     ROUTE_PUT,
     ROUTE_ANY, /* A change that older clients ask for with GET. */
-    ROUTE_ALL, /* The handler looks: GET, PUT, DELETE. */
+    ROUTE_ALL, /* The handler looks: GET, PUT, DELETE; api_verb(). */
 };
 
 /* What a route needs; see api_need_kind. */
@@ -111,6 +111,16 @@ static const struct route {
     {"/v1/coordinate/nodes", ROUTE_EXACT, ROUTE_GET, api_empty_list, OPEN},
     {"/v1/coordinate/datacenters", ROUTE_EXACT, ROUTE_GET, api_empty_list,
      OPEN},
+    {"/v1/acl/bootstrap", ROUTE_EXACT, ROUTE_PUT, api_acl_bootstrap, HANDLER},
+    {"/v1/acl/tokens", ROUTE_EXACT, ROUTE_GET, api_acl_tokens, HANDLER},
+    {"/v1/acl/token/self", ROUTE_EXACT, ROUTE_GET, api_acl_token_self, HANDLER},
+    {"/v1/acl/token", ROUTE_EXACT, ROUTE_PUT, api_acl_token_create, HANDLER},
+    {"/v1/acl/token/", ROUTE_ONE, ROUTE_ALL, api_acl_token, HANDLER},
+    {"/v1/acl/policies", ROUTE_EXACT, ROUTE_GET, api_acl_policies, HANDLER},
+    {"/v1/acl/policy", ROUTE_EXACT, ROUTE_PUT, api_acl_policy_create, HANDLER},
+    {"/v1/acl/policy/name/", ROUTE_ONE, ROUTE_GET, api_acl_policy_name,
+     HANDLER},
+    {"/v1/acl/policy/", ROUTE_ONE, ROUTE_ALL, api_acl_policy, HANDLER},
     {"/v1/status/leader", ROUTE_EXACT, ROUTE_GET, api_status_leader, OPEN},
     {"/v1/status/peers", ROUTE_EXACT, ROUTE_GET, api_status_peers, OPEN},
     {"/v1/metrics", ROUTE_EXACT, ROUTE_GET, api_agent_metrics,
@@ -256,6 +266,16 @@ static bool method_fits(const struct api_request *r, const struct route *route)
     UNREACHABLE();
 }
 
+enum api_verb api_verb(const struct api_call *call)
+{
+    if (method_is(call->request, "DELETE")) {
+        return API_VERB_DELETE;
+    }
+    return method_is(call->request, "GET") || method_is(call->request, "HEAD")
+               ? API_VERB_READ
+               : API_VERB_WRITE;
+}
+
 static const struct route *find_route(const struct api_request *r,
                                       struct slice *out_rest)
 {
@@ -370,6 +390,10 @@ void api_txn_done(enum sync_result result, const struct api_view *view,
 {
     (void)view;
     (void)arena;
+    if (result == SYNC_WRITTEN && out_outcome->body.len > 0) {
+        out_outcome->kind = API_REPLY; /* It was made beforehand. */
+        return;
+    }
     api_outcome_release(out_outcome);
     switch (result) {
     case SYNC_WRITTEN:

@@ -143,9 +143,11 @@ struct api_outcome {
     uint64_t seen; /* API_WAIT: a hash of what a narrowed poll has got; 0. */
     enum api_metrics metrics;
     struct api_follow follow; /* API_STREAM */
-    struct sync_txn txn;      /* API_TXN */
     struct store_ask ask;     /* API_STORE */
     struct store_read range;  /* API_FOLLOW; key and end. */
+    struct sync_txn txn; /* API_TXN; what is to be said when it was written may
+                            be in status, headers and body already. */
+    bool settle;         /* API_TXN: answer when the replica shows it. */
 };
 
 /* `arena` holds what the outcome points to, except the body. Never fails:
@@ -158,8 +160,8 @@ void api_outcome_release(struct api_outcome *o); /* Safe on a zeroed one. */
 bool api_should_wake(const struct api_outcome *waiting,
                      const struct catalog *catalog);
 
-/* The reply after API_TXN. SYNC_GUARDED: somebody was quicker; call
- * api_handle() again (a few times), then SYNC_FAILED. */
+/* The reply after API_TXN, from its outcome. SYNC_GUARDED: somebody was
+ * quicker; call api_handle() again (a few times), then SYNC_FAILED. */
 void api_txn_done(enum sync_result result, const struct api_view *view,
                   struct arena *arena, struct api_outcome *out_outcome);
 

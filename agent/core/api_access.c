@@ -78,6 +78,7 @@ bool api_identify(struct api_call *call)
     if (!read_secret(call, &caller.secret)) {
         return false;
     }
+    call->secret = caller.secret;
     if (acl_identify(acl, &caller, &call->auth, &call->own_token) ==
         ACL_FOUND) {
         return true;

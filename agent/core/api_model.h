@@ -27,12 +27,22 @@ struct api_call {
     bool answer_now; /* The reply is wanted whatever the index says. */
     struct jsonw json;
     struct acl_auth auth; /* What its token may do. */
+    struct slice secret;  /* As sent; empty: none. */
     bool own_token;       /* It came with the request, or by the socket's
                              owner: it is not the agent's default one. */
     bool filtered;        /* Something was left out for want of rights. */
 };
 
 typedef void (*api_handler)(struct api_call *call);
+
+/* What is to be done with a thing that can be read, written and deleted. */
+enum api_verb {
+    API_VERB_READ,
+    API_VERB_WRITE,
+    API_VERB_DELETE
+};
+
+enum api_verb api_verb(const struct api_call *call); /* api.c */
 
 /* ---- Parameters (api_params.c) ------------------------------------ */
 
@@ -279,6 +289,17 @@ void api_stream(struct api_call *call);
 
 /* api_prometheus.c */
 void api_prometheus_sd(struct api_call *call);
+
+/* api_acl.c, api_acl_token.c, api_acl_policy.c */
+void api_acl_bootstrap(struct api_call *call);
+void api_acl_tokens(struct api_call *call);
+void api_acl_token_self(struct api_call *call);
+void api_acl_token_create(struct api_call *call);
+void api_acl_token(struct api_call *call);
+void api_acl_policies(struct api_call *call);
+void api_acl_policy_create(struct api_call *call);
+void api_acl_policy(struct api_call *call);
+void api_acl_policy_name(struct api_call *call);
 
 /* api_register.c */
 void api_catalog_register(struct api_call *call);

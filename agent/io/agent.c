@@ -64,6 +64,8 @@ static void on_update(void *ctx, const struct link_update *update)
     struct agent *a = ctx;
 
     replica_update(a->replica, update);
+    acl_apply(access_table(a->access), update->events, update->events_count,
+              update->full);
     if (update->changes->lives.count > 0) {
         reaper_look(a->reaper, link_catalog(a->link), loop_now_ms(a->loop));
     }
@@ -264,6 +266,8 @@ static enum status link_open(struct agent *a, struct err *err)
         return st;
     }
     replica_take(a->replica, &content);
+    acl_apply(access_table(a->access), content.acl, content.acl_count, true);
+    arena_release(&content.acl_arena);
     reaper_look(a->reaper, content.catalog, loop_now_ms(a->loop));
     st = link_start(a->loop, &config, a->local, content.catalog,
                     content.cluster_id, content.keys_count, hooks, &a->link,

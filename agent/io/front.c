@@ -127,11 +127,22 @@ static void on_raced(void *arg, enum status st)
     }
 }
 
+/* It is written, whether the replica has heard of it or not. */
+static void on_settled(void *arg, enum status st)
+{
+    struct pending *p = arg;
+
+    (void)st;
+    p->busy = false;
+    reply(p);
+}
+
 static void on_txn(void *arg, enum sync_result result, int64_t revision)
 {
     struct pending *p = arg;
     struct front *f = p->front;
     struct api_view view;
+    bool settle;
 
     (void)revision;
     p->busy = false;
@@ -144,10 +155,15 @@ static void on_txn(void *arg, enum sync_result result, int64_t revision)
     if (result == SYNC_GUARDED) {
         result = SYNC_FAILED;
     }
-    api_outcome_release(&p->outcome);
+    settle = p->outcome.settle && result == SYNC_WRITTEN && !f->stopping;
     f->hooks.view(f->hooks.ctx, FRONT_PLAIN, &view);
     api_txn_done(result, &view, &p->arena, &p->outcome);
-    reply(p);
+    if (settle) { /* Whoever was given a token may use it here at once. */
+        p->busy = true;
+        link_confirm(f->link, CONFIRM_MS, on_settled, p);
+    } else {
+        reply(p);
+    }
 }
 
 static void on_stored(void *arg, struct store_answer *answer)

@@ -111,6 +111,25 @@ static void loading_release(struct loading *g)
     arena_release(&g->arena);
 }
 
+/* Tokens and policies, which are not the catalogue's. */
+static void acl_take(const struct loading *g, struct replica_content *out)
+{
+    struct slice folder = record_folder(&out->acl_arena, g->datacenter, "acl");
+    struct catalog_event *events =
+        arena_zalloc(&out->acl_arena, g->events_count, sizeof(*events));
+
+    for (size_t i = 0; i < g->events_count; i++) {
+        if (slice_starts(g->events[i].key, folder)) {
+            struct catalog_event *copy = &events[out->acl_count++];
+
+            *copy = g->events[i];
+            copy->key = arena_copy(&out->acl_arena, copy->key);
+            copy->value = arena_copy(&out->acl_arena, copy->value);
+        }
+    }
+    out->acl = events;
+}
+
 static void content_make(struct loading *g, struct replica_content *out)
 {
     struct catalog *empty = catalog_new(g->datacenter);
@@ -126,6 +145,7 @@ static void content_make(struct loading *g, struct replica_content *out)
     catalog_restore_marks(out->catalog, g->marks, g->marks_count);
     out->cluster_id = g->cluster_id;
     out->keys_count = g->events_count;
+    acl_take(g, out);
     catalog_unref(empty);
     arena_release(&arena);
 }
@@ -320,6 +340,7 @@ static void on_file_closed(void *arg)
     void *closed_arg = r->closed_arg;
 
     catalog_unref(r->content.catalog);
+    arena_release(&r->content.acl_arena);
     free(r->datacenter);
     free(r);
     on_closed(closed_arg);

@@ -31,6 +31,9 @@ struct replica_content {
     struct catalog *catalog; /* One reference; revision 0 when empty. */
     uint64_t cluster_id;
     size_t keys_count;
+    const struct catalog_event *acl; /* Tokens and policies, for acl_apply(). */
+    size_t acl_count;
+    struct arena acl_arena; /* Owns them; to be released by the taker. */
 };
 
 /* What it held when it was opened. Call once. */

@@ -31,7 +31,7 @@ _muster() {
     fi
     case $previous in
     --data-dir | --services | --config | --socket | --*-file | --store-ca* | \
-        --store-cert | --store-key)
+        --store-cert | --store-key | --cacert | --cert | --key | --token-file)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
@@ -49,6 +49,14 @@ _muster() {
             awk -v group="$previous" '/^  [a-z]+ [a-z]+  / && $1 == group {
                 print $2 }')" -- "$current") ;;
         *) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        esac
+        ;;
+    acl)
+        case $COMP_CWORD in
+        2) mapfile -t COMPREPLY < <(compgen -W "bootstrap policy token" \
+            -- "$current") ;;
+        3) mapfile -t COMPREPLY < <(compgen -W \
+            "create read update delete list clone" -- "$current") ;;
         esac
         ;;
     validate | register)

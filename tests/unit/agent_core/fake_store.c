@@ -113,6 +113,9 @@ static void publish(struct fake *f, const struct catalog_event *events,
     ck_assert_uint_eq(changes.problems_count, 0);
     catalog_unref(f->catalog);
     f->catalog = next;
+    if (f->acl != NULL) {
+        acl_apply(f->acl, events, count, false);
+    }
     arena_release(&a);
 }
 
@@ -444,7 +447,9 @@ void fake_ask(struct fake *f, const char *line, const char *body,
     arena_reset(&f->arena);
     f->flow = (struct api_flow){.woken = f->flow_woken};
     request.flow = &f->flow;
-    memset(request.random, (int)f->revision, sizeof(request.random));
+    if (request.random[0] == 0) { /* The test has not chosen. */
+        memset(request.random, (int)f->revision, sizeof(request.random));
+    }
     request.arrived_ms = f->arrived_ms ? f->arrived_ms : request.arrived_ms;
     api_handle(&request, &view, &f->arena, out_outcome);
     while (out_outcome->kind == API_STORE) {

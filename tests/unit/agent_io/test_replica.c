@@ -55,6 +55,7 @@ static void replica_end(struct world *w)
     (void)uv_run(&w->loop, UV_RUN_DEFAULT);
     ck_assert_int_eq(w->closed, before + 1);
     catalog_unref(w->catalog);
+    arena_release(&w->content.acl_arena);
 }
 
 static void world_init(struct world *w)
@@ -149,7 +150,7 @@ START_TEST(restart_knows_what_was_told)
     struct arena a = {0};
     struct world w;
     struct catalog_event full[2];
-    struct catalog_event later[2];
+    struct catalog_event later[3];
     uint64_t web_index;
     uint64_t gone_index;
 
@@ -160,13 +161,20 @@ START_TEST(restart_knows_what_was_told)
     tell(&w, true, full, 2, 9);
     later[0] = event_of(&a, "mail", 25, 12);
     later[1] = event_of(&a, "gone", 0, 13);
-    tell(&w, false, later, 2, 13);
+    later[2] =
+        (struct catalog_event){.key = slice_str("/muster/v1/dc1/acl/token/t"),
+                               .value = slice_str("{}"),
+                               .create_revision = 13,
+                               .mod_revision = 13};
+    tell(&w, false, later, 3, 13);
     web_index = index_of(&w, "web");
     gone_index = index_of(&w, "gone");
     restart(&w, "dc1");
     ck_assert_int_eq(catalog_revision(w.catalog), 13);
     ck_assert_uint_eq(w.content.cluster_id, 77);
-    ck_assert_uint_eq(w.content.keys_count, 2);
+    ck_assert_uint_eq(w.content.keys_count, 3);
+    ck_assert_uint_eq(w.content.acl_count, 1);
+    ck_assert(slice_eq(w.content.acl[0].value, slice_str("{}")));
     ck_assert_ptr_nonnull(catalog_service(w.catalog, "web"));
     ck_assert_ptr_nonnull(catalog_service(w.catalog, "mail"));
     ck_assert_ptr_null(catalog_service(w.catalog, "gone"));
