@@ -84,6 +84,39 @@ static enum status rule_id(struct field_reader *r, const struct json_at *at,
     return ST_OK;
 }
 
+/* A tag may have dots: then it is several labels. */
+static bool is_labels(const char *text)
+{
+    for (;;) {
+        size_t len = strcspn(text, ".");
+
+        if (!is_label(text, len)) {
+            return false;
+        }
+        if (text[len] == '\0') {
+            return true;
+        }
+        text += len + 1;
+    }
+}
+
+/* One word for all of a service's: key=value tags come in dozens. */
+static void warn_of_tag(struct field_reader *r, const struct json_at *at,
+                        const struct texts *tags)
+{
+    for (size_t i = 0; i < tags->count; i++) {
+        struct json_at inner = {.up = at, .index = i};
+
+        if (!is_labels(tags->items[i])) {
+            field_warn(r, &inner,
+                       "\"%.64s\" is not made of DNS labels, so DNS cannot be "
+                       "asked for it",
+                       tags->items[i]);
+            return;
+        }
+    }
+}
+
 static enum status rule_tags(struct field_reader *r, const struct json_at *at,
                              const void *value)
 {
@@ -99,6 +132,7 @@ static enum status rule_tags(struct field_reader *r, const struct json_at *at,
             return field_error(r, &inner, "has control characters");
         }
     }
+    warn_of_tag(r, at, tags);
     return ST_OK;
 }
 

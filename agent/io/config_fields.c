@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/core/definition_tables.h"
 #include "agent/core/duration.h"
 
 enum status config_listen_parse(const char *text, struct agent_listen *out)
@@ -57,8 +58,8 @@ static enum status rule_listen(struct field_reader *r, const struct json_at *at,
                        text);
 }
 
-static enum status rule_address(struct field_reader *r,
-                                const struct json_at *at, const void *value)
+static enum status rule_ip_address(struct field_reader *r,
+                                   const struct json_at *at, const void *value)
 {
     const char *text = *(const char *const *)value;
     unsigned char binary[16];
@@ -81,7 +82,7 @@ static enum status rule_advertise(struct field_reader *r,
                            "it out to use the one of the default route",
                            text);
     }
-    return rule_address(r, at, value);
+    return rule_ip_address(r, at, value);
 }
 
 static enum status rule_log_level(struct field_reader *r,
@@ -300,15 +301,15 @@ static const struct fields ports_fields = {
 static const struct field addresses_items[] = {
     {.key = "dns",
      .kind = FIELD_TEXT,
-     .rule = rule_address,
+     .rule = rule_ip_address,
      .offset = offsetof(struct agent_addresses_config, dns)},
     {.key = "http",
      .kind = FIELD_TEXT,
-     .rule = rule_address,
+     .rule = rule_ip_address,
      .offset = offsetof(struct agent_addresses_config, http)},
     {.key = "https",
      .kind = FIELD_TEXT,
-     .rule = rule_address,
+     .rule = rule_ip_address,
      .offset = offsetof(struct agent_addresses_config, https)},
     {.key = "grpc", .kind = FIELD_ANY},
 };
@@ -365,8 +366,9 @@ static const struct field items[] = {
     {KEY("store_listen", store_listen), .kind = FIELD_TEXT,
      .rule = rule_listen},
     {KEY("log_level", log_level), .kind = FIELD_TEXT, .rule = rule_log_level},
-    {KEY("node_meta", node_meta), .kind = FIELD_PAIRS},
-    {KEY("client_addr", client_addr), .kind = FIELD_TEXT, .rule = rule_address},
+    {KEY("node_meta", node_meta), .kind = FIELD_PAIRS, .rule = rule_meta},
+    {KEY("client_addr", client_addr), .kind = FIELD_TEXT,
+     .rule = rule_ip_address},
     {KEY("ports", ports), .kind = FIELD_OBJECT, .sub = &ports_fields},
     {KEY("addresses", addresses), .kind = FIELD_OBJECT,
      .sub = &addresses_fields},

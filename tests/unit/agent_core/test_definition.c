@@ -364,6 +364,24 @@ START_TEST(file_may_hold_many)
 }
 END_TEST
 
+START_TEST(tags_that_dns_cannot_carry_are_told)
+{
+    static const char text[] =
+        "{\"Name\": \"web\", \"Tags\": [\"v1\", \"a.b-c\", \"k=v\", \"l=w\"]}";
+    struct definitions *defs = NULL;
+    struct err err;
+
+    ck_assert_int_eq(definitions_parse(DEFINITION_SERVICE, "-", slice_str(text),
+                                       &defs, &err),
+                     ST_OK);
+    ck_assert_uint_eq(definitions_warnings_count(defs), 1);
+    ck_assert_str_eq(definitions_warning(defs, 0),
+                     "service \"web\": Tags[2]: \"k=v\" is not made of DNS "
+                     "labels, so DNS cannot be asked for it");
+    definitions_unref(defs);
+}
+END_TEST
+
 START_TEST(doubtful_things_are_warned_about)
 {
     static const char text[] = "{\"Name\": \"we b\", \"Colour\": 1,\n"
@@ -470,6 +488,7 @@ UNIT_MAIN("definition", {
     tcase_add_loop_test(tc, good_definition_comes_back, 0, COUNT_OF(good));
     tcase_add_test(tc, file_may_hold_many);
     tcase_add_test(tc, doubtful_things_are_warned_about);
+    tcase_add_test(tc, tags_that_dns_cannot_carry_are_told);
     tcase_add_loop_test(tc, what_is_out_of_range_is_made_to_fit, 0,
                         COUNT_OF(fitted));
     tcase_add_loop_test(tc, targets_by_row, 0, COUNT_OF(targets));

@@ -3,7 +3,6 @@
 #include "agent/io/probe.h"
 
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/core/limits.h"
@@ -11,73 +10,8 @@
 #include "base/io/grpc_server.h"
 #include "base/io/loop.h"
 #include "base/io/server.h"
+#include "probe_world.h"
 #include "suite.h"
-
-/* ---- A loop, a host, one expected report ------------------------------- */
-
-struct world {
-    struct loop *loop;
-    struct probe_host *host;
-    int reports;
-    enum probe_result result;
-    char output[LIMIT_CHECK_OUTPUT + 1];
-    size_t output_len;
-    uv_tcp_t listener;
-    const char *answer; /* What an HTTP client gets; NULL: silence. */
-    char asked[4096];   /* What came in. */
-    size_t asked_len;
-};
-
-static void on_stopped(void *arg)
-{
-    loop_stop(((struct world *)arg)->loop);
-}
-
-static void on_done(void *arg, enum probe_result result, struct slice output)
-{
-    struct world *w = arg;
-
-    w->reports++;
-    w->result = result;
-    ck_assert_uint_le(output.len, LIMIT_CHECK_OUTPUT);
-    if (output.len > 0) {
-        memcpy(w->output, output.data, output.len);
-    }
-    w->output[output.len] = '\0';
-    w->output_len = output.len;
-    probe_host_stop(w->host, on_stopped, w);
-    if (w->listener.loop) {
-        uv_close((uv_handle_t *)&w->listener, NULL);
-    }
-}
-
-static void world_init(struct world *w)
-{
-    memset(w, 0, sizeof(*w));
-    w->loop = loop_new();
-    w->host = probe_host_new(w->loop);
-}
-
-static void world_start(struct world *w, const struct probe_spec *spec)
-{
-    (void)probe_start(w->host, spec, on_done, w);
-    ck_assert_int_eq(w->reports, 0); /* Never from inside the call. */
-    loop_run(w->loop);
-    ck_assert_int_eq(w->reports, 1);
-}
-
-/* That this returns proves that nothing is left open. */
-static void world_end(struct world *w)
-{
-    probe_host_free(w->host);
-    loop_free(w->loop);
-}
-
-static void world_run(struct world *w, const struct probe_spec *spec)
-{
-    world_start(w, spec);
-    world_end(w);
-}
 
 /* ---- A server on loopback ---------------------------------------------- */
 
@@ -521,162 +455,6 @@ START_TEST(tls_trouble_is_named)
 }
 END_TEST
 
-/* ---- systemd units ----------------------------------------------------- */
-
-/* What `systemctl show` says, by a program of that name. */
-static const struct {
-    const char *name;
-    const char *script;
-    enum probe_result result;
-    const char *text;
-} unit_rows[] = {
-    {"active",
-     "echo LoadState=loaded; echo ActiveState=active; echo SubState=running",
-     PROBE_PASSING, "unit a.service: active (running)"},
-    {"its arguments", "echo ActiveState=$1,$2,$3,$4", PROBE_CRITICAL,
-     "show,--property=LoadState,ActiveState,SubState,--,a.service"},
-    {"reloading", "echo ActiveState=reloading; echo SubState=reload",
-     PROBE_PASSING, "reloading (reload)"},
-    {"failed", "echo ActiveState=failed; echo SubState=failed", PROBE_CRITICAL,
-     "failed (failed)"},
-    {"no such unit",
-     "echo LoadState=not-found; echo ActiveState=inactive; echo SubState=dead",
-     PROBE_CRITICAL, "there is no such unit"},
-    {"no systemd", "echo System has not been booted >&2; exit 1", PROBE_WARNING,
-     "cannot be read: System has not been booted"},
-    {"says nothing", "exit 0", PROBE_WARNING, "systemctl says nothing"},
-    {"hangs", "exec sleep 60", PROBE_WARNING, "systemctl does not answer"},
-};
-
-START_TEST(unit_state_decides)
-{
-    char folder[] = "/tmp/muster-probe-XXXXXX";
-    char path[128];
-    const char *old = getenv("PATH");
-    char *kept = strdup(old == NULL ? "" : old);
-    struct world w;
-    FILE *f;
-
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    (void)snprintf(path, sizeof(path), "%s/systemctl", folder);
-    f = fopen(path, "w");
-    ck_assert_ptr_nonnull(f);
-    (void)fprintf(f, "#!/bin/sh\n%s\n", unit_rows[_i].script);
-    ck_assert_int_eq(fclose(f), 0);
-    ck_assert_int_eq(chmod(path, 0700), 0);
-    (void)snprintf(path, sizeof(path), "%s:/usr/bin:/bin", folder);
-    ck_assert_int_eq(setenv("PATH", path, 1), 0);
-
-    world_init(&w);
-    world_run(&w, &(struct probe_spec){
-                      .type = PROBE_UNIT,
-                      .timeout_ms =
-                          strstr(unit_rows[_i].script, "sleep") ? 300 : 20000,
-                      .target = "a.service"});
-    ck_assert_msg(w.result == unit_rows[_i].result, "%s: \"%s\"",
-                  unit_rows[_i].name, w.output);
-    ck_assert_msg(strstr(w.output, unit_rows[_i].text) != NULL, "%s: \"%s\"",
-                  unit_rows[_i].name, w.output);
-
-    ck_assert_int_eq(setenv("PATH", kept, 1), 0);
-    free(kept);
-    (void)snprintf(path, sizeof(path), "%s/systemctl", folder);
-    ck_assert_int_eq(unlink(path), 0);
-    ck_assert_int_eq(rmdir(folder), 0);
-}
-END_TEST
-
-/* ---- Programs ---------------------------------------------------------- */
-
-static const struct {
-    const char *name;
-    const char *script;
-    enum probe_result result;
-    const char *text;
-} exec_rows[] = {
-    {"exit 0", "echo fine", PROBE_PASSING, "fine\n"},
-    {"exit 1", "echo so-so; exit 1", PROBE_WARNING, "so-so\n"},
-    {"exit 2", "echo bad >&2; exit 2", PROBE_CRITICAL, "bad\n"},
-    {"signal", "echo x; kill -TERM $$", PROBE_CRITICAL, "killed by signal 15"},
-    {"too long", "sleep 30 & sleep 30", PROBE_CRITICAL, "timeout after"},
-    {"a daemon holds the pipe", "echo up; sleep 2 & exit 0", PROBE_PASSING,
-     "up\n"},
-    {"no output", "exit 0", PROBE_PASSING, ""},
-};
-
-START_TEST(exec_exit_decides)
-{
-    const char *args[] = {"/bin/sh", "-c", exec_rows[_i].script, NULL};
-    struct world w;
-
-    world_init(&w);
-    world_run(&w, &(struct probe_spec){
-                      .type = PROBE_EXEC, .timeout_ms = 1000, .args = args});
-    ck_assert_msg(w.result == exec_rows[_i].result, "%s: %d \"%s\"",
-                  exec_rows[_i].name, w.result, w.output);
-    ck_assert_msg(strstr(w.output, exec_rows[_i].text) != NULL, "%s: \"%s\"",
-                  exec_rows[_i].name, w.output);
-}
-END_TEST
-
-START_TEST(exec_output_is_cut)
-{
-    const char *args[] = {"/bin/sh", "-c",
-                          "i=0; while [ $i -lt 3000 ]; do echo 0123456789; "
-                          "i=$((i+1)); done; exit 1",
-                          NULL};
-    struct world w;
-
-    world_init(&w);
-    world_run(&w, &(struct probe_spec){.type = PROBE_EXEC,
-                                       .timeout_ms = 20000,
-                                       .output_max = 100,
-                                       .args = args});
-    ck_assert_int_eq(w.result, PROBE_WARNING);
-    ck_assert_uint_eq(w.output_len, 100);
-}
-END_TEST
-
-START_TEST(exec_unknown_program_is_critical)
-{
-    const char *args[] = {"/no/such/program", NULL};
-    struct world w;
-
-    world_init(&w);
-    world_run(&w, &(struct probe_spec){
-                      .type = PROBE_EXEC, .timeout_ms = 1000, .args = args});
-    ck_assert_int_eq(w.result, PROBE_CRITICAL);
-    ck_assert_ptr_nonnull(strstr(w.output, "cannot run /no/such/program"));
-}
-END_TEST
-
-/* At the deadline the whole session dies: the pipe's last holder is the
- * grandchild, so its end shows that it is gone. */
-START_TEST(exec_timeout_kills_grandchildren)
-{
-    const char *args[] = {"/bin/sh", "-c", NULL, NULL};
-    char script[128];
-    struct world w;
-    int ends[2];
-    char byte;
-
-    ck_assert_int_eq(pipe(ends), 0);
-    (void)snprintf(script, sizeof(script),
-                   "exec 9>/proc/%d/fd/%d; (trap '' TERM; sleep 60) & wait",
-                   (int)getpid(), ends[1]);
-    args[2] = script;
-    world_init(&w);
-    world_run(&w, &(struct probe_spec){
-                      .type = PROBE_EXEC, .timeout_ms = 500, .args = args});
-    ck_assert_int_eq(w.result, PROBE_CRITICAL);
-    close(ends[1]);
-    alarm(10);
-    ck_assert_int_eq(read(ends[0], &byte, 1), 0);
-    alarm(0);
-    close(ends[0]);
-}
-END_TEST
-
 /* ---- Cancel ------------------------------------------------------------ */
 
 START_TEST(canceled_probes_stay_silent)
@@ -694,31 +472,31 @@ START_TEST(canceled_probes_stay_silent)
         probe_start(w.host,
                     &(struct probe_spec){
                         .type = PROBE_EXEC, .timeout_ms = 60000, .args = args},
-                    on_done, &w);
+                    world_on_done, &w);
     probes[1] =
         probe_start(w.host,
                     &(struct probe_spec){
                         .type = PROBE_HTTP, .timeout_ms = 60000, .target = url},
-                    on_done, &w);
+                    world_on_done, &w);
     probes[2] = probe_start(w.host,
                             &(struct probe_spec){.type = PROBE_TLS,
                                                  .timeout_ms = 60000,
                                                  .target = target},
-                            on_done, &w);
+                            world_on_done, &w);
     probes[3] = probe_start(w.host,
                             &(struct probe_spec){.type = PROBE_GRPC,
                                                  .timeout_ms = 60000,
                                                  .target = target},
-                            on_done, &w);
+                            world_on_done, &w);
     (void)uv_run(loop_uv(w.loop), UV_RUN_NOWAIT);
     probes[4] =
         probe_start(w.host,
                     &(struct probe_spec){.type = PROBE_TCP,
                                          .timeout_ms = 60000,
                                          .target = "no-such-host.invalid:1"},
-                    on_done, &w);
+                    world_on_done, &w);
     probe_cancel(probes[0]);
-    probe_host_stop(w.host, on_stopped, &w); /* Cancels the others. */
+    probe_host_stop(w.host, world_on_stopped, &w); /* Cancels the others. */
     uv_close((uv_handle_t *)&w.listener, NULL);
     (void)probes;
     loop_run(w.loop);
@@ -738,10 +516,5 @@ UNIT_MAIN("probe", {
     tcase_add_loop_test(tc, h2_server_decides, 0, COUNT_OF(h2_rows));
     tcase_add_test(tc, h2_to_http1_fails);
     tcase_add_test(tc, tls_trouble_is_named);
-    tcase_add_loop_test(tc, unit_state_decides, 0, COUNT_OF(unit_rows));
-    tcase_add_loop_test(tc, exec_exit_decides, 0, COUNT_OF(exec_rows));
-    tcase_add_test(tc, exec_output_is_cut);
-    tcase_add_test(tc, exec_unknown_program_is_critical);
-    tcase_add_test(tc, exec_timeout_kills_grandchildren);
     tcase_add_test(tc, canceled_probes_stay_silent);
 })
