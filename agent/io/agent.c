@@ -69,7 +69,8 @@ static void on_update(void *ctx, const struct link_update *update)
     if (update->changes->lives.count > 0) {
         reaper_look(a->reaper, link_catalog(a->link), loop_now_ms(a->loop));
     }
-    if (local_catalog(a->local, link_catalog(a->link)) && a->runner) {
+    if (local_catalog(a->local, link_catalog(a->link)) && a->runner &&
+        a->phase == AGENT_RUNS) { /* The link ends later than the runner. */
         runner_poke(a->runner);
     }
     if (a->janitor) {

@@ -94,29 +94,29 @@ becomes() { # ID, a pattern of status and output
     grep -Eq "^$1 $2" checks.txt || { look && grep -Eq "^$1 $2" checks.txt; }
 }
 look
-soon 15 "gRPC health" becomes grpc "passing gRPC $store: SERVING"
-soon 10 "of an unknown service" becomes grpc-unknown "critical .*code 5"
-soon 10 "nobody there" becomes grpc-refused "critical .*connection refused"
-soon 10 "with TLS and a name" becomes grpc-tls passing
-soon 10 "a certificate that nobody has signed" becomes grpc-stranger \
+soon 30 "gRPC health" becomes grpc "passing gRPC $store: SERVING"
+soon 30 "of an unknown service" becomes grpc-unknown "critical .*code 5"
+soon 30 "nobody there" becomes grpc-refused "critical .*connection refused"
+soon 30 "with TLS and a name" becomes grpc-tls passing
+soon 30 "a certificate that nobody has signed" becomes grpc-stranger \
     "critical .*certificate"
-soon 10 "unless it does not matter" becomes grpc-anyone passing
-soon 10 "HTTP/2 ping with TLS" becomes h2ping "passing HTTP/2 ping"
-soon 10 "and without" becomes h2ping-plain passing
-soon 10 "a certificate for another name" becomes h2ping-other critical
-soon 10 "TCP and a handshake" becomes tcp-tls "passing TCP.TLS connect"
-soon 10 "that is refused" becomes tcp-tls-stranger critical
-soon 10 "TCP by name" becomes tcp-name "passing TCP connect localhost:$tls_port: Success"
-soon 10 "https" becomes https "passing HTTP GET .*: 200 OK Output: .*true"
-soon 10 "http by name" becomes http-name "passing .*: 200 OK"
-soon 10 "the statuses that pass are named" becomes http-404 "passing .*: 404 Not Found"
-soon 10 "UDP: silence passes" becomes udp-silent "passing .*no answer"
-soon 10 "UDP: a closed port does not" becomes udp-closed "critical .*refused"
-soon 10 "a unit that runs" becomes unit-up "passing unit up.service: active .running"
-soon 10 "a unit that failed" becomes unit-down "critical .*failed"
-soon 10 "a unit that cannot be read" becomes unit-unknown "warning"
+soon 30 "unless it does not matter" becomes grpc-anyone passing
+soon 30 "HTTP/2 ping with TLS" becomes h2ping "passing HTTP/2 ping"
+soon 30 "and without" becomes h2ping-plain passing
+soon 30 "a certificate for another name" becomes h2ping-other critical
+soon 30 "TCP and a handshake" becomes tcp-tls "passing TCP.TLS connect"
+soon 30 "that is refused" becomes tcp-tls-stranger critical
+soon 30 "TCP by name" becomes tcp-name "passing TCP connect localhost:$tls_port: Success"
+soon 30 "https" becomes https "passing HTTP GET .*: 200 OK Output: .*true"
+soon 30 "http by name" becomes http-name "passing .*: 200 OK"
+soon 30 "the statuses that pass are named" becomes http-404 "passing .*: 404 Not Found"
+soon 30 "UDP: silence passes" becomes udp-silent "passing .*no answer"
+soon 30 "UDP: a closed port does not" becomes udp-closed "critical .*refused"
+soon 30 "a unit that runs" becomes unit-up "passing unit up.service: active .running"
+soon 30 "a unit that failed" becomes unit-down "critical .*failed"
+soon 30 "a unit that cannot be read" becomes unit-unknown "warning"
 echo LoadState=not-found >units/up.service
-soon 10 "a unit that goes" becomes unit-up "(critical|warning)"
+soon 30 "a unit that goes" becomes unit-up "(critical|warning)"
 
 # An alias here follows at once, in DNS, too.
 ok "an alias of a critical service" becomes follows "critical .*is critical"
@@ -132,13 +132,13 @@ api /v1/agent/service/register -X PUT \
     -d '{"Name": "remote", "Check": {"TTL": "600s", "Status": "passing"}}'
 remote=$AGENT_SOCKET
 AGENT_SOCKET=$sock
-soon 10 "registered there, passing here" becomes far passing
+soon 30 "registered there, passing here" becomes far passing
 AGENT_SOCKET=$remote
 api /v1/agent/check/warn/service:remote -X PUT
 AGENT_SOCKET=$sock
-soon 10 "a warning there" becomes far "warning .*is warning"
+soon 30 "a warning there" becomes far "warning .*is warning"
 AGENT_SOCKET=$remote
 api '/v1/agent/maintenance?enable=true&reason=disk' -X PUT
 AGENT_SOCKET=$sock
-soon 10 "maintenance of its node" becomes far "critical .*Node Maintenance Mode"
+soon 30 "maintenance of its node" becomes far "critical .*Node Maintenance Mode"
 done_testing

@@ -71,8 +71,9 @@ is "$(ask exec.service.consul)" 10.0.0.5 "passing is in DNS"
 is "$(ask refused.service.consul)" "" "critical is not"
 
 api /v1/agent/check/pass/service:beat -X PUT
-is "$(status beat)" passing "ttl passes when told"
-soon 5 "and is critical when nothing is heard" has_status beat critical
+like "$(api '/v1/agent/history?service_id=beat')" '"Status":"passing"' \
+    "ttl passes when told"
+soon 10 "and is critical when nothing is heard" has_status beat critical
 like "$(output beat)" 'TTL expired' "and says why"
 
 rm "$SCRATCH/healthy"
