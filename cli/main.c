@@ -12,6 +12,7 @@
 #include "cli/cmd_agent.h"
 #include "cli/cmd_control.h"
 #include "cli/cmd_ctl.h"
+#include "cli/cmd_explain.h"
 #include "cli/cmd_nodes.h"
 #include "cli/cmd_register.h"
 #include "cli/cmd_resolver.h"
@@ -32,6 +33,7 @@ static const struct command commands[] = {
     {"agent", "run this host's agent; --dev: with a store inside", cmd_agent},
     {"services", "list services, or the instances of one", cmd_services},
     {"nodes", "list hosts, or the services of one", cmd_nodes},
+    {"explain", "why an instance is in an answer, or is not", cmd_explain},
     {"register", "register services with this host's agent", cmd_register},
     {"deregister", "take services off this host", cmd_deregister},
     {"validate", "check sidecar files without an agent", cmd_validate},

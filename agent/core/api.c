@@ -125,6 +125,7 @@ static const struct route {
     {"/v1/status/peers", ROUTE_EXACT, ROUTE_GET, api_status_peers, OPEN},
     {"/v1/metrics", ROUTE_EXACT, ROUTE_GET, api_agent_metrics,
      OF(SELF, AGENT, READ)},
+    {"/v1/explain/", ROUTE_ONE, ROUTE_GET, api_explain, HANDLER},
     {"/v1/stream", ROUTE_EXACT, ROUTE_GET, api_stream, HANDLER},
     {"/v1/prometheus/sd", ROUTE_EXACT, ROUTE_GET, api_prometheus_sd, HANDLER},
     {"/v1/kv/", ROUTE_REST, ROUTE_ALL, api_kv, HANDLER},

@@ -67,6 +67,40 @@ struct api_request {
     struct api_flow *flow; /* NULL: no request that goes to the store. */
 };
 
+/* A question for DNS to explain. */
+struct api_question {
+    const char *name;    /* NULL: that of `service`. */
+    const char *service; /* Or NULL. */
+    const char *type;    /* "SRV" */
+    const char *client;  /* The address that would ask. */
+};
+
+/* What DNS says to that, and why of each instance. */
+struct api_dns_reason {
+    const char *id;
+    const char *node;
+    bool in; /* In the answer that the client would get. */
+    const char *why;
+    uint32_t weight;
+};
+
+struct api_dns_answer {
+    const char *trouble; /* There is no answer: why. Else NULL. */
+    const char *name;
+    const char *type;
+    const char *code;   /* "NOERROR" */
+    int extended_error; /* -1: none. */
+    uint32_t ttl_s;
+    const char *ttl_source;
+    size_t decided; /* Records before limits and size, */
+    size_t sent;    /* and in the packet. */
+    size_t bytes;
+    bool truncated;
+    const char *service; /* "": the name is not a service's. */
+    const struct api_dns_reason *reasons;
+    size_t reasons_count;
+};
+
 /* What the shell knows. Strings borrowed during the call. */
 struct api_view {
     struct local *local;
@@ -86,6 +120,7 @@ struct api_view {
     const struct network *writers; /* Who may change things over TCP; NULL:
                                       everybody. */
     size_t writers_count;
+    const struct api_dns_answer *explained; /* After API_EXPLAIN; or NULL. */
 };
 
 enum api_outcome_kind {
@@ -100,6 +135,7 @@ enum api_outcome_kind {
     API_METRICS,   /* Answer with the metrics page: `metrics` says which. */
     API_RELOAD,    /* Reload files; 200 with an empty body, or api_fail(). */
     API_LEAVE,     /* 200 with an empty body, then leave. */
+    API_EXPLAIN,   /* Ask DNS `question`; call again with view.explained. */
     API_STREAM,    /* 200 and the headers, then lines of a follow_new(`follow`)
                       until the client goes (follow.h). */
     API_HASH_WAIT, /* As API_WAIT, but for a change of the local state. */
@@ -148,6 +184,7 @@ struct api_outcome {
     struct sync_txn txn; /* API_TXN; what is to be said when it was written may
                             be in status, headers and body already. */
     bool settle;         /* API_TXN: answer when the replica shows it. */
+    struct api_question question; /* API_EXPLAIN */
 };
 
 /* `arena` holds what the outcome points to, except the body. Never fails:

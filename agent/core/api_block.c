@@ -218,6 +218,7 @@ void api_settle_wait(struct api_call *call, api_handler handle)
         /* The client has what would be said now. */
         call->answer_now = true;
         call->filter = NULL;
+        call->turn = 0;
         api_outcome_init(o);
         handle(call);
         wait_on(call, asked, hash_reply(o));

@@ -180,7 +180,8 @@ static bool write_flat(void *ctx, const struct catalog_instance *i)
     struct api_call *call = q->call;
     const struct catalog_node *node = api_node_of(call, i);
 
-    if (node == NULL || !api_node_matches(call, &node->record) ||
+    if (node == NULL || !api_has_turn(call, &node->record) ||
+        !api_node_matches(call, &node->record) ||
         !api_tags_match(call, i->record.tags) ||
         (q->native && !i->record.connect_native) ||
         !api_chosen(call, node, i)) {
@@ -206,7 +207,7 @@ static void flat_list(struct flat_query q)
         return;
     }
     jsonw_list(api_json(call, 200));
-    if (s != NULL) {
+    while (s != NULL && api_next_turn(call)) {
         catalog_each_instance(s, write_flat, &q);
     }
     jsonw_list_end(&call->json);
@@ -225,7 +226,8 @@ void api_catalog_connect(struct api_call *call)
 
 static bool write_matching_node(void *ctx, const struct catalog_node *n)
 {
-    if (api_sees(ctx, ACL_NODE, n->record.name) &&
+    if (api_has_turn(ctx, &n->record) &&
+        api_sees(ctx, ACL_NODE, n->record.name) &&
         api_node_matches(ctx, &n->record) && api_chosen(ctx, n, NULL)) {
         api_write_node(ctx, n);
     }
@@ -239,7 +241,9 @@ void api_catalog_nodes(struct api_call *call)
         return;
     }
     jsonw_list(api_json(call, 200));
-    catalog_each_node(call->view->catalog, write_matching_node, call);
+    while (api_next_turn(call)) {
+        catalog_each_node(call->view->catalog, write_matching_node, call);
+    }
     jsonw_list_end(&call->json);
     api_json_end(call);
 }

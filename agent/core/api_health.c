@@ -17,7 +17,8 @@ static bool write_health(void *ctx, const struct catalog_instance *i)
     struct api_call *call = q->call;
     const struct catalog_node *node = api_node_of(call, i);
 
-    if (node == NULL || !api_node_matches(call, &node->record) ||
+    if (node == NULL || !api_has_turn(call, &node->record) ||
+        !api_node_matches(call, &node->record) ||
         !api_tags_match(call, i->record.tags) ||
         (q->native && !i->record.connect_native) ||
         (q->passing &&
@@ -46,7 +47,7 @@ static void health_service(struct api_call *call, struct health_query q)
         return;
     }
     jsonw_list(api_json(call, 200));
-    if (s != NULL) {
+    while (s != NULL && api_next_turn(call)) {
         catalog_each_instance(s, write_health, &q);
     }
     jsonw_list_end(&call->json);

@@ -23,7 +23,9 @@ struct api_call {
     struct catalog_scope scope;
     uint64_t index; /* The scope's. */
     uint64_t deadline_ms;
-    bool may_wait;   /* An index was asked for that this store has given. */
+    bool may_wait; /* An index was asked for that this store has given. */
+    const struct node_record *origin; /* Of ?near=, see api_next_turn(). */
+    unsigned turn;
     bool answer_now; /* The reply is wanted whatever the index says. */
     struct jsonw json;
     struct acl_auth auth; /* What its token may do. */
@@ -188,6 +190,14 @@ void api_wait_for(struct api_call *call, const struct api_poll *poll,
 /* The next step is this ask, a transaction to be filled. */
 struct store_ask *api_ask(struct api_call *call);
 
+/* ---- Order (api_near.c) ------------------------------------------- */
+
+/* A list is gone through once, or with ?near= once for each class of distance:
+ *     while (api_next_turn(call)) { visit all; skip whose turn it is not }
+ */
+bool api_next_turn(struct api_call *call);
+bool api_has_turn(const struct api_call *call, const struct node_record *node);
+
 /* ---- JSON of things (api_json.c) ---------------------------------- */
 
 void api_write_node(struct api_call *call, const struct catalog_node *n);
@@ -286,6 +296,9 @@ void api_ui(struct api_call *call);
 
 /* api_stream.c */
 void api_stream(struct api_call *call);
+
+/* api_explain.c */
+void api_explain(struct api_call *call);
 
 /* api_prometheus.c */
 void api_prometheus_sd(struct api_call *call);

@@ -301,6 +301,7 @@ static enum status front_open(struct agent *a, struct err *err)
                                 .view = agent_view,
                                 .changed = on_api_changed,
                                 .metrics = agent_metrics,
+                                .explain = agent_explain,
                                 .reload = on_reload,
                                 .leave = on_leave};
 

@@ -77,6 +77,10 @@ bool agent_local_changed(struct agent *a);
 /* agent_duties.c: what a janitor does; after the link has started. */
 void agent_duties_open(struct agent *a);
 
+/* explain.c */
+void agent_explain(void *ctx, const struct api_question *question,
+                   struct arena *arena, struct api_dns_answer *out_answer);
+
 /* agent_reload.c */
 void agent_dns_settings(const struct agent_config *c, struct arena *arena,
                         struct dns_settings *out_settings);

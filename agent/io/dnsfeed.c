@@ -27,6 +27,7 @@ struct dnsfeed {
     uv_timer_t age;
     dnsfeed_closed_fn *on_closed;
     void *closed_arg;
+    struct dns_zone *zone; /* The last one published; the server's. */
 };
 
 /* ---- From catalogue to model ------------------------------------------- */
@@ -384,12 +385,15 @@ void dnsfeed_publish(struct dnsfeed *f)
     loop_undefer(f->loop, LOOP_WORK, &f->commit);
     f->state = state_now(f);
     if (f->config.server) {
-        struct dns_zone *zone =
-            dns_model_commit(f->model, f->revision, f->state);
-
-        warn_oversized(f, zone);
-        dns_server_publish(f->config.server, zone);
+        f->zone = dns_model_commit(f->model, f->revision, f->state);
+        warn_oversized(f, f->zone);
+        dns_server_publish(f->config.server, f->zone);
     }
+}
+
+const struct dns_zone *dnsfeed_zone(const struct dnsfeed *f)
+{
+    return f->zone;
 }
 
 size_t dnsfeed_oversized(const struct dnsfeed *f)
@@ -458,6 +462,7 @@ enum status dnsfeed_start(struct loop *loop,
 void dnsfeed_stop(struct dnsfeed *f)
 {
     f->stopped = true;
+    f->zone = NULL; /* The server frees it. */
     loop_undefer(f->loop, LOOP_WORK, &f->commit);
     (void)uv_timer_stop(&f->age);
 }

@@ -51,6 +51,10 @@ struct dnsfeed_ages {
     uint64_t max_ms;
 };
 
+/* What DNS answers from now; NULL: nothing yet, or DNS is off. Good until the
+ * next turn of the loop. */
+const struct dns_zone *dnsfeed_zone(const struct dnsfeed *f);
+
 /* ST_INVALID: the old settings and ages stay. */
 enum status dnsfeed_set(struct dnsfeed *f, const struct dns_settings *settings,
                         struct dnsfeed_ages ages, struct err *out_err);

@@ -247,6 +247,23 @@ static void do_leave(struct pending *p)
     f->hooks.leave(f->hooks.ctx);
 }
 
+/* The core asks for it in the middle of a reply: once DNS has spoken, the
+ * request is handled again, to its end. */
+static void do_explain(struct pending *p)
+{
+    struct front *f = p->front;
+    struct api_question question = p->outcome.question;
+    struct api_dns_answer answer;
+    struct api_view view;
+
+    f->hooks.explain(f->hooks.ctx, &question, &p->arena, &answer);
+    api_outcome_release(&p->outcome);
+    f->hooks.view(f->hooks.ctx, FRONT_PLAIN, &view);
+    view.explained = &answer;
+    api_handle(&p->request, &view, &p->arena, &p->outcome);
+    reply(p);
+}
+
 static void on_stream_ended(void *arg)
 {
     pending_free(arg);
@@ -287,6 +304,9 @@ static void act(struct pending *p, uint64_t generation_before)
         return;
     case API_LEAVE:
         do_leave(p);
+        return;
+    case API_EXPLAIN:
+        do_explain(p);
         return;
     case API_STREAM:
         p->streamer = streams_open(&f->streams, p->exchange, &p->outcome,

@@ -32,6 +32,9 @@ struct front_hooks {
      * the reply must wait for (state_sync). */
     bool (*changed)(void *ctx);
     void (*metrics)(void *ctx, enum api_metrics form, struct buf *out);
+    /* What DNS says to a question, and why; in the arena. */
+    void (*explain)(void *ctx, const struct api_question *question,
+                    struct arena *arena, struct api_dns_answer *out_answer);
     /* ST_OK, or what to tell the caller. */
     enum status (*reload)(void *ctx, struct err *out_err);
     void (*leave)(void *ctx);

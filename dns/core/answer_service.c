@@ -263,6 +263,12 @@ static void answer_by_type(struct dns_decider *d, const struct dns_selection *s,
     }
 }
 
+void dns_answer_member(struct dns_decider *d, const struct dns_selection *s,
+                       const struct dns_member *m)
+{
+    answer_by_type(d, s, (struct dns_members){.items = &m, .count = 1});
+}
+
 void dns_decide_service(struct dns_decider *d)
 {
     struct dns_selection s;

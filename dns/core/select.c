@@ -247,7 +247,8 @@ static bool on_page(const struct dns_selection *s, const struct dns_member *m)
                s->page - 1;
 }
 
-static bool selected(const struct dns_selection *s, const struct dns_member *m)
+bool dns_member_selected(const struct dns_selection *s,
+                         const struct dns_member *m)
 {
     if (!on_page(s, m)) {
         return false;
@@ -301,7 +302,7 @@ static const bool *near_areas(struct dns_decider *d,
     for (size_t i = 0; i < s->service->members_count; i++) {
         const struct dns_member *m = &s->service->members[i];
 
-        if (selected(s, m)) {
+        if (dns_member_selected(s, m)) {
             all[m->area]++;
             well[m->area] += dns_member_healthy(settings, m);
         }
@@ -335,7 +336,7 @@ struct dns_members dns_choose(struct dns_decider *d,
         for (size_t i = 0; i < total; i++) {
             const struct dns_member *m = &s->service->members[i];
 
-            if (selected(s, m) &&
+            if (dns_member_selected(s, m) &&
                 (pass == 0 ? dns_member_healthy(settings, m)
                            : served_when_none_healthy(settings, m))) {
                 chosen.items[chosen.count++] = m;

@@ -35,8 +35,16 @@ bool dns_select(struct dns_decider *d, struct dns_selection *s);
 struct dns_members dns_choose(struct dns_decider *d,
                               const struct dns_selection *s);
 
+/* Whether it has the tags and the port. */
+bool dns_member_selected(const struct dns_selection *s,
+                         const struct dns_member *m);
+
 bool dns_member_healthy(const struct dns_settings *s,
                         const struct dns_member *m);
+
+/* The records of an answer that it alone would make (answer_service.c). */
+void dns_answer_member(struct dns_decider *d, const struct dns_selection *s,
+                       const struct dns_member *m);
 
 /* What its records are put in order by. */
 struct dns_standing dns_member_standing(const struct dns_members *chosen,

@@ -196,6 +196,68 @@ START_TEST(index_from_another_store)
 }
 END_TEST
 
+/* ---- Order ------------------------------------------------------------- */
+
+static const struct {
+    const char *line;
+    const char *order; /* Node names in the reply, without repetition. */
+} nears[] = {
+    {"GET /v1/catalog/nodes", "a b edge y z "},
+    {"GET /v1/catalog/nodes?near=_agent", "edge z a b y "},
+    {"GET /v1/catalog/nodes?near=edge", "edge z a b y "},
+    {"GET /v1/catalog/nodes?near=y", "y b a edge z "},
+    {"GET /v1/catalog/nodes?near=a", "a b edge y z "},
+    {"GET /v1/catalog/nodes?near=nobody", "a b edge y z "},
+    {"GET /v1/health/service/far?near=y", "y b a z "},
+    {"GET /v1/catalog/service/far?near=_agent", "z a b y "},
+};
+
+static void put_node(struct fake *f, const char *name, const char *meta)
+{
+    char key[128];
+    char value[512];
+
+    (void)snprintf(key, sizeof(key), KEY("node/%s"), name);
+    (void)snprintf(value, sizeof(value),
+                   "{\"name\":\"%s\",\"id\":\"id-%s\",\"address\":"
+                   "\"10.0.0.9\"%s}",
+                   name, name, meta);
+    fake_put(f, key, value);
+    (void)snprintf(key, sizeof(key), KEY("inst/far/%s/i"), name);
+    (void)snprintf(value, sizeof(value),
+                   "{\"node\":\"%s\",\"service\":\"far\",\"id\":\"i\"}", name);
+    fake_put(f, key, value);
+}
+
+START_TEST(order_by_row)
+{
+    static const char mark[] = "\"Node\":\"";
+    char order[64] = "";
+    const char *at;
+    struct fake f;
+
+    stage(&f);
+    put_node(&f, "a", "");
+    put_node(&f, "b", ",\"meta\":{\"zone\":\"c\"}");
+    put_node(&f, "y", ",\"meta\":{\"zone\":\"c\"}");
+    put_node(&f, "z", ",\"meta\":{\"zone\":\"b\"}");
+    at = fake_reply(&f, nears[_i].line, "", 200);
+    while ((at = strstr(at, mark)) != NULL) {
+        size_t len = strcspn(at + strlen(mark), "\"");
+        size_t all = strlen(order);
+
+        at += strlen(mark);
+        if (all < len + 1 || strncmp(order + all - len - 1, at, len) != 0) {
+            (void)snprintf(order + all, sizeof(order) - all, "%.*s ", (int)len,
+                           at);
+        }
+    }
+    ck_assert_msg(strcmp(order, nears[_i].order) == 0, "%s: %s", nears[_i].line,
+                  order);
+    fake_stop(&f);
+}
+END_TEST
+
 /* ---- How old an answer may be -------------------------------------- */
 
 static const struct {
@@ -282,6 +344,7 @@ UNIT_MAIN("api_block", {
     tcase_add_loop_test(tc, hears_by_row, 0, COUNT_OF(rows));
     tcase_add_test(tc, narrowed_poll_ends);
     tcase_add_test(tc, index_from_another_store);
+    tcase_add_loop_test(tc, order_by_row, 0, COUNT_OF(nears));
     tcase_add_loop_test(tc, age_by_row, 0, COUNT_OF(ages));
     tcase_add_loop_test(tc, header_by_row, 0, COUNT_OF(headers));
 })
