@@ -102,6 +102,8 @@ static bool flags_read(struct args *args, int argc, char **argv,
         HANDED("data-dir", "DIR",
                "what must survive a restart (/var/lib/muster)"),
         HANDED("dns", "ADDR:PORT|off", "DNS, UDP and TCP (127.0.0.1:8600)"),
+        HANDED("dot", "ADDR:PORT|off",
+               "DNS over TLS, with tls.defaults.cert_file and key_file (off)"),
         HANDED("http", "ADDR:PORT|off", "HTTP (127.0.0.1:8500)"),
         HANDED("https", "ADDR:PORT|off",
                "HTTPS, with tls.defaults.cert_file and key_file (off)"),
@@ -300,9 +302,10 @@ static void say_started(const struct session *s)
     const struct agent_config *c = &s->config;
     struct agent_ports ports = agent_ports(s->agent);
     json_t *line = json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:o, s:s?, s:s}", "event", "started", "node",
-        c->node, "datacenter", c->datacenter, "dns",
-        address_json(c->dns.host, ports.dns), "http",
+        "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s?, s:s}", "event", "started",
+        "node", c->node, "datacenter", c->datacenter, "dns",
+        address_json(c->dns.host, ports.dns), "dot",
+        address_json(c->dot.host, ports.dot), "http",
         address_json(c->http.host, ports.http), "https",
         address_json(c->https.host, ports.https), "socket", ports.socket_path,
         "store", without_scheme(c->store_urls.items[0]));

@@ -11,9 +11,11 @@
 
 #include "agent/io/agent_impl.h"
 #include "agent/io/listen.h"
+#include "agent/io/protect.h"
 #include "base/core/check.h"
 #include "base/core/limits.h"
 #include "base/core/log.h"
+#include "base/io/tls.h"
 
 /* A replica that could not be written is tried again after this. */
 #define RELIST_MS 60000
@@ -202,21 +204,42 @@ static enum status dns_open(struct agent *a, struct err *err)
     char address[300];
     const char *listen[] = {address};
     struct arena arena = {0};
+    char dot[300];
+    const char *listen_tls[] = {dot};
+    struct dns_protection protection;
+    struct tls_files tls = {.cert = c->tls.cert,
+                            .key = c->tls.key,
+                            .ca = *c->tls.ca != '\0' ? c->tls.ca : NULL};
     struct dns_server_config config = {
         .listen = listen,
-        .listen_count = 1,
+        .listen_count = c->dns.host ? 1 : 0,
+        .listen_tls = listen_tls,
+        .listen_tls_count = c->dot.host ? 1 : 0,
+        .tls = c->dot.host ? &tls : NULL,
+        .tls_clients_verified = c->tls.verify_incoming,
+        .protection = &protection,
         .threads = c->dns_threads,
     };
     enum status st;
 
-    if (!c->dns.host) {
+    if (!c->dns.host && !c->dot.host) {
         return ST_OK;
     }
-    (void)listen_text(&c->dns, address, sizeof(address));
+    if (c->dns.host) {
+        (void)listen_text(&c->dns, address, sizeof(address));
+    }
+    if (c->dot.host) {
+        (void)listen_text(&c->dot, dot, sizeof(dot));
+    }
+    st = protect_key(c->data_dir, a->cookie_key, err);
+    if (st) {
+        return err_prefix(err, st, "dns");
+    }
+    protect_settings(&c->dns_config, a->cookie_key, &protection);
     agent_dns_recursion(c, &arena, &config.recursion);
     st = dns_server_start(&config, &a->dns, err);
     arena_release(&arena);
-    return st ? err_prefix(err, st, "dns (choose with --dns)") : ST_OK;
+    return st ? err_prefix(err, st, "dns (choose with --dns, --dot)") : ST_OK;
 }
 
 static enum status feed_open(struct agent *a, struct err *err)
@@ -399,6 +422,7 @@ struct agent_ports agent_ports(const struct agent *a)
         .dns = a->dns ? dns_server_port(a->dns, 0) : 0,
         .http = front_port(a->front),
         .https = front_https_port(a->front),
+        .dot = a->dns ? dns_server_tls_port(a->dns, 0) : 0,
         .socket_path = a->config->socket_path,
     };
 }

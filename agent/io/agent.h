@@ -23,6 +23,7 @@ struct agent_ports {
     uint16_t dns;
     uint16_t http;
     uint16_t https;
+    uint16_t dot;
     const char *socket_path; /* NULL when off. Lives as long as the agent. */
 };
 

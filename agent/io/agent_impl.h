@@ -47,6 +47,7 @@ struct agent {
     struct front *front;
     struct access *access;
     struct dns_server *dns;
+    uint8_t cookie_key[DNS_COOKIE_KEY_BYTES];
     struct dnsfeed *feed;
     int lock_fd; /* Of the data folder; -1. */
 

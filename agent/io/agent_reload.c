@@ -2,6 +2,7 @@
 
 #include "agent/core/duration.h"
 #include "agent/io/agent_impl.h"
+#include "agent/io/protect.h"
 #include "base/core/log.h"
 
 static uint32_t seconds_up(uint64_t ms)
@@ -117,6 +118,7 @@ static void compare_fixed(const struct agent_config *now,
     say_fixed("dns", now->dns.host, wanted->dns.host);
     say_fixed("http", now->http.host, wanted->http.host);
     say_fixed("https", now->https.host, wanted->https.host);
+    say_fixed("dot", now->dot.host, wanted->dot.host);
     say_fixed("tls cert_file", now->tls.cert, wanted->tls.cert);
     say_fixed("tls key_file", now->tls.key, wanted->tls.key);
     say_fixed("tls ca_file", now->tls.ca, wanted->tls.ca);
@@ -164,6 +166,12 @@ enum status agent_reload_now(struct agent *a, struct err *out_err)
     if (st) {
         agent_config_release(&wanted);
         return st;
+    }
+    if (a->dns) {
+        struct dns_protection protection;
+
+        protect_settings(&wanted.dns_config, a->cookie_key, &protection);
+        dns_server_protect(a->dns, &protection);
     }
     log_set_level(wanted.log_level);
     access_configure(a->access, &wanted);

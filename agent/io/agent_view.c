@@ -230,6 +230,9 @@ static void page_local(struct page *p, struct agent *a)
     }
 #define BY_TRANSPORT "DNS queries by transport."
 #define BY_CODE      "DNS answers by code."
+#define BY_FLAW      "Packets that are no proper query, by what is wrong."
+#define LIMITED      "Responses held back, by what was said instead."
+#define BY_COOKIE    "Queries with a DNS cookie, by what it is worth."
 #define BY_REASON    "Connections that we closed, by reason."
 
 static const struct dns_stat {
@@ -274,6 +277,28 @@ static const struct dns_stat {
          "reason=\"too_many\""),
     STAT(METRIC_COUNTER, "tcp_closed_total", tcp_refused, BY_REASON,
          "reason=\"too_many_of_client\""),
+    STAT(METRIC_COUNTER, "malformed_total", malformed_short, BY_FLAW,
+         "reason=\"short\""),
+    STAT(METRIC_COUNTER, "malformed_total", malformed_long, BY_FLAW,
+         "reason=\"long\""),
+    STAT(METRIC_COUNTER, "malformed_total", malformed_response, BY_FLAW,
+         "reason=\"response\""),
+    STAT(METRIC_COUNTER, "malformed_total", malformed_counts, BY_FLAW,
+         "reason=\"counts\""),
+    STAT(METRIC_COUNTER, "malformed_total", malformed_name, BY_FLAW,
+         "reason=\"name\""),
+    STAT(METRIC_COUNTER, "malformed_total", malformed_options, BY_FLAW,
+         "reason=\"options\""),
+    STAT(METRIC_COUNTER, "limited_total", rate_dropped, LIMITED,
+         "said=\"nothing\""),
+    STAT(METRIC_COUNTER, "limited_total", rate_slipped, LIMITED,
+         "said=\"shortly\""),
+    STAT(METRIC_COUNTER, "limited_total", amplified, LIMITED,
+         "said=\"too_large\""),
+    STAT(METRIC_COUNTER, "cookies_total", cookies_good, BY_COOKIE,
+         "cookie=\"good\""),
+    STAT(METRIC_COUNTER, "cookies_total", cookies_new, BY_COOKIE,
+         "cookie=\"new\""),
     STAT(METRIC_COUNTER, "tls_handshakes_total", tls_handshakes,
          "TLS handshakes by result.", "result=\"done\""),
     STAT(METRIC_COUNTER, "tls_handshakes_total", tls_failed,

@@ -66,6 +66,20 @@ struct agent_cache_config {
     uint64_t max_stale_ms;
 };
 
+/* Responses over UDP; see struct dns_protection. */
+struct agent_rrl_config {
+    uint32_t responses_per_second;
+    uint32_t slip;
+    struct texts exempt; /* Networks; default: the private ones. */
+};
+
+/* DNS over TCP and TLS; counts are for each worker. */
+struct agent_tcp_config {
+    uint64_t idle_timeout_ms;
+    uint32_t connections;
+    uint32_t connections_per_client;
+};
+
 /* Consul's dns_config. */
 struct agent_dns_config {
     uint64_t node_ttl_ms;
@@ -84,6 +98,9 @@ struct agent_dns_config {
     uint64_t max_stale_ms;
     uint64_t stale_mark_ms;
     struct agent_soa_config soa;
+    bool cookies;
+    struct agent_rrl_config rrl;
+    struct agent_tcp_config tcp;
     bool disable_compression;
     bool srv_udp_is_tag;
     unsigned order;  /* enum dns_order */
@@ -98,12 +115,14 @@ struct agent_ports_config {
     int64_t dns; /* -1: off, -2: not given. */
     int64_t http;
     int64_t https;
+    int64_t dot;
 };
 
 struct agent_addresses_config {
     const char *dns;
     const char *http;
     const char *https;
+    const char *dot;
 };
 
 /* For listeners of ours; "": not given. */
@@ -140,6 +159,7 @@ struct agent_config {
 
     /* Where we listen. */
     struct agent_listen dns;   /* Default 127.0.0.1:8600. */
+    struct agent_listen dot;   /* DNS over TLS. Default: off. */
     struct agent_listen http;  /* Default 127.0.0.1:8500. */
     struct agent_listen https; /* Default off. */
     const char *socket_path;   /* Default /run/muster/agent.sock; NULL: off. */

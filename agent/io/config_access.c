@@ -543,7 +543,12 @@ static enum status tls_take(struct agent_config *c, const struct config_tls *t,
         return err_set(err, ST_INVALID,
                        "https: needs tls.defaults.cert_file and key_file");
     }
-    if (c->https.host && c->tls.verify_incoming && *c->tls.ca == '\0') {
+    if (c->dot.host && (*c->tls.cert == '\0' || *c->tls.key == '\0')) {
+        return err_set(err, ST_INVALID,
+                       "dot: needs tls.defaults.cert_file and key_file");
+    }
+    if ((c->https.host || c->dot.host) && c->tls.verify_incoming &&
+        *c->tls.ca == '\0') {
         return err_set(err, ST_INVALID,
                        "tls: verify_incoming needs ca_file, which has signed "
                        "the clients' certificates");

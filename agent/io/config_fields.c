@@ -232,6 +232,9 @@ static const struct field dns_items[] = {
     {DNS("max_stale", max_stale_ms), .kind = FIELD_DURATION, .min = SECOND_MS},
     {DNS("stale_mark", stale_mark_ms), .kind = FIELD_DURATION},
     {DNS("soa", soa), .kind = FIELD_OBJECT, .sub = &soa_fields},
+    {DNS("cookies", cookies), .kind = FIELD_BOOL},
+    {DNS("rrl", rrl), .kind = FIELD_OBJECT, .sub = &config_rrl_fields},
+    {DNS("tcp", tcp), .kind = FIELD_OBJECT, .sub = &config_tcp_fields},
     {DNS("disable_compression", disable_compression), .kind = FIELD_BOOL},
     {DNS("srv_udp_is_tag", srv_udp_is_tag), .kind = FIELD_BOOL},
     {DNS("order", order), .kind = FIELD_WORD, .words = orders},
@@ -258,6 +261,7 @@ static void dns_init(void *object)
     c->max_stale_ms = YEARS_MS;
     c->stale_mark_ms = (uint64_t)10 * SECOND_MS;
     c->srv_udp_is_tag = true;
+    c->cookies = true;
     c->near_min_healthy = 2;
     c->near_min_percent = 30;
 }
@@ -277,6 +281,7 @@ static const struct field ports_items[] = {
     {PORT(dns)},
     {PORT(http)},
     {PORT(https)},
+    {PORT(dot)},
     /* What Consul has and we do not listen on. */
     {.key = "grpc", .kind = FIELD_ANY},
     {.key = "grpc_tls", .kind = FIELD_ANY},
@@ -287,8 +292,8 @@ static const struct field ports_items[] = {
 
 static void ports_init(void *object)
 {
-    *(struct agent_ports_config *)object =
-        (struct agent_ports_config){.dns = -2, .http = -2, .https = -1};
+    *(struct agent_ports_config *)object = (struct agent_ports_config){
+        .dns = -2, .http = -2, .https = -1, .dot = -2};
 }
 
 static const struct fields ports_fields = {
@@ -311,6 +316,10 @@ static const struct field addresses_items[] = {
      .kind = FIELD_TEXT,
      .rule = rule_ip_address,
      .offset = offsetof(struct agent_addresses_config, https)},
+    {.key = "dot",
+     .kind = FIELD_TEXT,
+     .rule = rule_address,
+     .offset = offsetof(struct agent_addresses_config, dot)},
     {.key = "grpc", .kind = FIELD_ANY},
 };
 
@@ -392,6 +401,7 @@ static const struct field items[] = {
     {KEY("advertise_reconnect_timeout", reap_ms), .kind = FIELD_DURATION,
      .min = 60 * SECOND_MS},
     {KEY("https", https), .kind = FIELD_TEXT, .rule = rule_listen},
+    {KEY("dot", dot), .kind = FIELD_TEXT, .rule = rule_listen},
     {KEY("acl", acl), .kind = FIELD_OBJECT, .sub = &config_acl_fields},
     {KEY("http_config", http_config), .kind = FIELD_OBJECT,
      .sub = &config_http_fields},

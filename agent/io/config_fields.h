@@ -48,12 +48,17 @@ struct config_keys {
     uint64_t restart_grace_ms;
     uint64_t reap_ms;
     const char *https;
+    const char *dot;
     struct config_acl acl;
     struct config_http http_config;
     struct config_tls tls;
 };
 
 extern const struct fields config_fields;
+
+/* Of dns_config (config_protect.c). */
+extern const struct fields config_rrl_fields;
+extern const struct fields config_tcp_fields;
 
 /* Whether the key is accepted but has no meaning here. */
 bool config_key_ignored(const char *key);

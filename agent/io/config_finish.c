@@ -98,6 +98,11 @@ static void listen_take(struct agent_config *c, const struct config_keys *k)
                          k->addresses.https[0] != '\0' ? k->addresses.https
                                                        : k->client_addr,
                          8501);
+    /* An address or a port switches it on. */
+    c->dot = listen_of(
+        c, k->dot,
+        k->ports.dot == -2 && k->addresses.dot[0] == '\0' ? -1 : k->ports.dot,
+        k->addresses.dot[0] != '\0' ? k->addresses.dot : k->client_addr, 853);
     c->store_listen = listen_of(c, k->store_listen, -2, "", 2379);
     c->socket_path = strcmp(k->socket, "off") == 0 ? NULL : k->socket;
     c->unix_sockets = k->unix_sockets;

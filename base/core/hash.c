@@ -25,14 +25,23 @@ static inline void sip_round(struct sip *s)
     s->c = rotate_left(s->c, 32);
 }
 
-static inline void sip_word(struct sip *s, uint64_t word)
+/* Rounds for each word of the input, and at the end. */
+struct sip_rounds {
+    unsigned word;
+    unsigned end;
+};
+
+static inline void sip_word(struct sip *s, uint64_t word, unsigned rounds)
 {
     s->d ^= word;
-    sip_round(s);
+    for (unsigned i = 0; i < rounds; i++) {
+        sip_round(s);
+    }
     s->a ^= word;
 }
 
-uint64_t hash_bytes(struct hash_key key, struct slice bytes)
+static inline uint64_t sip_hash(struct hash_key key, struct slice bytes,
+                                struct sip_rounds rounds)
 {
     struct sip s = {key.k0 ^ 0x736f6d6570736575u, key.k1 ^ 0x646f72616e646f6du,
                     key.k0 ^ 0x6c7967656e657261u, key.k1 ^ 0x7465646279746573u};
@@ -43,15 +52,30 @@ uint64_t hash_bytes(struct hash_key key, struct slice bytes)
         uint64_t word;
 
         memcpy(&word, bytes.data + i, sizeof(word));
-        sip_word(&s, le64toh(word));
+        sip_word(&s, le64toh(word), rounds.word);
     }
     for (size_t i = whole; i < bytes.len; i++) {
         last |= (uint64_t)bytes.data[i] << (8 * (i - whole));
     }
-    sip_word(&s, last);
+    sip_word(&s, last, rounds.word);
     s.c ^= 0xff;
-    sip_round(&s);
-    sip_round(&s);
-    sip_round(&s);
+    for (unsigned i = 0; i < rounds.end; i++) {
+        sip_round(&s);
+    }
     return s.a ^ s.b ^ s.c ^ s.d;
+}
+
+uint64_t hash_bytes(struct hash_key key, struct slice bytes)
+{
+    return sip_hash(key, bytes, (struct sip_rounds){1, 3});
+}
+
+uint64_t hash_siphash24(const uint8_t *key, struct slice bytes)
+{
+    struct hash_key k;
+
+    memcpy(&k, key, sizeof(k));
+    k.k0 = le64toh(k.k0);
+    k.k1 = le64toh(k.k1);
+    return sip_hash(k, bytes, (struct sip_rounds){2, 4});
 }

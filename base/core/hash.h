@@ -15,3 +15,7 @@ struct hash_key {
 };
 
 uint64_t hash_bytes(struct hash_key key, struct slice bytes);
+
+/* SipHash-2-4 with a key of 16 bytes, for what others compute as well (DNS
+ * cookies, RFC 9018). Its bytes on the wire are little-endian. */
+uint64_t hash_siphash24(const uint8_t *key, struct slice bytes);

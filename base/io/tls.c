@@ -224,7 +224,7 @@ static enum status tls_load(const struct tls *tls, SSL_CTX **out_ctx,
 }
 
 /* Before a handshake: take new files over if they load. */
-static void tls_refresh(struct tls *tls)
+void tls_refresh(struct tls *tls)
 {
     struct file_mark now[3];
     struct err err;

@@ -53,5 +53,8 @@ enum status tls_server_new(const struct tls_files *files,
 enum status tls_client_new(const struct tls_files *files, struct tls **out_tls,
                            struct err *err);
 
+/* Look at the files now, not at the next handshake. */
+void tls_refresh(struct tls *tls);
+
 /* NULL is fine. Connections that use it may live on. */
 void tls_free(struct tls *tls);

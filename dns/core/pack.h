@@ -13,9 +13,7 @@
 
 #include "base/core/rng.h"
 #include "dns/core/answer.h"
-
-/* Client's and server's cookie in a response (RFC 7873, RFC 9018). */
-#define DNS_COOKIE_BYTES (8 + 16)
+#include "dns/core/cookie.h"
 
 struct dns_transport {
     bool tcp;

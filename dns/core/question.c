@@ -190,6 +190,13 @@ static enum dns_parse fail(enum dns_rcode rcode, enum dns_rcode *out_rcode)
     return DNS_PARSE_ERROR;
 }
 
+static enum dns_parse malformed(struct dns_question *q, enum dns_flaw flaw,
+                                enum dns_rcode *out_rcode)
+{
+    q->flaw = flaw;
+    return fail(DNS_FORMERR, out_rcode);
+}
+
 enum dns_parse dns_question_parse(struct slice packet, struct dns_question *q,
                                   enum dns_rcode *out_rcode)
 {
@@ -197,6 +204,7 @@ enum dns_parse dns_question_parse(struct slice packet, struct dns_question *q,
     unsigned additional;
     size_t len;
 
+    q->flaw = DNS_FLAW_SHORT;
     if (packet.len < DNS_HEADER_BYTES) {
         return DNS_PARSE_DROP;
     }
@@ -206,19 +214,21 @@ enum dns_parse dns_question_parse(struct slice packet, struct dns_question *q,
     q->labels_count = 0;
     q->edns = (struct dns_edns){0};
     q->stream = false;
+    q->flaw = DNS_FLAW_RESPONSE;
     if (q->flags & DNS_FLAG_QR) {
         return DNS_PARSE_DROP;
     }
+    q->flaw = DNS_FLAW_NONE;
     if ((q->flags & 0x7800) != 0) {
         return fail(DNS_NOTIMP, out_rcode);
     }
     additional = get_u16(at + 10);
     if (get_u16(at + 4) != 1) {
-        return fail(DNS_FORMERR, out_rcode);
+        return malformed(q, DNS_FLAW_COUNTS, out_rcode);
     }
     len = read_name(at + DNS_HEADER_BYTES, packet.len - DNS_HEADER_BYTES, q);
     if (len == 0 || packet.len < DNS_HEADER_BYTES + len + 4) {
-        return fail(DNS_FORMERR, out_rcode);
+        return malformed(q, DNS_FLAW_NAME, out_rcode);
     }
     at += DNS_HEADER_BYTES;
     q->name = slice_of(at, len);
@@ -228,12 +238,12 @@ enum dns_parse dns_question_parse(struct slice packet, struct dns_question *q,
         return fail(DNS_NOTIMP, out_rcode);
     }
     if (get_u16(packet.data + 6) != 0 || get_u16(packet.data + 8) != 0) {
-        return fail(DNS_FORMERR, out_rcode);
+        return malformed(q, DNS_FLAW_COUNTS, out_rcode);
     }
     if (additional > 0 &&
         !read_additional(slice_skip(packet, DNS_HEADER_BYTES + len + 4),
                          additional, &q->edns)) {
-        return fail(DNS_FORMERR, out_rcode);
+        return malformed(q, DNS_FLAW_OPTIONS, out_rcode);
     }
     if (q->edns.version > 0) {
         return fail(DNS_BADVERS, out_rcode);

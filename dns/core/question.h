@@ -48,7 +48,8 @@ enum dns_rcode {
     DNS_NXDOMAIN = 3,
     DNS_NOTIMP = 4,
     DNS_REFUSED = 5,
-    DNS_BADVERS = 16, /* Needs EDNS: the high bits travel in OPT. */
+    DNS_BADVERS = 16,   /* Needs EDNS: the high bits travel in OPT. */
+    DNS_BADCOOKIE = 23, /* The same. */
 };
 
 /* Header bits, as in the 16-bit flags field. */
@@ -75,7 +76,18 @@ struct dns_edns {
     struct slice path;   /* DNS_OPTION_PATH, or empty. */
 };
 
+/* What is wrong with a packet that is no proper query. */
+enum dns_flaw {
+    DNS_FLAW_NONE,
+    DNS_FLAW_SHORT,    /* No whole header. */
+    DNS_FLAW_RESPONSE, /* Itself a response. */
+    DNS_FLAW_COUNTS,   /* Not one question and nothing else. */
+    DNS_FLAW_NAME,     /* No question, or its name is none. */
+    DNS_FLAW_OPTIONS,  /* The additional section, OPT above all. */
+};
+
 struct dns_question {
+    enum dns_flaw flaw;
     uint16_t id;
     uint16_t flags;
     uint16_t type;

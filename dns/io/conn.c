@@ -107,7 +107,8 @@ struct query tcp_query(const struct tcp_conn *c, struct slice packet)
                           .client = &c->client,
                           .tcp = true,
                           .encrypted = c->tls != NULL,
-                          .idle_ms = c->list->worker->config->tcp_idle_ms};
+                          .idle_ms =
+                              worker_limits(c->list->worker)->tcp_idle_ms};
 }
 
 /* One query; the length of its framed response at `out`, 0 when there is none

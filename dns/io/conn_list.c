@@ -113,7 +113,7 @@ static void on_tick(uv_timer_t *timer)
     struct tcp_conn *c;
 
     while ((c = TAILQ_FIRST(&l->conns)) != NULL &&
-           now_ms - c->active_ms >= l->worker->config->tcp_idle_ms) {
+           now_ms - c->active_ms >= worker_limits(l->worker)->tcp_idle_ms) {
         conn_expire(c);
     }
 }
@@ -166,14 +166,14 @@ static uint16_t prefix_of(const struct conn_list *l, const union address *a)
 
 static bool admit(struct conn_list *l, const union address *client)
 {
-    const struct worker_config *config = l->worker->config;
+    const struct dns_protection *limits = worker_limits(l->worker);
 
     if (!address_is_loopback(client) &&
-        l->prefixes[prefix_of(l, client)] >= config->tcp_conns_per_client) {
+        l->prefixes[prefix_of(l, client)] >= limits->tcp_conns_per_client) {
         count(&l->worker->counts.tcp_refused);
         return false;
     }
-    if (l->count >= config->tcp_conns_max) {
+    if (l->count >= limits->tcp_conns_max) {
         return conn_list_close_idlest(l);
     }
     return true;

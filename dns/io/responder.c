@@ -8,7 +8,8 @@
 /* UDP's own limit, less a little. */
 enum {
     UDP_LOOPBACK_MAX = 65467,
-    PAD_BLOCK = 468 /* RFC 8467, 4.1. */
+    PAD_BLOCK = 468, /* RFC 8467, 4.1. */
+    AMPLIFY_MAX = 4, /* Response to query, for clients we do not know. */
 };
 
 uint16_t responder_size_max(const struct responder *r,
@@ -46,13 +47,30 @@ void responder_count(struct responder *r, const uint8_t *response)
     }
 }
 
-struct dns_transport responder_transport(struct responder *r,
-                                         const struct dns_question *q,
-                                         const struct query *query)
+/* *out_proven: the query's cookie shows that its address is no lie. */
+static struct slice cookie_of(struct responder *r, const struct dns_question *q,
+                              const struct query *query, bool *out_proven)
+{
+    struct slice cookie;
+
+    *out_proven = false;
+    if (q->edns.cookie.len == 0) {
+        return slice_of(NULL, 0);
+    }
+    cookie = guard_cookie(&r->guard, q->edns.cookie, query->client, out_proven);
+    count(*out_proven ? &r->counts->cookies_good : &r->counts->cookies_new);
+    return cookie;
+}
+
+static struct dns_transport transport_with(struct responder *r,
+                                           const struct dns_question *q,
+                                           const struct query *query,
+                                           struct slice cookie)
 {
     uint32_t idle_ds = query->idle_ms / 100;
 
     return (struct dns_transport){
+        .cookie = cookie,
         .tcp = query->tcp,
         .recursion = r->recursion,
         .size_max = responder_size_max(r, q, query),
@@ -64,15 +82,33 @@ struct dns_transport responder_transport(struct responder *r,
     };
 }
 
+/* For a response that is made later, or not by deciding. */
+struct dns_transport responder_transport(struct responder *r,
+                                         const struct dns_question *q,
+                                         const struct query *query)
+{
+    bool proven;
+
+    return transport_with(r, q, query, cookie_of(r, q, query, &proven));
+}
+
+static size_t fail(struct responder *r, const struct dns_question *q,
+                   enum dns_rcode rcode, const struct dns_transport *t,
+                   uint8_t *out)
+{
+    size_t len = dns_pack_error(q, rcode, t, out);
+
+    responder_count(r, out);
+    return len;
+}
+
 size_t responder_fail(struct responder *r, const struct query *query,
                       const struct dns_question *q, enum dns_rcode rcode,
                       uint8_t *out)
 {
     struct dns_transport t = responder_transport(r, q, query);
-    size_t len = dns_pack_error(q, rcode, &t, out);
 
-    responder_count(r, out);
-    return len;
+    return fail(r, q, rcode, &t, out);
 }
 
 size_t responder_failure(struct responder *r, const struct query *query,
@@ -131,30 +167,121 @@ static enum response decide(struct responder *r, const struct dns_zone *zone,
     return RESPONSE_SEND;
 }
 
+/* A query that was read, or could not be and gets `rcode`. */
+static enum response respond(struct responder *r, const struct dns_zone *zone,
+                             const struct query *query,
+                             const struct dns_transport *t, uint8_t *out,
+                             struct taken *taken)
+{
+    const struct dns_question *q = &taken->question;
+
+    if (taken->parse == DNS_PARSE_ERROR || zone == NULL) {
+        taken->len = fail(r, q, taken->rcode, t, out);
+        return RESPONSE_SEND;
+    }
+    taken->len = dns_answer_prepared(zone, q, t, out);
+    if (taken->len == 0) {
+        return decide(r, zone, query, t, out, taken);
+    }
+    count(&r->counts->answers_prepared);
+    responder_count(r, out);
+    return RESPONSE_SEND;
+}
+
+/* Nothing but "come back over TCP". */
+static size_t truncated(struct responder *r, const struct dns_question *q,
+                        const struct dns_transport *t, uint8_t *out)
+{
+    size_t len = dns_pack_error(q, DNS_NOERROR, t, out);
+
+    out[2] |= DNS_FLAG_TC >> 8;
+    count(&r->counts->truncated);
+    return len;
+}
+
+/* Over its rate, and it is to hear of it. Who knows cookies only has to show
+ * the one that it gets here (RFC 7873, 5.2.3). */
+static size_t slip(struct responder *r, const struct dns_question *q,
+                   const struct dns_transport *t, uint8_t *out)
+{
+    count(&r->counts->rate_slipped);
+    return t->cookie.len > 0 ? dns_pack_error(q, DNS_BADCOOKIE, t, out)
+                             : truncated(r, q, t, out);
+}
+
+/* A datagram whose address may be a lie. */
+static enum response respond_unproven(struct responder *r,
+                                      const struct dns_zone *zone,
+                                      const struct query *query,
+                                      const struct dns_transport *t,
+                                      uint8_t *out, struct taken *taken)
+{
+    const struct dns_question *q = &taken->question;
+    enum response kind;
+
+    switch (guard_rate(&r->guard, query->client)) {
+    case DNS_RATE_PASS:
+        break;
+    case DNS_RATE_DROP:
+        count(&r->counts->rate_dropped);
+        return RESPONSE_NONE;
+    case DNS_RATE_SLIP:
+        taken->len = slip(r, q, t, out);
+        return RESPONSE_SEND;
+    }
+    kind = respond(r, zone, query, t, out, taken);
+    if (kind == RESPONSE_SEND && taken->len > AMPLIFY_MAX * query->packet.len &&
+        !guard_knows(&r->guard, query->client) &&
+        !(r->recursion && recursion_is_for(r->rules, query->client))) {
+        count(&r->counts->amplified);
+        taken->len = truncated(r, q, t, out);
+    }
+    return kind;
+}
+
+static void count_flaw(struct counts *c, enum dns_flaw flaw)
+{
+    switch (flaw) {
+    case DNS_FLAW_NONE:
+        return;
+    case DNS_FLAW_SHORT:
+        count(&c->malformed_short);
+        return;
+    case DNS_FLAW_RESPONSE:
+        count(&c->malformed_response);
+        return;
+    case DNS_FLAW_COUNTS:
+        count(&c->malformed_counts);
+        return;
+    case DNS_FLAW_NAME:
+        count(&c->malformed_name);
+        return;
+    case DNS_FLAW_OPTIONS:
+        count(&c->malformed_options);
+        return;
+    }
+    UNREACHABLE();
+}
+
 enum response responder_take(struct responder *r, const struct dns_zone *zone,
                              const struct query *query, uint8_t *out,
                              struct taken *out_taken)
 {
     struct dns_question *q = &out_taken->question;
-    enum dns_rcode rcode = DNS_SERVFAIL;
     struct dns_transport t;
-    enum dns_parse parse = dns_question_parse(query->packet, q, &rcode);
+    bool proven;
 
-    if (parse == DNS_PARSE_DROP) {
+    out_taken->rcode = DNS_SERVFAIL;
+    out_taken->parse = dns_question_parse(query->packet, q, &out_taken->rcode);
+    count_flaw(r->counts, q->flaw);
+    if (out_taken->parse == DNS_PARSE_DROP) {
         count(&r->counts->dropped);
         return RESPONSE_NONE;
     }
-    if (parse == DNS_PARSE_ERROR || zone == NULL) {
-        out_taken->len = responder_fail(r, query, q, rcode, out);
-        return RESPONSE_SEND;
-    }
     q->stream = query->tcp;
-    t = responder_transport(r, q, query);
-    out_taken->len = dns_answer_prepared(zone, q, &t, out);
-    if (out_taken->len == 0) {
-        return decide(r, zone, query, &t, out, out_taken);
+    t = transport_with(r, q, query, cookie_of(r, q, query, &proven));
+    if (query->tcp || proven || address_is_loopback(query->client)) {
+        return respond(r, zone, query, &t, out, out_taken);
     }
-    count(&r->counts->answers_prepared);
-    responder_count(r, out);
-    return RESPONSE_SEND;
+    return respond_unproven(r, zone, query, &t, out, out_taken);
 }

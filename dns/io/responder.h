@@ -12,6 +12,7 @@
 #include "dns/core/pack.h"
 #include "dns/io/address.h"
 #include "dns/io/counts.h"
+#include "dns/io/guard.h"
 
 struct recursion;
 struct shared_cache;
@@ -23,6 +24,7 @@ struct responder {
     const struct recursion *rules; /* Who may use them. */
     struct shared_cache *cache;    /* What they have said. */
     uint16_t udp_remote;           /* Largest UDP response off loopback. */
+    struct guard guard;
     struct counts *counts;
 };
 
@@ -53,6 +55,8 @@ uint16_t responder_size_max(const struct responder *r,
 struct taken {
     size_t len;                   /* RESPONSE_SEND: of what is at `out`. */
     struct dns_question question; /* Borrows from the packet. */
+    enum dns_parse parse;         /* How reading it went, and what it gets if */
+    enum dns_rcode rcode;         /* not well. */
     struct dns_want wants[DNS_WANTS_MAX]; /* RESPONSE_FORWARD, RESPONSE_CHASE:
                                              what to ask for. Valid until the
                                              next call. */

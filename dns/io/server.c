@@ -19,6 +19,7 @@ struct dns_server {
     struct socket_set sockets;   /* Addresses; dealt out. */
     struct tls_files tls;
     uint8_t ticket_key[TLS_TICKET_KEY_BYTES];
+    struct dns_protection protection;
     struct publisher publisher;
     struct worker *workers[THREADS_MAX];
     struct reader *readers[THREADS_MAX];
@@ -83,6 +84,7 @@ static enum status read_tls(struct dns_server *s,
     s->tls.alpn = "dot";
     s->tls.ticket_key = s->ticket_key;
     s->worker_config.tls = &s->tls;
+    s->worker_config.tls_clients_verified = config->tls_clients_verified;
     return ST_OK;
 }
 
@@ -98,10 +100,54 @@ static void read_limits(struct dns_server *s,
         .upstream = s->upstream,
         .recursion = s->recursion,
         .udp_max_remote = (uint16_t)or_default(config->udp_max_remote, 1232),
-        .tcp_idle_ms = or_default(config->tcp_idle_ms, 10000),
-        .tcp_conns_max = or_default(config->tcp_conns_max, 1024),
-        .tcp_conns_per_client = or_default(config->tcp_conns_per_client, 128),
+        .protection = s->protection,
     };
+}
+
+void dns_protection_init(struct dns_protection *p)
+{
+    static const char *const private[] = {"10.0.0.0/8",     "172.16.0.0/12",
+                                          "192.168.0.0/16", "169.254.0.0/16",
+                                          "fc00::/7",       "fe80::/10"};
+
+    *p = (struct dns_protection){.rate = {.per_second = 200, .slip = 2},
+                                 .tcp_idle_ms = 10000,
+                                 .tcp_conns_max = 1024,
+                                 .tcp_conns_per_client = 128,
+                                 .cookies = true};
+    for (size_t i = 0; i < sizeof(private) / sizeof(private[0]); i++) {
+        CHECK(dns_network_parse(private[i],
+                                &p -> networks[p->networks_count++]) == ST_OK);
+    }
+}
+
+/* A server that was given no key for cookies keeps the one it made. */
+static void read_protection(struct dns_server *s,
+                            const struct dns_protection *given)
+{
+    static const uint8_t zeros[DNS_COOKIE_KEY_BYTES];
+    struct dns_protection *p = &s->protection;
+    uint8_t own[DNS_COOKIE_KEY_BYTES];
+
+    memcpy(own, p->cookie_key, sizeof(own));
+    if (given != NULL) {
+        *p = *given;
+    } else {
+        dns_protection_init(p);
+    }
+    if (memcmp(p->cookie_key, zeros, sizeof(zeros)) == 0) {
+        memcpy(p->cookie_key, own, sizeof(own));
+    }
+    OPENSSL_cleanse(own, sizeof(own));
+}
+
+void dns_server_protect(struct dns_server *s,
+                        const struct dns_protection *protection)
+{
+    read_protection(s, protection);
+    for (size_t i = 0; i < s->workers_count; i++) {
+        dns_worker_protect(s->workers[i], &s->protection);
+    }
 }
 
 enum status dns_server_start(const struct dns_server_config *config,
@@ -120,6 +166,9 @@ enum status dns_server_start(const struct dns_server_config *config,
         st = read_recursion(s, &config->recursion, &s->recursion, err);
     }
     if (st == ST_OK) {
+        CHECK(RAND_bytes(s->protection.cookie_key,
+                         sizeof(s->protection.cookie_key)) == 1);
+        read_protection(s, config->protection);
         read_limits(s, config);
         st = read_tls(s, config, err);
     }

@@ -19,6 +19,8 @@
 #include <stdint.h>
 
 #include "base/core/err.h"
+#include "dns/core/network.h"
+#include "dns/core/rate.h"
 #include "dns/core/recursors.h"
 #include "dns/core/zone.h"
 
@@ -56,6 +58,30 @@ struct dns_socket {
 
 struct tls_files;
 
+#define DNS_COOKIE_KEY_BYTES    32
+#define DNS_PROTECTION_NETS_MAX 64
+
+/* Against floods, and against being used to flood others. Rates are not for
+ * loopback, TCP, or clients with a good cookie. */
+struct dns_protection {
+    /* Responses over UDP a second for each IPv4 /24 and IPv6 /56, in each
+     * worker; 0: as many as they ask for. */
+    struct dns_rate_limits rate;
+    struct dns_network networks[DNS_PROTECTION_NETS_MAX]; /* Not limited. */
+    size_t networks_count;
+    uint32_t tcp_idle_ms;          /* Then a quiet connection is closed. */
+    uint32_t tcp_conns_max;        /* A worker; then the idlest is closed. */
+    uint32_t tcp_conns_per_client; /* Of an IPv4 /24 or IPv6 /56, a worker; then
+                                      newcomers are closed. */
+    bool cookies;                  /* RFC 7873. */
+    uint8_t cookie_key[DNS_COOKIE_KEY_BYTES]; /* All zero: one of this server's
+                                                 own, until it stops. */
+};
+
+/* 200 a second, slip 2, private networks unlimited, cookies; 1 024 connections,
+ * 128 of one client, 10 s. */
+void dns_protection_init(struct dns_protection *p);
+
 struct dns_server_config {
     const char *const *listen; /* UDP and TCP: "127.0.0.1:8600", "[::1]:0" */
     size_t listen_count;
@@ -63,16 +89,14 @@ struct dns_server_config {
     size_t listen_tls_count;
     const struct tls_files *tls; /* Certificate and key; NULL: no TLS. Read at
                                     the start, and again when they change. */
+    bool tls_clients_verified;   /* They must show a certificate of tls->ca. */
     const struct dns_socket *sockets; /* Instead of all of listen; the server's
                                          from the call on, whatever comes. */
     size_t sockets_count;
     unsigned threads; /* 0: one a processor, at most 16. */
     struct dns_recursion_config recursion;
     uint16_t udp_max_remote; /* Largest UDP response off loopback; 0: 1 232 */
-    uint32_t tcp_idle_ms;    /* 0: 10 000 */
-    uint32_t tcp_conns_max; /* A worker; 0: 1 024. Then the idlest is closed. */
-    uint32_t tcp_conns_per_client; /* Of an IPv4 /24 or IPv6 /56, a worker; 0:
-                                      128. Then newcomers are closed. */
+    const struct dns_protection *protection; /* Copied; NULL: as initialised. */
 };
 
 struct dns_server;
@@ -107,6 +131,10 @@ enum status dns_server_recursion(struct dns_server *s,
  * come from one model, in order. Never blocks. */
 void dns_server_publish(struct dns_server *s, struct dns_zone *zone);
 
+/* From now on; files of TLS are looked at again. Never blocks. */
+void dns_server_protect(struct dns_server *s,
+                        const struct dns_protection *protection);
+
 /* Sums over the workers, monotonic. */
 struct dns_server_stats {
     uint64_t queries_udp;
@@ -134,7 +162,20 @@ struct dns_server_stats {
     uint64_t tcp_refused;      /* there were too many from one prefix; */
     uint64_t tcp_slow_readers; /* responses waited too long, or too many; */
     uint64_t tcp_slow_senders; /* a query did not end in tcp_idle_ms. */
-    uint64_t malformed_long;   /* A TCP query above 4 096 bytes. */
+    /* Packets that were no proper query, by what is wrong with them (enum
+     * dns_flaw); long: above 4 096 bytes over TCP, 2 112 over UDP. */
+    uint64_t malformed_long;
+    uint64_t malformed_short;
+    uint64_t malformed_response;
+    uint64_t malformed_counts;
+    uint64_t malformed_name;
+    uint64_t malformed_options;
+    uint64_t rate_dropped; /* Over the rate: no response; */
+    uint64_t rate_slipped; /* a short one with TC, or BADCOOKIE. */
+    uint64_t amplified;    /* Above four times the query: TC. */
+    uint64_t cookies_good;
+    uint64_t
+        cookies_new; /* From clients that had none of ours, or an old one. */
 };
 
 void dns_server_stats(const struct dns_server *s,

@@ -103,7 +103,8 @@ static void take(struct udp *u, const struct dns_zone *zone, unsigned index)
     uint8_t *out;
 
     if (m->msg_hdr.msg_flags & MSG_TRUNC) {
-        count(&w->counts.dropped); /* No query is that long. */
+        count(&w->counts.dropped);
+        count(&w->counts.malformed_long); /* No query is. */
         return;
     }
     if (sizeof(u->responses) - u->out_used < RESPONSE_BYTES_MAX) {

@@ -25,11 +25,33 @@ static void close_all(struct worker *w)
     }
     conn_list_close(w->conns);
     uv_close((uv_handle_t *)&w->stop, NULL);
+    uv_close((uv_handle_t *)&w->changed, NULL);
 }
 
 static void on_stop(uv_async_t *async)
 {
     close_all(async->data);
+}
+
+static void on_changed(uv_async_t *async)
+{
+    struct worker *w = async->data;
+
+    CHECK(pthread_mutex_lock(&w->wanted_lock) == 0);
+    guard_set(&w->responder.guard, &w->wanted);
+    CHECK(pthread_mutex_unlock(&w->wanted_lock) == 0);
+    if (w->tls != NULL) {
+        tls_refresh(w->tls);
+    }
+}
+
+void dns_worker_protect(struct worker *w,
+                        const struct dns_protection *protection)
+{
+    CHECK(pthread_mutex_lock(&w->wanted_lock) == 0);
+    w->wanted = *protection;
+    CHECK(pthread_mutex_unlock(&w->wanted_lock) == 0);
+    CHECK(uv_async_send(&w->changed) == 0);
 }
 
 static void *run(void *arg)
@@ -48,6 +70,7 @@ static void responder_start(struct worker *w)
     rng_init(&w->responder.rng, seed);
     w->responder.udp_remote = w->config->udp_max_remote;
     w->responder.counts = &w->counts;
+    guard_init(&w->responder.guard, &w->config->protection);
 }
 
 static enum status open_sockets(struct worker *w, struct sockets sockets,
@@ -57,7 +80,11 @@ static enum status open_sockets(struct worker *w, struct sockets sockets,
     enum status st = ST_OK;
 
     if (w->config->tls != NULL) {
-        st = tls_server_new(w->config->tls, TLS_CLIENT_ANY, &w->tls, err);
+        st =
+            tls_server_new(w->config->tls,
+                           w->config->tls_clients_verified ? TLS_CLIENT_REQUIRED
+                                                           : TLS_CLIENT_ANY,
+                           &w->tls, err);
     }
     for (size_t i = 0; i < w->udps_count; i++) {
         w->udps[i] = udp_new(w, sockets.udp_fds[i]);
@@ -94,6 +121,9 @@ enum status dns_worker_new(const struct worker_config *config,
     CHECK(uv_loop_init(&w->loop) == 0);
     CHECK(uv_async_init(&w->loop, &w->stop, on_stop) == 0);
     w->stop.data = w;
+    CHECK(uv_async_init(&w->loop, &w->changed, on_changed) == 0);
+    w->changed.data = w;
+    CHECK(pthread_mutex_init(&w->wanted_lock, NULL) == 0);
     w->conns = conn_list_new(w);
     responder_start(w);
     w->forwarder = forwarder_new(w, config->upstream, config->recursion);
@@ -138,6 +168,8 @@ void dns_worker_free(struct worker *w)
         (void)uv_run(&w->loop, UV_RUN_DEFAULT);
     }
     CHECK(uv_loop_close(&w->loop) == 0);
+    CHECK(pthread_mutex_destroy(&w->wanted_lock) == 0);
+    guard_release(&w->responder.guard);
     arena_release(&w->responder.scratch);
     tls_free(w->tls);
     free(w->udps);

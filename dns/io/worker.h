@@ -28,10 +28,9 @@ struct worker_config {
     struct upstream *upstream;
     struct recursion *recursion; /* At the start. */
     uint16_t udp_max_remote;
-    uint32_t tcp_idle_ms;
-    uint32_t tcp_conns_max;
-    uint32_t tcp_conns_per_client;
     const struct tls_files *tls; /* NULL: no TLS. */
+    bool tls_clients_verified;
+    struct dns_protection protection; /* At the start. */
 };
 
 struct worker {
@@ -42,6 +41,9 @@ struct worker {
     struct responder responder;
     uv_loop_t loop;
     uv_async_t stop;
+    uv_async_t changed; /* There is a new `wanted`. */
+    pthread_mutex_t wanted_lock;
+    struct dns_protection wanted; /* Under it; of whoever owns the server. */
     struct udp **udps;
     size_t udps_count;
     struct tcp **tcps; /* Plain ones, then those with TLS. */
@@ -52,6 +54,12 @@ struct worker {
     pthread_t thread;
     bool running;
 };
+
+/* As they are now. */
+static inline const struct dns_protection *worker_limits(const struct worker *w)
+{
+    return &w->responder.guard.settings;
+}
 
 /* Bound, the TCP ones not listening yet. */
 struct sockets {
@@ -69,6 +77,10 @@ enum status dns_worker_new(const struct worker_config *config,
                            struct sockets sockets, struct worker **out_worker,
                            struct err *err);
 enum status dns_worker_start(struct worker *w, struct err *err);
+
+/* From any thread; takes effect soon. */
+void dns_worker_protect(struct worker *w,
+                        const struct dns_protection *protection);
 
 /* Stop the thread, if it runs, and free everything. NULL is fine. */
 void dns_worker_free(struct worker *w);

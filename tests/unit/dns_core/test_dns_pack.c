@@ -175,8 +175,70 @@ START_TEST(every_size_is_kept)
 }
 END_TEST
 
+static const struct {
+    const char *name;
+    const char *options; /* Of the query. */
+    size_t options_len;
+    uint16_t pad_block;
+    size_t multiple; /* Of the response; 1: it is as long as it is. */
+} pads[] = {
+    {"padded over TLS", "\0\14\0\3...", 7, 468, 468},
+    {"not padded by the client", "", 0, 468, 1},
+    {"not over UDP", "\0\14\0\3...", 7, 0, 1},
+};
+
+/* Whole blocks (RFC 8467), for short messages and long ones, and the padding is
+ * the last option. */
+START_TEST(padding)
+{
+    struct dns_model *m = make_model(MANY);
+    struct dns_zone *z = dns_model_commit(m, 1, DNS_FRESH);
+    static const char *const names[] = {"\4many\7service\6consul",
+                                        "\4none\7service\6consul"};
+
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t packet[512] = "\0\1\1\0\0\1\0\0\0\0\0\1";
+        uint8_t out[65535];
+        size_t len = 12;
+        struct arena arena = {0};
+        struct rng rng;
+        struct dns_transport t = {.tcp = true,
+                                  .size_max = 65535,
+                                  .client = slice_of("\12\0\0\1", 4),
+                                  .pad_block = pads[_i].pad_block,
+                                  .rng = &rng,
+                                  .scratch = &arena};
+        struct dns_question q;
+        struct dns_answer answer;
+        enum dns_rcode rcode;
+        ldns_pkt *pkt = NULL;
+
+        rng_init(&rng, 1);
+        memcpy(packet + len, names[i], strlen(names[i]) + 1);
+        len += strlen(names[i]) + 1;
+        memcpy(packet + len, "\0\41\0\1\0\0\51\20\0\0\0\0\0\0", 15);
+        len += 15;
+        packet[len - 1] = (uint8_t)pads[_i].options_len;
+        memcpy(packet + len, pads[_i].options, pads[_i].options_len);
+        len += pads[_i].options_len;
+        ck_assert_int_eq(dns_question_parse(slice_of(packet, len), &q, &rcode),
+                         DNS_PARSE_OK);
+        dns_decide(z, &q, &arena, &answer);
+        len = dns_pack(z, &q, &answer, &t, out);
+        ck_assert_uint_eq(len % pads[_i].multiple, 0);
+        ck_assert_int_eq(ldns_wire2pkt(&pkt, out, len), LDNS_STATUS_OK);
+        ck_assert((ldns_pkt_edns_data(pkt) != NULL) == (pads[_i].multiple > 1));
+        ldns_pkt_free(pkt);
+        arena_release(&arena);
+    }
+    dns_zone_free(z);
+    dns_model_free(m);
+}
+END_TEST
+
 UNIT_MAIN("dns_pack", {
     tcase_add_test(tc, stable_subset);
     tcase_add_test(tc, shuffle_is_a_fair_permutation);
     tcase_add_test(tc, every_size_is_kept);
+    tcase_add_loop_test(tc, padding, 0, sizeof(pads) / sizeof(pads[0]));
 })

@@ -38,6 +38,7 @@ static inline void start_with(struct fixture *f, const char *domain,
 static inline void start_on(struct fixture *f, const char *listen,
                             const char *domain, const char *recursor)
 {
+    struct dns_protection protection;
     struct dns_server_config config = {
         .listen = &listen,
         .listen_count = 1,
@@ -45,9 +46,12 @@ static inline void start_on(struct fixture *f, const char *listen,
         .recursion = {.recursors = &recursor,
                       .recursors_count = recursor == NULL ? 0 : 1,
                       .timeout_ms = 300},
-        .tcp_idle_ms = 60000,
-        .tcp_conns_max = 4,
+        .protection = &protection,
     };
+
+    dns_protection_init(&protection);
+    protection.tcp_idle_ms = 60000;
+    protection.tcp_conns_max = 4;
 
     start_with(f, domain, &config);
 }

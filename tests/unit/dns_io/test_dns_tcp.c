@@ -15,6 +15,7 @@ static void start_idle(struct fixture *f, uint32_t idle_ms,
                        const char *recursor)
 {
     const char *listen = "127.0.0.1:0";
+    struct dns_protection protection;
     struct dns_server_config config = {
         .listen = &listen,
         .listen_count = 1,
@@ -22,8 +23,11 @@ static void start_idle(struct fixture *f, uint32_t idle_ms,
         .recursion = {.recursors = &recursor,
                       .recursors_count = recursor == NULL ? 0 : 1,
                       .timeout_ms = 1000},
-        .tcp_idle_ms = idle_ms,
+        .protection = &protection,
     };
+
+    dns_protection_init(&protection);
+    protection.tcp_idle_ms = idle_ms;
 
     start_with(f, "muster.internal.", &config);
 }

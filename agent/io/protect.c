@@ -1,0 +1,82 @@
+#include "agent/io/protect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/core/check.h"
+
+static enum status fail(struct err *err, const char *path)
+{
+    return err_set(err, ST_IO, "%s: %s", path, strerror(errno));
+}
+
+/* Whole or not at all, also if we die here. */
+static enum status key_make(const char *path, uint8_t *out_key, struct err *err)
+{
+    char temporary[4200];
+    bool good;
+    int fd;
+
+    CHECK(RAND_bytes(out_key, DNS_COOKIE_KEY_BYTES) == 1);
+    (void)snprintf(temporary, sizeof(temporary), "%s.new", path);
+    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return fail(err, temporary);
+    }
+    good = write(fd, out_key, DNS_COOKIE_KEY_BYTES) == DNS_COOKIE_KEY_BYTES &&
+           fsync(fd) == 0;
+    good = close(fd) == 0 && good;
+    return good && rename(temporary, path) == 0 ? ST_OK : fail(err, path);
+}
+
+enum status protect_key(const char *data_dir,
+                        uint8_t out_key[DNS_COOKIE_KEY_BYTES], struct err *err)
+{
+    uint8_t bytes[DNS_COOKIE_KEY_BYTES + 1];
+    char path[4100];
+    ssize_t len;
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/dns-cookie.key", data_dir);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT ? key_make(path, out_key, err) : fail(err, path);
+    }
+    len = read(fd, bytes, sizeof(bytes));
+    (void)close(fd);
+    if (len < 0) {
+        return fail(err, path);
+    }
+    if (len != DNS_COOKIE_KEY_BYTES) {
+        return err_set(err, ST_CORRUPT,
+                       "%s: holds %zd bytes, not %d; remove it, and a new one "
+                       "is made",
+                       path, len, DNS_COOKIE_KEY_BYTES);
+    }
+    memcpy(out_key, bytes, DNS_COOKIE_KEY_BYTES);
+    return ST_OK;
+}
+
+void protect_settings(const struct agent_dns_config *c,
+                      const uint8_t key[DNS_COOKIE_KEY_BYTES],
+                      struct dns_protection *out)
+{
+    dns_protection_init(out);
+    out->rate.per_second = c->rrl.responses_per_second;
+    out->rate.slip = c->rrl.slip;
+    out->cookies = c->cookies;
+    memcpy(out->cookie_key, key, DNS_COOKIE_KEY_BYTES);
+    out->tcp_idle_ms = (uint32_t)c->tcp.idle_timeout_ms;
+    out->tcp_conns_max = c->tcp.connections;
+    out->tcp_conns_per_client = c->tcp.connections_per_client;
+    out->networks_count = 0;
+    for (size_t i = 0; i < c->rrl.exempt.count; i++) {
+        /* Looked at when the configuration was read. */
+        CHECK(dns_network_parse(c->rrl.exempt.items[i],
+                                &out->networks[out->networks_count++]) ==
+              ST_OK);
+    }
+}
