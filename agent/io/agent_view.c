@@ -182,7 +182,11 @@ static void page_local(struct page *p, struct agent *a)
     const struct catalog *catalog = link_catalog(a->link);
     struct services_stats files = services_stats(a->services);
     struct front_stats front = front_stats(a->front);
-    struct runner_stats runner = runner_stats(a->runner);
+    struct runner_stats runner = {0};
+
+    if (a->phase == AGENT_RUNS) { /* Clients may outlive the runner. */
+        runner = runner_stats(a->runner);
+    }
 
     add(p, METRIC_GAUGE, "muster_catalog_services", "Service names.",
         (double)catalog_services_count(catalog));

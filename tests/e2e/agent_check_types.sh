@@ -127,6 +127,7 @@ is "$(ask follows.service.consul)" 127.0.0.1 "into DNS"
 # One on another host comes by the catalogue.
 ok "nobody there yet" becomes far "critical .*not registered"
 sock=$AGENT_SOCKET
+first=$AGENT_PID
 agent_start two --store "$AGENT_STORE"
 api /v1/agent/service/register -X PUT \
     -d '{"Name": "remote", "Check": {"TTL": "600s", "Status": "passing"}}'
@@ -141,4 +142,9 @@ AGENT_SOCKET=$remote
 api '/v1/agent/maintenance?enable=true&reason=disk' -X PUT
 AGENT_SOCKET=$sock
 soon 30 "maintenance of its node" becomes far "critical .*Node Maintenance Mode"
+second=$AGENT_PID
+end "$first"
+is "$CODE" 0 "the agent with aliases ends well"
+end "$second"
+is "$CODE" 0 "and so does the other"
 done_testing
