@@ -21,8 +21,12 @@ static const struct dns_pair meta[] = {
     {"txt-path", "/v1"}, {"dns_priority", "9"}, {"grpc_config", "{}"}};
 static const struct dns_named_port ports[] = {{"metrics", 9100}};
 
+/* The order of each service is its own: shuffled, by weight, or near first. */
+static const struct dns_pair weighted[] = {{"dns-order", "weighted"}};
+static const struct dns_pair near[] = {{"dns-order", "near"}};
+
 static void put_service(struct dns_model *m, const char *name, unsigned count,
-                        enum dns_health health)
+                        enum dns_health health, const struct dns_pair *order)
 {
     static const char *const nodes[] = {"n1", "n2", "n3.rack", "n4"};
     static const char *const addresses[] = {"10.1.0.1", "", "2001:db8::5",
@@ -35,12 +39,13 @@ static void put_service(struct dns_model *m, const char *name, unsigned count,
                                        .node_address = "10.0.0.4",
                                        .address = addresses[i % 4],
                                        .port = (uint16_t)(8000 + i),
-                                       .weight_passing = 1,
+                                       .weight_passing = (uint16_t)(i % 7),
                                        .health = health,
                                        .tags = tags,
                                        .tags_count = 1 + i % 3,
-                                       .meta = meta,
-                                       .meta_count = i % 4,
+                                       .area = i % 3 ? "east" : "west",
+                                       .meta = order ? order : meta,
+                                       .meta_count = order ? 1 : i % 4,
                                        .ports = ports,
                                        .ports_count = i % 2};
     }
@@ -53,6 +58,8 @@ static struct dns_zone *const *zones(void)
     static struct dns_zone *made[4];
     static struct dns_model *m; /* Reachable: no leak. */
     struct dns_settings settings;
+    const struct dns_pair zone[] = {{"zone", "east"}};
+    const struct dns_node here = {"here", "10.20.0.8", "", "", zone, 1};
     const struct dns_node node = {"edge-07", "10.20.0.7", "", "", meta, 3};
     const struct dns_node deep = {"a.b", "2001:db8::1", "", "", meta, 1};
     struct dns_instance alias = {.id = "1",
@@ -64,14 +71,18 @@ static struct dns_zone *const *zones(void)
         return made;
     }
     dns_settings_init(&settings);
+    settings.self_node = "here";
     CHECK(dns_model_new(&settings, (struct hash_key){1, 2}, &m, NULL) == ST_OK);
-    put_service(m, "web", 5, DNS_PASSING);
-    put_service(m, "many", 64, DNS_PASSING);
-    put_service(m, "sick", 2, DNS_CRITICAL);
-    put_service(m, "consul", 4, DNS_PASSING);
+    put_service(m, "web", 5, DNS_PASSING, NULL);
+    put_service(m, "many", 64, DNS_PASSING, NULL);
+    put_service(m, "heavy", 64, DNS_PASSING, weighted);
+    put_service(m, "close", 64, DNS_PASSING, near);
+    put_service(m, "sick", 2, DNS_CRITICAL, NULL);
+    put_service(m, "consul", 4, DNS_PASSING, NULL);
     dns_model_put_service(m, "alias", &alias, 1);
     alias.address = "nowhere.service.consul";
     dns_model_put_service(m, "dangling", &alias, 1);
+    dns_model_put_node(m, &here);
     dns_model_put_node(m, &node);
     dns_model_put_node(m, &deep);
     for (int state = 0; state < 4; state++) {
