@@ -391,7 +391,6 @@ static const struct field items[] = {
     {KEY("http_strict_default", http_strict_default), .kind = FIELD_BOOL},
     {KEY("http_max_connections", http_max_connections), .kind = FIELD_U32,
      .min = 1, .max = LIMIT_CONNS},
-    {KEY("socket_lines", socket_lines), .kind = FIELD_TEXT, .max = 107},
     {KEY("lease_ttl", lease_ttl_ms), .kind = FIELD_DURATION,
      .min = 5 * SECOND_MS},
     {KEY("restart_grace", restart_grace_ms), .kind = FIELD_DURATION,
@@ -448,7 +447,6 @@ static void keys_init(void *object)
     k->data_dir = "/var/lib/muster";
     k->services = "/etc/muster/services.d";
     k->socket = "/run/muster/agent.sock";
-    k->socket_lines = "off";
     k->http_max_connections = LIMIT_CONNS;
     k->store_listen = "127.0.0.1:2379";
     k->domain = "muster.internal";

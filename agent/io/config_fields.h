@@ -43,7 +43,6 @@ struct config_keys {
     bool leave_on_terminate;
     bool http_strict_default;
     uint32_t http_max_connections;
-    const char *socket_lines;
     uint64_t lease_ttl_ms;
     uint64_t restart_grace_ms;
     uint64_t reap_ms;
