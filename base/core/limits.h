@@ -98,5 +98,5 @@
 #define LIMIT_DNS_WAITING       4096 /* Clients' queries that wait for upstream. */
 #define LIMIT_DNS_CHAIN         16    /* CNAMEs in an answer of upstream. */
 #define LIMIT_DNS_REPLY_RECORDS 2048  /* The same: all records. */
-#define LIMIT_DNS_REPLY_EXTRAS  64    /* Addresses that come along. */
+#define LIMIT_DNS_REPLY_EXTRAS  64    /* Of its additional section. */
 #define LIMIT_DNS_INSTANCES     16384 /* Of a service; no message holds more. */

@@ -301,9 +301,7 @@ static void take_extras(struct sieve *s)
     ldns_rdf *domain = domain_of(end_of(s));
 
     for (size_t i = 0;
-         i < ldns_rr_list_rr_count(list) &&
-         ldns_rr_list_rr_count(s->extras) < LIMIT_DNS_REPLY_EXTRAS;
-         i++) {
+         i < ldns_rr_list_rr_count(list) && i < LIMIT_DNS_REPLY_EXTRAS; i++) {
         const ldns_rr *rr = ldns_rr_list_rr(list, i);
         ldns_rr_type type = ldns_rr_get_type(rr);
 
