@@ -13,6 +13,7 @@
 #include "cli/cmd_control.h"
 #include "cli/cmd_ctl.h"
 #include "cli/cmd_explain.h"
+#include "cli/cmd_guard.h"
 #include "cli/cmd_nodes.h"
 #include "cli/cmd_register.h"
 #include "cli/cmd_resolver.h"
@@ -39,6 +40,9 @@ static const struct command commands[] = {
     {"validate", "check sidecar files without an agent", cmd_validate},
     {"acl", "tokens and policies: who may do what", cmd_acl},
     {"reload", "let the agent read its files again", cmd_reload},
+    {"guard", "what is made of many hosts lost at once: on, off, auto",
+     cmd_guard},
+    {"force-leave", "take a dead host out of the catalogue", cmd_force_leave},
     {"leave", "take this host out of the catalogue, end the agent", cmd_leave},
     {"setup-resolver", "print how this host's resolver asks the agent",
      cmd_resolver},

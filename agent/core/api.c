@@ -80,6 +80,12 @@ static const struct route {
     {"/v1/agent/leave", ROUTE_EXACT, ROUTE_PUT, api_leave,
      OF(SELF, AGENT, WRITE)},
     {"/v1/agent/join/", ROUTE_ONE, ROUTE_ANY, api_join, OF(SELF, AGENT, WRITE)},
+    {"/v1/agent/force-leave/", ROUTE_ONE, ROUTE_PUT, api_force_leave,
+     OF(REST, NODE, WRITE)},
+    {"/v1/agent/guard", ROUTE_EXACT, ROUTE_GET, api_agent_guard,
+     OF(SELF, AGENT, READ)},
+    {"/v1/agent/guard", ROUTE_EXACT, ROUTE_PUT, api_agent_guard,
+     OF(SELF, AGENT, WRITE)},
     {"/v1/agent/metrics", ROUTE_EXACT, ROUTE_GET, api_agent_metrics,
      OF(SELF, AGENT, READ)},
     {"/v1/agent/version", ROUTE_EXACT, ROUTE_GET, api_agent_version,
@@ -277,24 +283,45 @@ enum api_verb api_verb(const struct api_call *call)
                : API_VERB_WRITE;
 }
 
+static bool path_fits(const struct api_request *r, const struct route *route,
+                      struct slice *out_rest)
+{
+    struct slice path = slice_str(route->path);
+
+    if (route->kind == ROUTE_EXACT) {
+        *out_rest = (struct slice){0};
+        return slice_eq(r->path, path);
+    }
+    if (!slice_starts(r->path, path) ||
+        (route->kind == ROUTE_ONE && r->path.len == path.len)) {
+        return false;
+    }
+    *out_rest = slice_skip(r->path, path.len);
+    return true;
+}
+
+/* A path may have a row for each of its methods. If none of them fits, the
+ * first row of the path is found. */
 static const struct route *find_route(const struct api_request *r,
                                       struct slice *out_rest)
 {
-    for (size_t i = 0; i < ROUTES_COUNT; i++) {
-        struct slice path = slice_str(routes[i].path);
+    const struct route *first = NULL;
+    struct slice rest;
 
-        if (routes[i].kind == ROUTE_EXACT && slice_eq(r->path, path)) {
-            *out_rest = (struct slice){0};
+    for (size_t i = 0; i < ROUTES_COUNT; i++) {
+        if (first != NULL && strcmp(first->path, routes[i].path) != 0) {
+            continue;
+        }
+        if (!path_fits(r, &routes[i], &rest)) {
+            continue;
+        }
+        *out_rest = rest;
+        if (method_fits(r, &routes[i])) {
             return &routes[i];
         }
-        if ((routes[i].kind == ROUTE_REST ||
-             (routes[i].kind == ROUTE_ONE && r->path.len > path.len)) &&
-            slice_starts(r->path, path)) {
-            *out_rest = slice_skip(r->path, path.len);
-            return &routes[i];
-        }
+        first = first == NULL ? &routes[i] : first;
     }
-    return NULL;
+    return first;
 }
 
 static bool is_default_name(const char *name)

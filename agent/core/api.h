@@ -13,6 +13,7 @@
 
 #include "agent/core/acl_table.h"
 #include "agent/core/catalog.h"
+#include "agent/core/guard.h"
 #include "agent/core/local.h"
 #include "agent/core/networks.h"
 #include "agent/core/store.h"
@@ -114,9 +115,10 @@ struct api_view {
     const char *api_level;    /* Config.Version, "1.16.0". */
     const char *leader;       /* "ip:port" of the store's leader, or "". */
     struct texts peers;       /* "ip:port" of the store's members. */
-    struct pairs stats;       /* Shown in /v1/agent/self under Stats. */
-    struct acl *acl;          /* NULL: everybody may do everything. */
-    struct texts hosts;       /* Further names by which we may be called. */
+    struct guard_status guard;
+    struct pairs stats; /* Shown in /v1/agent/self under Stats. */
+    struct acl *acl;    /* NULL: everybody may do everything. */
+    struct texts hosts; /* Further names by which we may be called. */
     const struct network *writers; /* Who may change things over TCP; NULL:
                                       everybody. */
     size_t writers_count;
@@ -138,6 +140,7 @@ enum api_outcome_kind {
     API_EXPLAIN,   /* Ask DNS `question`; call again with view.explained. */
     API_STREAM,    /* 200 and the headers, then lines of a follow_new(`follow`)
                       until the client goes (follow.h). */
+    API_GUARD,     /* Tell the guard `guard_mode`, set confirmed, call again. */
     API_HASH_WAIT, /* As API_WAIT, but for a change of the local state. */
     API_STORE,     /* Carry out `ask`, file the answer in the flow by
                       api_store_answered(), call again. */
@@ -185,6 +188,9 @@ struct api_outcome {
                             be in status, headers and body already. */
     bool settle;         /* API_TXN: answer when the replica shows it. */
     struct api_question question; /* API_EXPLAIN */
+    bool txn_again; /* API_TXN: there is more; when it is written and the
+                       replica shows it, call again instead. */
+    enum guard_mode guard_mode; /* API_GUARD */
 };
 
 /* `arena` holds what the outcome points to, except the body. Never fails:

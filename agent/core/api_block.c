@@ -140,6 +140,11 @@ static bool accept_read(struct api_call *call)
     return accept_age(call);
 }
 
+static uint64_t highest_index(const struct catalog *catalog)
+{
+    return catalog_index(catalog, (struct catalog_scope){.kind = SCOPE_NONE});
+}
+
 /* Index and end of a wait; false: the reply is made. */
 bool api_ready(struct api_call *call, struct catalog_scope scope)
 {
@@ -156,8 +161,7 @@ bool api_ready(struct api_call *call, struct catalog_scope scope)
     call->deadline_ms = call->request->arrived_ms + wait_ms +
                         call->request->jitter % (wait_ms / WAIT_JITTER + 1);
     /* An index beyond the store's revision is from another store. */
-    call->may_wait = asked > 0 &&
-                     asked <= (uint64_t)catalog_revision(catalog) &&
+    call->may_wait = asked > 0 && asked <= highest_index(catalog) &&
                      call->view->now.now_ms < call->deadline_ms;
     if (call->may_wait && call->index <= asked && !call->answer_now) {
         call->outcome->kind = API_WAIT;
@@ -232,6 +236,6 @@ void api_settle_wait(struct api_call *call, api_handler handle)
 bool api_should_wake(const struct api_outcome *waiting,
                      const struct catalog *catalog)
 {
-    return waiting->index > (uint64_t)catalog_revision(catalog) ||
+    return waiting->index > highest_index(catalog) ||
            catalog_index(catalog, waiting->scope) > waiting->index;
 }

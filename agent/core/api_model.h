@@ -271,6 +271,10 @@ void api_reload(struct api_call *call);
 void api_leave(struct api_call *call);
 void api_join(struct api_call *call);
 
+/* api_guard.c */
+void api_agent_guard(struct api_call *call);
+void api_force_leave(struct api_call *call);
+
 /* api_catalog.c */
 void api_catalog_datacenters(struct api_call *call);
 void api_catalog_services(struct api_call *call);

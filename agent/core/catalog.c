@@ -36,10 +36,12 @@ struct catalog *catalog_copy(const struct catalog *old)
     struct catalog *c = catalog_new(old->datacenter);
 
     c->revision = old->revision;
+    c->skew = old->skew;
     c->nodes = pmap_share(&old->nodes);
     c->services = pmap_share(&old->services);
     c->tombstones = pmap_share(&old->tombstones);
     c->nodes_known = old->nodes_known;
+    c->nodes_live = old->nodes_live;
     c->instances_count = old->instances_count;
     c->services_index = old->services_index;
     c->nodes_index = old->nodes_index;
@@ -118,9 +120,35 @@ const struct catalog_service *catalog_service(const struct catalog *c,
     return (struct catalog_service *)pmap_get(&c->services, slice_str(name));
 }
 
+const struct catalog_instance *catalog_instance(const struct catalog *c,
+                                                const char *service,
+                                                const char *node,
+                                                const char *id)
+{
+    const struct node_box *n = catalog_node_box(c, node);
+    char key[2 * NODE_NAME_MAX + 2];
+    size_t first = strlen(service) + 1;
+    size_t second = strlen(id);
+    const struct instance_box *i;
+
+    if (n == NULL || first + second > sizeof(key)) {
+        return NULL;
+    }
+    memcpy(key, service, first);
+    memcpy(key + first, id, second);
+    i = (const struct instance_box *)pmap_get(&n->instances,
+                                              slice_of(key, first + second));
+    return i == NULL ? NULL : &i->pub;
+}
+
 size_t catalog_nodes_count(const struct catalog *c)
 {
     return c->nodes_known;
+}
+
+size_t catalog_live_count(const struct catalog *c)
+{
+    return c->nodes_live;
 }
 
 size_t catalog_services_count(const struct catalog *c)
@@ -188,7 +216,7 @@ uint64_t catalog_index(const struct catalog *c, struct catalog_scope scope)
 
     switch (scope.kind) {
     case SCOPE_NONE:
-        index = (uint64_t)c->revision;
+        index = (uint64_t)c->revision + c->skew;
         break;
     case SCOPE_SERVICES:
         index = c->services_index;
@@ -322,6 +350,23 @@ void catalog_each_node_check(const struct catalog *c, const char *node,
 
 /* ---- Health ------------------------------------------------------- */
 
+static const char *serf_output(const struct catalog_node *n)
+{
+    if (n->held) {
+        return "liveness unknown, guard active";
+    }
+    return n->live ? "Agent alive and reachable"
+                   : "Agent not live or unreachable";
+}
+
+static enum check_status serf_status(const struct catalog_node *n)
+{
+    if (n->held) {
+        return CHECK_WARNING;
+    }
+    return n->live ? CHECK_PASSING : CHECK_CRITICAL;
+}
+
 bool catalog_node_serf(const struct catalog_node *n,
                        struct catalog_check *out_check)
 {
@@ -332,9 +377,8 @@ bool catalog_node_serf(const struct catalog_node *n,
         .record = {.id = CHECK_ID_SERF,
                    .name = "Serf Health Status",
                    .notes = "",
-                   .output = n->live ? "Agent alive and reachable"
-                                     : "Agent not live or unreachable",
-                   .status = n->live ? CHECK_PASSING : CHECK_CRITICAL},
+                   .output = serf_output(n),
+                   .status = serf_status(n)},
         .create_revision = n->create_revision,
         .mod_revision = n->live_mod_revision > n->create_revision
                             ? n->live_mod_revision
@@ -351,24 +395,35 @@ static bool add_node_check(void *ctx, const struct catalog_node_check *k)
     return true;
 }
 
-enum health_sum catalog_instance_health(const struct catalog *c,
-                                        const struct catalog_instance *i)
+enum health_sum catalog_instance_alone(const struct catalog *c,
+                                       const struct catalog_instance *i)
 {
     enum health_sum sum = HEALTH_PASSING;
     struct visit v = {.node_check = add_node_check, .ctx = &sum};
     const struct node_box *n = catalog_node_box(c, i->record.node);
-    struct catalog_check serf;
 
     for (size_t k = 0; k < i->record.checks_count; k++) {
         sum =
             health_add(sum, i->record.checks[k].id, i->record.checks[k].status);
     }
+    if (n != NULL) {
+        pmap_each(&n->checks, (struct slice){0}, visit_node_check, &v);
+    }
+    return sum;
+}
+
+enum health_sum catalog_instance_health(const struct catalog *c,
+                                        const struct catalog_instance *i)
+{
+    enum health_sum sum = catalog_instance_alone(c, i);
+    const struct node_box *n = catalog_node_box(c, i->record.node);
+    struct catalog_check serf;
+
     if (n == NULL || !n->pub.known) {
         return health_add(sum, CHECK_ID_SERF, CHECK_CRITICAL);
     }
     if (catalog_node_serf(&n->pub, &serf)) {
         sum = health_add(sum, serf.record.id, serf.record.status);
     }
-    pmap_each(&n->checks, (struct slice){0}, visit_node_check, &v);
     return sum;
 }

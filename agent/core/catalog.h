@@ -42,7 +42,7 @@ struct catalog_instance {
     struct slice key;    /* In the store. */
     uint64_t value_hash; /* catalog_hash() of the stored value. */
     int64_t create_revision;
-    int64_t mod_revision;
+    int64_t mod_revision; /* 0: a ghost. */
 };
 
 struct catalog_node_check {
@@ -50,13 +50,15 @@ struct catalog_node_check {
     struct slice key;
     uint64_t value_hash;
     int64_t create_revision;
-    int64_t mod_revision;
+    int64_t mod_revision; /* 0: a ghost. */
 };
 
 struct catalog_node {
     struct node_record record;      /* name only, if `known` is false. */
     bool known;                     /* A node record exists. */
     bool live;                      /* Its leased key exists. */
+    bool held;                      /* Not live, but a guard keeps it. */
+    bool ghost;                     /* Nor in the store: held, too. */
     struct live_record live_record; /* If live. */
     struct slice key;
     uint64_t value_hash;
@@ -120,6 +122,28 @@ struct catalog *catalog_replace(const struct catalog *old,
                                 struct arena *arena,
                                 struct catalog_changes *out_changes);
 
+/* What a guard (guard.h) keeps.
+ *
+ * A node that is held counts as of unknown liveness: its serfHealth is warning.
+ * It ceases to be held when it is live again, or its record is deleted. A ghost
+ * is a record that the store has lost and the guard keeps; it has revision 0,
+ * and goes when it is released or its node's own record is written again.
+ *
+ * Both functions make a snapshot of the same revision. Indexes move all the
+ * same: they run ahead of the store's revisions from then on. */
+
+/* Hold `hold`, which are not live, and let go of `release`. Names in any case;
+ * names of others are passed over. */
+struct catalog *catalog_hold(const struct catalog *old, struct texts hold,
+                             struct texts release, struct arena *arena,
+                             struct catalog_changes *out_changes);
+
+/* `old`, and all nodes of `before` that it has no record of, as ghosts. */
+struct catalog *catalog_refill(const struct catalog *old,
+                               const struct catalog *before,
+                               struct arena *arena,
+                               struct catalog_changes *out_changes);
+
 /* Put back the indexes that were kept with a replica; call it once, on a
  * snapshot made by catalog_replace() that nobody else has seen yet. */
 void catalog_restore_marks(struct catalog *c, const struct catalog_mark *marks,
@@ -131,7 +155,7 @@ const char *catalog_datacenter(const struct catalog *c);
 
 /* Scopes of blocking queries. */
 enum catalog_scope_kind {
-    SCOPE_NONE,
+    SCOPE_NONE,     /* The highest index that may be given out. */
     SCOPE_SERVICES, /* Map of names to tags. */
     SCOPE_SERVICE,  /* Instances, their health, the nodes that host them. */
     SCOPE_CHECKS,   /* Checks of one service's instances. */
@@ -154,7 +178,12 @@ const struct catalog_node *catalog_node(const struct catalog *c,
                                         const char *name);
 const struct catalog_service *catalog_service(const struct catalog *c,
                                               const char *name);
+const struct catalog_instance *catalog_instance(const struct catalog *c,
+                                                const char *service,
+                                                const char *node,
+                                                const char *id);
 size_t catalog_nodes_count(const struct catalog *c);
+size_t catalog_live_count(const struct catalog *c); /* Nodes. */
 size_t catalog_services_count(const struct catalog *c);
 size_t catalog_instances_count(const struct catalog *c);
 
@@ -185,6 +214,9 @@ void catalog_each_node_instance(const struct catalog *c, const char *node,
 void catalog_each_node_check(const struct catalog *c, const char *node,
                              catalog_node_check_fn fn, void *ctx);
 
+/* An instance's checks and its node's, without serfHealth. */
+enum health_sum catalog_instance_alone(const struct catalog *c,
+                                       const struct catalog_instance *i);
 /* All of an instance's checks, the node's and serfHealth taken together. */
 enum health_sum catalog_instance_health(const struct catalog *c,
                                         const struct catalog_instance *i);

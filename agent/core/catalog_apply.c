@@ -80,7 +80,7 @@ static void touch_checks(struct change *x, struct catalog_service *s)
     x->c->state_index = x->index;
 }
 
-static void remove_instance(struct change *x, const struct record_key *key)
+void change_remove_instance(struct change *x, const struct record_key *key)
 {
     struct slice in_service = change_key(x, key->node, key->id);
     struct slice in_node = change_key(x, key->service, key->id);
@@ -118,19 +118,29 @@ static void instance_free(struct shared *s)
 {
     struct instance_box *i = (struct instance_box *)s;
 
+    if (i->origin != NULL) {
+        shared_unref(&i->origin->shared);
+    }
     arena_release(&i->arena);
     free(i);
+}
+
+struct instance_box *change_new_instance(void)
+{
+    struct instance_box *i = calloc(1, sizeof(*i));
+
+    CHECK(i != NULL);
+    shared_init(&i->shared, instance_free);
+    return i;
 }
 
 static struct instance_box *read_instance(struct change *x,
                                           const struct catalog_event *e,
                                           const struct record_key *key)
 {
-    struct instance_box *i = calloc(1, sizeof(*i));
+    struct instance_box *i = change_new_instance();
     struct err err;
 
-    CHECK(i != NULL);
-    shared_init(&i->shared, instance_free);
     arena_reserve(&i->arena, change_expected(e));
     if (instance_record_read(&i->arena, key, e->value, &i->pub.record, &err)) {
         change_problem(x, e->key, err.text);
@@ -144,21 +154,18 @@ static struct instance_box *read_instance(struct change *x,
     return i;
 }
 
-static void put_instance(struct change *x, const struct catalog_event *e,
-                         const struct record_key *key)
+void change_put_instance(struct change *x, struct instance_box *fresh)
 {
-    struct slice in_service = change_key(x, key->node, key->id);
-    struct instance_box *fresh = read_instance(x, e, key);
+    const struct instance_record *r = &fresh->pub.record;
+    char lower[NODE_NAME_MAX + 1];
+    const char *node = (const char *)catalog_lower(r->node, lower).data;
+    struct slice in_service = change_key(x, node, r->id);
     const struct instance_box *old;
     struct catalog_service *s;
     struct node_box *n;
 
-    if (fresh == NULL) {
-        remove_instance(x, key);
-        return;
-    }
-    change_unbury(x, 's', key->service);
-    s = change_service(x, key->service);
+    change_unbury(x, 's', r->service);
+    s = change_service(x, r->service);
     old = (struct instance_box *)pmap_get(&s->instances, in_service);
     count_tags(x, s, fresh->pub.record.tags, 1);
     if (old == NULL) {
@@ -174,13 +181,24 @@ static void put_instance(struct change *x, const struct catalog_event *e,
         }
         count_tags(x, s, old->pub.record.tags, -1);
     }
-    change_touch_service(x, key->service);
-    n = change_node(x, key->node);
-    change_touch_node(x, key->node, n);
+    change_touch_service(x, r->service);
+    n = change_node(x, node);
+    change_touch_node(x, node, n);
     (void)shared_ref(&fresh->shared);
     pmap_put(&s->instances, in_service, &fresh->shared);
-    pmap_put(&n->instances, change_key(x, key->service, key->id),
-             &fresh->shared);
+    pmap_put(&n->instances, change_key(x, r->service, r->id), &fresh->shared);
+}
+
+static void put_instance(struct change *x, const struct catalog_event *e,
+                         const struct record_key *key)
+{
+    struct instance_box *fresh = read_instance(x, e, key);
+
+    if (fresh == NULL) {
+        change_remove_instance(x, key);
+    } else {
+        change_put_instance(x, fresh);
+    }
 }
 
 /* ---- Nodes -------------------------------------------------------- */
@@ -208,7 +226,7 @@ static bool same_for_checks(const struct node_box *n,
            same_pairs(n->pub.record.meta, record->meta);
 }
 
-static void remove_node(struct change *x, const char *name)
+void change_remove_node(struct change *x, const char *name)
 {
     const struct node_box *old = catalog_node_box(x->c, name);
     struct node_box *n;
@@ -225,6 +243,8 @@ static void remove_node(struct change *x, const char *name)
         .address = "",
     };
     n->pub.known = false;
+    n->pub.held = false;
+    n->pub.ghost = false;
     n->pub.key = (struct slice){0};
     n->pub.value_hash = 0;
     n->pub.mod_revision = 0;
@@ -238,40 +258,59 @@ static void remove_node(struct change *x, const char *name)
     change_settle(x, name, n);
 }
 
-static void put_node(struct change *x, const struct catalog_event *e,
-                     const struct record_key *key)
+void change_put_node(struct change *x, const char *name,
+                     const struct catalog_node *pub, struct held *text)
 {
-    struct held *text = change_held(change_expected(e));
-    struct node_record record;
     struct node_box *n;
-    struct err err;
 
-    if (node_record_read(&text->arena, key, e->value, &record, &err)) {
-        change_problem(x, e->key, err.text);
-        change_drop(text);
-        remove_node(x, key->node);
-        return;
-    }
-    change_unbury(x, 'n', key->node);
-    n = change_node(x, key->node);
-    if (!same_for_checks(n, &record)) {
+    change_unbury(x, 'n', name);
+    n = change_node(x, name);
+    if (!same_for_checks(n, &pub->record)) {
         change_touch_checks_of(x, n);
     }
     change_drop(n->record_text);
     n->record_text = text;
-    n->pub.record = record;
     if (!n->pub.known) {
         x->c->nodes_known++;
-        change_name(x, &x->lives, key->node);
+        change_name(x, &x->lives, name);
     }
     n->pub.known = true;
-    n->pub.key = arena_copy(&text->arena, e->key);
-    n->pub.value_hash = catalog_hash(e->value);
-    n->pub.create_revision = e->create_revision;
-    n->pub.mod_revision = e->mod_revision;
+    n->pub.record = pub->record;
+    n->pub.held = pub->held;
+    n->pub.ghost = pub->ghost;
+    n->pub.key = pub->key;
+    n->pub.value_hash = pub->value_hash;
+    n->pub.create_revision = pub->create_revision;
+    n->pub.mod_revision = pub->mod_revision;
     x->c->nodes_index = x->index;
-    change_name(x, &x->nodes, key->node);
-    change_touch_wholly(x, key->node, n);
+    change_name(x, &x->nodes, name);
+    change_touch_wholly(x, name, n);
+}
+
+static void put_node(struct change *x, const struct catalog_event *e,
+                     const struct record_key *key)
+{
+    const struct node_box *old = catalog_node_box(x->c, key->node);
+    struct held *text = change_held(change_expected(e));
+    struct catalog_node pub = {.create_revision = e->create_revision,
+                               .mod_revision = e->mod_revision};
+    struct err err;
+
+    if (node_record_read(&text->arena, key, e->value, &pub.record, &err)) {
+        change_problem(x, e->key, err.text);
+        change_drop(text);
+        change_remove_node(x, key->node);
+        return;
+    }
+    pub.key = arena_copy(&text->arena, e->key);
+    pub.value_hash = catalog_hash(e->value);
+    if (old != NULL && old->pub.ghost) {
+        /* The node is back. What it does not write again is gone. */
+        change_drop_ghosts(x, key->node);
+    } else if (old != NULL) {
+        pub.held = old->pub.held;
+    }
+    change_put_node(x, key->node, &pub, text);
 }
 
 static void remove_live(struct change *x, const char *name)
@@ -286,9 +325,10 @@ static void remove_live(struct change *x, const char *name)
     change_drop(n->live_text);
     n->live_text = NULL;
     n->pub.live = false;
+    x->c->nodes_live--;
     n->pub.live_record = (struct live_record){0};
     n->pub.live_create_revision = 0;
-    n->pub.live_mod_revision = (int64_t)x->index;
+    n->pub.live_mod_revision = x->revision;
     change_name(x, &x->lives, name);
     change_touch_wholly(x, name, n);
     change_settle(x, name, n);
@@ -316,7 +356,9 @@ static void put_live(struct change *x, const struct catalog_event *e,
     n->pub.live_create_revision = e->create_revision;
     if (!n->pub.live) {
         n->pub.live = true;
-        n->pub.live_mod_revision = (int64_t)x->index;
+        n->pub.held = false;
+        x->c->nodes_live++;
+        n->pub.live_mod_revision = x->revision;
         change_name(x, &x->lives, key->node);
         change_touch_wholly(x, key->node, n);
     }
@@ -324,7 +366,7 @@ static void put_live(struct change *x, const struct catalog_event *e,
 
 /* ---- Checks of nodes ---------------------------------------------- */
 
-static void remove_node_check(struct change *x, const struct record_key *key)
+void change_remove_node_check(struct change *x, const struct record_key *key)
 {
     struct node_box *n = catalog_node_box(x->c, key->node);
 
@@ -341,35 +383,54 @@ static void node_check_free(struct shared *s)
 {
     struct node_check_box *k = (struct node_check_box *)s;
 
+    if (k->origin != NULL) {
+        shared_unref(&k->origin->shared);
+    }
     arena_release(&k->arena);
     free(k);
+}
+
+struct node_check_box *change_new_node_check(void)
+{
+    struct node_check_box *k = calloc(1, sizeof(*k));
+
+    CHECK(k != NULL);
+    shared_init(&k->shared, node_check_free);
+    return k;
+}
+
+void change_put_node_check(struct change *x, struct node_check_box *k)
+{
+    char lower[NODE_NAME_MAX + 1];
+    const char *node =
+        (const char *)catalog_lower(k->pub.record.node, lower).data;
+    struct node_box *n;
+
+    change_unbury(x, 'n', node);
+    n = change_node(x, node);
+    pmap_put(&n->checks, slice_str(k->pub.record.check.id), &k->shared);
+    change_touch_wholly(x, node, n);
 }
 
 static void put_node_check(struct change *x, const struct catalog_event *e,
                            const struct record_key *key)
 {
-    struct node_check_box *k = calloc(1, sizeof(*k));
-    struct node_box *n;
+    struct node_check_box *k = change_new_node_check();
     struct err err;
 
-    CHECK(k != NULL);
-    shared_init(&k->shared, node_check_free);
     arena_reserve(&k->arena, change_expected(e));
     if (node_check_record_read(&k->arena, key, e->value, &k->pub.record,
                                &err)) {
         change_problem(x, e->key, err.text);
         shared_unref(&k->shared);
-        remove_node_check(x, key);
+        change_remove_node_check(x, key);
         return;
     }
     k->pub.key = arena_copy(&k->arena, e->key);
     k->pub.value_hash = catalog_hash(e->value);
     k->pub.create_revision = e->create_revision;
     k->pub.mod_revision = e->mod_revision;
-    change_unbury(x, 'n', key->node);
-    n = change_node(x, key->node);
-    pmap_put(&n->checks, slice_str(key->id), &k->shared);
-    change_touch_wholly(x, key->node, n);
+    change_put_node_check(x, k);
 }
 
 /* ---- One event ---------------------------------------------------- */
@@ -400,16 +461,16 @@ static void apply_delete(struct change *x, const struct record_key *key)
 {
     switch (key->kind) {
     case RECORD_NODE:
-        remove_node(x, key->node);
+        change_remove_node(x, key->node);
         return;
     case RECORD_LIVE:
         remove_live(x, key->node);
         return;
     case RECORD_INSTANCE:
-        remove_instance(x, key);
+        change_remove_instance(x, key);
         return;
     case RECORD_NODE_CHECK:
-        remove_node_check(x, key);
+        change_remove_node_check(x, key);
         return;
     case RECORD_FOREIGN:
         return;
@@ -450,7 +511,7 @@ struct catalog *catalog_apply(const struct catalog *old,
         int64_t index = events[i].mod_revision;
 
         index = index > revision || index < 1 ? revision : index;
-        x.index = (uint64_t)index;
+        change_at(&x, index);
         change_apply(&x, &events[i]);
     }
     x.c->revision = revision;

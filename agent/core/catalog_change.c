@@ -56,6 +56,12 @@ void change_problem(struct change *x, struct slice key, const char *text)
     };
 }
 
+void change_at(struct change *x, int64_t revision)
+{
+    x->revision = revision;
+    x->index = (uint64_t)revision + x->c->skew;
+}
+
 /* ---- Boxes -------------------------------------------------------- */
 
 static void held_free(struct shared *s)
@@ -350,6 +356,11 @@ static void mark_node(struct change *x, struct catalog_mark *marks,
              n == NULL ? tombstone_index(x->c, scope) : n->index);
 }
 
+/* Of scopes that are there once. */
+enum {
+    MARKS_OF_ALL = 6
+};
+
 void change_finish(struct change *x, struct catalog_changes *out)
 {
     struct texts node_marks = change_take(x, &x->node_marks);
@@ -362,7 +373,7 @@ void change_finish(struct change *x, struct catalog_changes *out)
     out->lives = change_take(x, &x->lives);
     marks = arena_zalloc(x->arena,
                          2 * out->services.count + node_marks.count +
-                             forgotten.count + 5,
+                             forgotten.count + MARKS_OF_ALL,
                          sizeof(*marks));
     for (size_t i = 0; i < forgotten.count; i++) {
         add_mark(x, marks, &count, forgotten.items[i], 0);
@@ -373,6 +384,7 @@ void change_finish(struct change *x, struct catalog_changes *out)
     for (size_t i = 0; i < node_marks.count; i++) {
         mark_node(x, marks, &count, node_marks.items[i]);
     }
+    add_mark(x, marks, &count, "K", x->c->skew);
     add_mark(x, marks, &count, "S", x->c->services_index);
     add_mark(x, marks, &count, "N", x->c->nodes_index);
     add_mark(x, marks, &count, "T", x->c->state_index);

@@ -20,7 +20,8 @@ struct change {
     struct catalog *c;
     struct arena *arena;
     struct arena scratch;
-    uint64_t index; /* What touched scopes get. */
+    int64_t revision; /* Of the event at hand. */
+    uint64_t index;   /* What touched scopes get. */
     struct names services;
     struct names nodes;      /* For readers: record changed, new or gone. */
     struct names lives;      /* Liveness changed, or record new or gone. */
@@ -67,6 +68,23 @@ void change_touch_wholly(struct change *x, const char *name,
 void change_touch_checks_of(struct change *x, const struct node_box *n);
 /* A node of which nothing is left goes away. */
 void change_settle(struct change *x, const char *name, struct node_box *n);
+
+/* What is done at a revision: what touched scopes get. */
+void change_at(struct change *x, int64_t revision);
+
+/* Put a box in its places; takes the reference over. */
+void change_put_instance(struct change *x, struct instance_box *box);
+void change_put_node_check(struct change *x, struct node_check_box *box);
+/* With a new record, or none any more. Takes `text` over. */
+void change_put_node(struct change *x, const char *name,
+                     const struct catalog_node *pub, struct held *text);
+void change_remove_instance(struct change *x, const struct record_key *key);
+void change_remove_node_check(struct change *x, const struct record_key *key);
+void change_remove_node(struct change *x, const char *name);
+/* All ghosts of a node, but not the node. */
+void change_drop_ghosts(struct change *x, const char *name);
+struct instance_box *change_new_instance(void);
+struct node_check_box *change_new_node_check(void);
 
 /* Take one event of the store. */
 void change_apply(struct change *x, const struct catalog_event *e);

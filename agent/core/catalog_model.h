@@ -20,12 +20,14 @@ struct held {
 struct instance_box {
     struct shared shared;
     struct arena arena;
+    struct instance_box *origin; /* Of a ghost: holds what it points to. */
     struct catalog_instance pub;
 };
 
 struct node_check_box {
     struct shared shared;
     struct arena arena;
+    struct node_check_box *origin; /* As of instances. */
     struct catalog_node_check pub;
 };
 
@@ -62,10 +64,12 @@ struct catalog {
     struct shared shared;
     char *datacenter;
     int64_t revision;
+    uint64_t skew;          /* How far indexes are ahead of revisions. */
     struct pmap nodes;      /* Lower-case name -> node_box */
     struct pmap services;   /* name -> catalog_service */
     struct pmap tombstones; /* "s:name" or "n:name" -> tombstone */
     size_t nodes_known;
+    size_t nodes_live;
     size_t instances_count;
     uint64_t services_index;
     uint64_t nodes_index;

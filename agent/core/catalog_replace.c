@@ -40,15 +40,23 @@ static void sweep_key(const struct sweep *w, struct slice key)
 
 static bool sweep_instance(void *ctx, struct slice key, struct shared *value)
 {
+    const struct instance_box *i = (struct instance_box *)value;
+
     (void)key;
-    sweep_key(ctx, ((struct instance_box *)value)->pub.key);
+    if (i->origin == NULL) { /* A ghost is the guard's. */
+        sweep_key(ctx, i->pub.key);
+    }
     return true;
 }
 
 static bool sweep_node_check(void *ctx, struct slice key, struct shared *value)
 {
+    const struct node_check_box *k = (struct node_check_box *)value;
+
     (void)key;
-    sweep_key(ctx, ((struct node_check_box *)value)->pub.key);
+    if (k->origin == NULL) {
+        sweep_key(ctx, k->pub.key);
+    }
     return true;
 }
 
@@ -59,7 +67,7 @@ static bool sweep_node(void *ctx, struct slice key, struct shared *value)
 
     pmap_each(&n->instances, (struct slice){0}, sweep_instance, ctx);
     pmap_each(&n->checks, (struct slice){0}, sweep_node_check, ctx);
-    if (n->pub.known) {
+    if (n->pub.known && !n->pub.ghost) {
         sweep_key(w, n->pub.key);
     }
     if (n->pub.live) {
@@ -165,7 +173,7 @@ struct catalog *catalog_replace(const struct catalog *old,
     } else {
         x.c = catalog_copy(old);
     }
-    x.index = (uint64_t)revision;
+    change_at(&x, revision);
     for (size_t i = 0; i < events_count; i++) {
         if (anew || !is_unchanged(&x, old, &events[i])) {
             change_apply(&x, &events[i]);
@@ -232,7 +240,13 @@ void catalog_restore_marks(struct catalog *c, const struct catalog_mark *marks,
 
     CHECK(shared_is_sole(&c->shared));
     for (size_t i = 0; i < marks_count; i++) {
-        if (marks[i].index > 0 && marks[i].index <= (uint64_t)c->revision) {
+        if (strcmp(marks[i].scope, "K") == 0) {
+            c->skew = marks[i].index;
+        }
+    }
+    for (size_t i = 0; i < marks_count; i++) {
+        if (marks[i].index > 0 &&
+            marks[i].index <= (uint64_t)c->revision + c->skew) {
             restore_mark(&x, &marks[i]);
         }
         arena_reset(&x.scratch);

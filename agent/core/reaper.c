@@ -97,7 +97,8 @@ struct looking {
 
 static bool is_dead(const struct catalog_node *n)
 {
-    return n != NULL && n->known && !n->live && !n->record.external;
+    return n != NULL && n->known && !n->live && !n->ghost &&
+           !n->record.external;
 }
 
 /* Nodes come in the order of their lower-case names. */
@@ -193,6 +194,16 @@ static void removal_make(struct removal *m, const struct catalog *catalog,
     }
 }
 
+bool reaper_removal(const struct catalog *catalog, const struct catalog_node *n,
+                    struct arena *a, struct sync_txn *out_txn)
+{
+    struct removal m = {.arena = a};
+
+    removal_make(&m, catalog, n);
+    *out_txn = (struct sync_txn){.ops = m.ops, .ops_count = m.count};
+    return !m.full;
+}
+
 static uint64_t due_ms(const struct dead *d, const struct catalog_node *n)
 {
     uint64_t reap_ms =
@@ -236,7 +247,6 @@ bool reaper_next(struct reaper *r, const struct catalog *catalog,
                  uint64_t now_ms, struct arena *a, struct sync_txn *out_txn,
                  uint64_t *out_wake_ms)
 {
-    struct removal m = {.arena = a};
     uint64_t due = UINT64_MAX;
     const struct catalog_node *n = choose(r, catalog, now_ms, &due);
 
@@ -249,11 +259,9 @@ bool reaper_next(struct reaper *r, const struct catalog *catalog,
         return false;
     }
     node_is(r, n->record.name);
-    removal_make(&m, catalog, n);
-    r->whole = !m.full;
-    r->flight_records = m.count - 1;
+    r->whole = reaper_removal(catalog, n, a, out_txn);
+    r->flight_records = out_txn->ops_count - 1;
     r->nodes_count = catalog_nodes_count(catalog);
-    *out_txn = (struct sync_txn){.ops = m.ops, .ops_count = m.count};
     return true;
 }
 

@@ -36,6 +36,11 @@ bool reaper_next(struct reaper *r, const struct catalog *catalog,
 /* Of what reaper_next() gave: whether it was written. */
 void reaper_done(struct reaper *r, bool written, uint64_t now_ms);
 
+/* All records of a node, or as many as one transaction holds, guarded by its
+ * being dead still. True: they are all. */
+bool reaper_removal(const struct catalog *catalog, const struct catalog_node *n,
+                    struct arena *a, struct sync_txn *out_txn);
+
 /* The node that is being removed, or was last; "" if none. */
 const char *reaper_node(const struct reaper *r);
 

@@ -120,6 +120,9 @@ static bool held_instance(void *ctx, const struct catalog_instance *i)
 {
     struct held_list *list = ctx;
 
+    if (i->mod_revision == 0) {
+        return true; /* A ghost: the store does not have it. */
+    }
     held_add(list, (struct held){
                        .key = i->key,
                        .hash = i->value_hash,
@@ -134,6 +137,9 @@ static bool held_node_check(void *ctx, const struct catalog_node_check *k)
 {
     struct held_list *list = ctx;
 
+    if (k->mod_revision == 0) {
+        return true;
+    }
     held_add(list, (struct held){
                        .key = k->key,
                        .hash = k->value_hash,
@@ -155,7 +161,7 @@ static struct held_list held_by(const struct catalog *catalog, const char *node,
     struct held_list list = {.node = node, .arena = a};
     const struct catalog_node *n = catalog_node(catalog, node);
 
-    if (n != NULL && n->known) {
+    if (n != NULL && n->known && !n->ghost) {
         held_add(&list, (struct held){
                             .key = n->key,
                             .hash = n->value_hash,

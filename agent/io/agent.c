@@ -61,27 +61,58 @@ static bool on_api_changed(void *ctx)
     return agent_local_changed(ctx);
 }
 
+/* What the guard keeps from the readers is kept from the disk as well: a
+ * restart finds what was known before the store was emptied. */
+static void replica_follow(struct agent *a, const struct link_update *update)
+{
+    bool emptied = sentry_status(a->sentry).store_emptied;
+
+    a->replica_behind = emptied || (a->replica_behind && !update->full);
+    if (!a->replica_behind) {
+        replica_update(a->replica, update);
+    }
+}
+
 static void on_update(void *ctx, const struct link_update *update)
 {
     struct agent *a = ctx;
+    const struct catalog *catalog = link_catalog(a->link);
 
-    replica_update(a->replica, update);
+    sentry_look(a->sentry, update);
+    replica_follow(a, update);
     acl_apply(access_table(a->access), update->events, update->events_count,
               update->full);
     if (update->changes->lives.count > 0) {
-        reaper_look(a->reaper, link_catalog(a->link), loop_now_ms(a->loop));
+        reaper_look(a->reaper, catalog, loop_now_ms(a->loop));
     }
-    if (local_catalog(a->local, link_catalog(a->link)) && a->runner &&
+    if (local_catalog(a->local, catalog) && a->runner &&
         a->phase == AGENT_RUNS) { /* The link ends later than the runner. */
         runner_poke(a->runner);
     }
     if (a->janitor) {
         janitor_update(a->janitor, update);
     }
-    dnsfeed_catalog(a->feed, link_catalog(a->link), update->changes);
+    dnsfeed_catalog(a->feed, catalog, update->changes);
     if (a->front) {
         front_catalog_changed(a->front);
     }
+    if (!update->aside) {
+        sentry_act(a->sentry);
+    }
+}
+
+static void on_refill_over(void *ctx)
+{
+    struct agent *a = ctx;
+
+    link_relist(a->link);
+}
+
+static void on_verdict(void *ctx)
+{
+    struct agent *a = ctx;
+
+    dnsfeed_verdict_changed(a->feed);
 }
 
 static void on_contact(void *ctx)
@@ -119,6 +150,37 @@ static uint64_t stale_ms(void *arg)
     struct agent *a = arg;
 
     return a->link ? link_stale_ms(a->link) : 0;
+}
+
+static bool is_kept(void *arg)
+{
+    struct agent *a = arg;
+
+    return a->sentry && sentry_status(a->sentry).store_emptied;
+}
+
+static void on_asked(void *arg, const char *service)
+{
+    struct agent *a = arg;
+
+    if (a->sentry) {
+        sentry_asked(a->sentry, service);
+    }
+}
+
+static enum knock_verdict verdict_of(void *arg, const char *address,
+                                     uint16_t port)
+{
+    struct agent *a = arg;
+
+    return a->sentry ? sentry_verdict(a->sentry, address, port) : KNOCK_UNKNOWN;
+}
+
+static void on_guard(void *ctx, enum guard_mode mode)
+{
+    struct agent *a = ctx;
+
+    sentry_set_mode(a->sentry, mode);
 }
 
 static void on_leave(void *ctx)
@@ -250,6 +312,10 @@ static enum status feed_open(struct agent *a, struct err *err)
         .stale_max_ms = a->config->dns_config.max_stale_ms,
         .server = a->dns,
         .stale_ms = stale_ms,
+        .kept = is_kept,
+        .asked = on_asked,
+        .verdict = verdict_of,
+        .held_is_passing = a->config->guard_serve_passing,
         .arg = a,
     };
     enum status st;
@@ -326,10 +392,21 @@ static enum status front_open(struct agent *a, struct err *err)
                                 .metrics = agent_metrics,
                                 .explain = agent_explain,
                                 .reload = on_reload,
-                                .leave = on_leave};
+                                .leave = on_leave,
+                                .guard = on_guard};
 
     return front_start(a->loop, &config, a->state, a->link, hooks, &a->front,
                        err);
+}
+
+static void sentry_open(struct agent *a)
+{
+    struct sentry_hooks hooks = {
+        .ctx = a, .on_refill_over = on_refill_over, .on_verdict = on_verdict};
+
+    a->guard_configured = a->config->guard_mode;
+    a->sentry = sentry_start(a->loop, a->link, &a->config->guard,
+                             a->config->guard_mode, hooks);
 }
 
 /* Everything in the order in which it is needed. */
@@ -353,6 +430,7 @@ static enum status parts_open(struct agent *a, struct err *err)
         st = link_open(a, err);
     }
     if (!st) {
+        sentry_open(a);
         agent_duties_open(a);
         st = front_open(a, err);
     }
@@ -474,6 +552,14 @@ static void end_link(struct agent *a)
     }
 }
 
+static void on_sentry_stopped(void *arg)
+{
+    struct agent *a = arg;
+
+    a->sentry = NULL;
+    part_ended(a);
+}
+
 static void on_relist_closed(uv_handle_t *handle)
 {
     part_ended(handle->data);
@@ -489,6 +575,10 @@ static void end_disk(struct agent *a)
     if (a->feed) {
         a->open++;
         dnsfeed_close(a->feed, part_ended, a);
+    }
+    if (a->sentry) {
+        a->open++;
+        sentry_stop(a->sentry, on_sentry_stopped, a);
     }
     if (a->replica) {
         a->open++;

@@ -6,6 +6,8 @@
 #include "base/core/check.h"
 #include "base/core/log.h"
 
+#define GUARDED_MS 5000
+
 /* ---- Dead nodes -------------------------------------------------------- */
 
 static bool reaper_duty_next(void *ctx, uint64_t now_ms, struct arena *arena,
@@ -13,6 +15,10 @@ static bool reaper_duty_next(void *ctx, uint64_t now_ms, struct arena *arena,
 {
     struct agent *a = ctx;
 
+    if (sentry_status(a->sentry).cause != GUARD_CAUSE_NONE) {
+        *out_wake_ms = now_ms + GUARDED_MS; /* Who is dead is not known. */
+        return false;
+    }
     return reaper_next(a->reaper, link_catalog(a->link), now_ms, arena, out_txn,
                        out_wake_ms);
 }

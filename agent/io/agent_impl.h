@@ -12,6 +12,7 @@
 #include "agent/io/link.h"
 #include "agent/io/replica.h"
 #include "agent/io/runner.h"
+#include "agent/io/sentry.h"
 #include "agent/io/services.h"
 #include "agent/io/sessions.h"
 #include "agent/io/state.h"
@@ -39,6 +40,9 @@ struct agent {
     struct state *state;
     struct replica *replica;
     struct link *link;
+    struct sentry *sentry;
+    enum guard_mode guard_configured;
+    bool replica_behind; /* It keeps what the store has lost. */
     struct janitor *janitor;
     struct sessions *sessions;
     struct reaper *reaper;

@@ -3,6 +3,7 @@
 #include "agent/core/duration.h"
 #include "agent/io/agent_impl.h"
 #include "agent/io/protect.h"
+#include "base/core/check.h"
 #include "base/core/log.h"
 
 static uint32_t seconds_up(uint64_t ms)
@@ -27,6 +28,19 @@ static const struct dns_service_ttl *ttls_of(struct arena *arena,
         out[i].ttl_s = seconds_up(ms);
     }
     return out;
+}
+
+static enum dns_none_healthy none_healthy_of(enum agent_none_healthy rule)
+{
+    switch (rule) {
+    case NONE_HEALTHY_NXDOMAIN:
+        return DNS_NONE_NXDOMAIN;
+    case NONE_HEALTHY_LAST_HEALTHY:
+        return DNS_NONE_LAST_HEALTHY;
+    case NONE_HEALTHY_ALL:
+        return DNS_NONE_ALL;
+    }
+    UNREACHABLE();
 }
 
 void agent_dns_settings(const struct agent_config *c, struct arena *arena,
@@ -55,9 +69,7 @@ void agent_dns_settings(const struct agent_config *c, struct arena *arena,
     s->enable_truncate = d->enable_truncate;
     s->node_meta_txt = d->node_meta_txt;
     s->always_ra = d->always_ra;
-    s->when_none_healthy = d->when_none_healthy == NONE_HEALTHY_ALL
-                               ? DNS_NONE_ALL
-                               : DNS_NONE_NXDOMAIN;
+    s->when_none_healthy = none_healthy_of(d->when_none_healthy);
     s->disable_compression = d->disable_compression;
     s->srv_udp_is_tag = d->srv_udp_is_tag;
     s->order = (enum dns_order)d->order;
@@ -156,11 +168,12 @@ enum status agent_reload_now(struct agent *a, struct err *out_err)
     agent_dns_settings(&wanted, &arena, &settings);
     st = recursion_reload(a, &wanted, out_err);
     if (!st) {
-        st = dnsfeed_set(
-            a->feed, &settings,
-            (struct dnsfeed_ages){.mark_ms = wanted.dns_config.stale_mark_ms,
-                                  .max_ms = wanted.dns_config.max_stale_ms},
-            out_err);
+        st = dnsfeed_set(a->feed, &settings,
+                         (struct dnsfeed_ages){
+                             .mark_ms = wanted.dns_config.stale_mark_ms,
+                             .max_ms = wanted.dns_config.max_stale_ms,
+                             .held_is_passing = wanted.guard_serve_passing},
+                         out_err);
     }
     arena_release(&arena);
     if (st) {
@@ -176,6 +189,12 @@ enum status agent_reload_now(struct agent *a, struct err *out_err)
     log_set_level(wanted.log_level);
     access_configure(a->access, &wanted);
     a->strict_default = wanted.http_strict_default;
+    sentry_set_limits(a->sentry, &wanted.guard);
+    if (wanted.guard_mode != a->guard_configured) {
+        /* Only if the file has changed: what was said by hand stands. */
+        a->guard_configured = wanted.guard_mode;
+        sentry_set_mode(a->sentry, wanted.guard_mode);
+    }
     compare_fixed(a->config, &wanted);
     services_reload(a->services);
     a->reloads++;

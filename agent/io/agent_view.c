@@ -47,6 +47,12 @@ static struct pairs stats_of(struct agent *a, struct arena *arena)
     stat_text(&s, "registered", link.attached ? "true" : "false");
     stat_text(&s, "in_sync", link.sync.in_sync ? "true" : "false");
     stat_text(&s, "node_name_in_use", link.name_in_use ? "true" : "false");
+    stat_text(&s, "guard",
+              sentry_status(a->sentry).cause == GUARD_CAUSE_NONE ? "idle"
+                                                                 : "active");
+    stat_text(&s, "guard_mode", guard_mode_text(sentry_status(a->sentry).mode));
+    stat_text(&s, "guard_why", sentry_status(a->sentry).why);
+    stat_number(&s, "guard_nodes_held", sentry_status(a->sentry).held);
     stat_text(&s, "janitor", janitor_name(a->janitor));
     stat_number(&s, "services_local", local_services_count(a->local));
     stat_number(&s, "checks_local", local_checks_count(a->local));
@@ -72,6 +78,7 @@ void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view)
         .peers = link_peers(a->link),
     };
     access_view(a->access, out_view);
+    out_view->guard = sentry_status(a->sentry);
     if (detail == FRONT_STATS) {
         arena_reset(&a->view_arena);
         out_view->stats = stats_of(a, &a->view_arena);
@@ -136,6 +143,22 @@ static void page_store(struct page *p, struct agent *a)
         "Whether this host's live key stands.", s.attached);
     add(p, METRIC_GAUGE, "muster_node_name_in_use",
         "Whether another agent has this node name.", s.name_in_use);
+}
+
+static void page_guard(struct page *p, struct agent *a)
+{
+    struct guard_status g = sentry_status(a->sentry);
+
+    add(p, METRIC_GAUGE, "muster_guard_active",
+        "Whether a mass loss of leases is not believed.",
+        g.cause != GUARD_CAUSE_NONE);
+    add(p, METRIC_GAUGE, "muster_guard_held_nodes",
+        "Nodes taken for alive though their lease is lost.", (double)g.held);
+    add(p, METRIC_COUNTER, "muster_guard_activations_total",
+        "How often it began.", (double)g.activations);
+    add(p, METRIC_COUNTER, "muster_guard_knocks_total",
+        "Connections tried to instances on such nodes.",
+        (double)sentry_knocks(a->sentry));
 }
 
 static void page_janitor(struct page *p, struct agent *a)
@@ -337,6 +360,7 @@ void agent_metrics(void *ctx, enum api_metrics form, struct buf *out)
 
     page_store(&page, a);
     page_sync(&page, a);
+    page_guard(&page, a);
     page_janitor(&page, a);
     page_local(&page, a);
     page_dns(&page, a);

@@ -26,6 +26,7 @@
 
 #include "agent/core/acl_table.h"
 #include "agent/core/definition.h"
+#include "agent/core/guard.h"
 #include "agent/core/networks.h"
 #include "base/core/arena.h"
 #include "base/core/err.h"
@@ -47,6 +48,7 @@ enum agent_recursor_strategy {
 
 enum agent_none_healthy {
     NONE_HEALTHY_NXDOMAIN,
+    NONE_HEALTHY_LAST_HEALTHY,
     NONE_HEALTHY_ALL,
 };
 
@@ -202,6 +204,9 @@ struct agent_config {
     bool leave_on_terminate;         /* SIGTERM means leave. Default false. */
     uint64_t restart_grace_ms;       /* Lease left behind by a stop: 60 s. */
     uint64_t reap_ms; /* Records go when we are dead for so long: 72 h. */
+    struct guard_limits guard;
+    enum guard_mode guard_mode;
+    bool guard_serve_passing; /* In DNS, with only_passing, too. */
     enum log_level log_level;
 };
 

@@ -203,7 +203,8 @@ static const struct fields cache_fields = {
 };
 
 static const char *const strategies[] = {"sequential", "random", NULL};
-static const char *const none_healthy[] = {"nxdomain", "all", NULL};
+static const char *const none_healthy[] = {"nxdomain", "last_healthy", "all",
+                                           NULL};
 static const char *const orders[] = {"shuffle", "weighted", "near", NULL};
 static const char *const subsets[] = {"by-type", "random", "stable", NULL};
 
@@ -348,6 +349,9 @@ static const struct fields socket_fields = {
     .size = sizeof(struct agent_socket_config),
 };
 
+/* As enum guard_mode. */
+static const char *const guard_modes[] = {"auto", "on", "off", NULL};
+
 #define KEY(k, member) .key = k, .offset = offsetof(struct config_keys, member)
 
 static const struct field items[] = {
@@ -395,6 +399,15 @@ static const struct field items[] = {
      .min = 5 * SECOND_MS},
     {KEY("restart_grace", restart_grace_ms), .kind = FIELD_DURATION,
      .min = 5 * SECOND_MS},
+    {KEY("guard", guard_mode), .kind = FIELD_WORD, .words = guard_modes},
+    {KEY("guard_min_nodes", guard.min_nodes), .kind = FIELD_U32, .min = 1,
+     .max = 100000},
+    {KEY("guard_percent", guard.percent), .kind = FIELD_U32, .min = 1,
+     .max = 100},
+    {KEY("guard_window", guard.window_ms), .kind = FIELD_DURATION,
+     .min = SECOND_MS},
+    {KEY("guard_max", guard.max_ms), .kind = FIELD_DURATION, .min = SECOND_MS},
+    {KEY("guard_serve_passing", guard_serve_passing), .kind = FIELD_BOOL},
     {KEY("reconnect_timeout", reap_ms), .kind = FIELD_DURATION,
      .min = 60 * SECOND_MS},
     {KEY("advertise_reconnect_timeout", reap_ms), .kind = FIELD_DURATION,
@@ -457,6 +470,7 @@ static void keys_init(void *object)
     k->enable_local_script_checks = true;
     k->lease_ttl_ms = (uint64_t)15 * SECOND_MS;
     k->restart_grace_ms = (uint64_t)60 * SECOND_MS;
+    k->guard = guard_limits_default;
     k->reap_ms = (uint64_t)72 * 3600 * SECOND_MS;
 }
 

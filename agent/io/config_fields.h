@@ -51,6 +51,9 @@ struct config_keys {
     struct config_acl acl;
     struct config_http http_config;
     struct config_tls tls;
+    enum guard_mode guard_mode;
+    struct guard_limits guard;
+    bool guard_serve_passing;
 };
 
 extern const struct fields config_fields;

@@ -156,6 +156,9 @@ static void keys_take(struct agent_config *c, const struct config_keys *k)
     c->http_max_connections = k->http_max_connections;
     c->restart_grace_ms = k->restart_grace_ms;
     c->reap_ms = k->reap_ms;
+    c->guard = k->guard;
+    c->guard_mode = k->guard_mode;
+    c->guard_serve_passing = k->guard_serve_passing;
     c->log_level = (enum log_level)log_level_parse(k->log_level);
 }
 

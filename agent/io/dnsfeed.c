@@ -1,44 +1,25 @@
-#include "agent/io/dnsfeed.h"
-
 #include <openssl/rand.h>
 #include <stdlib.h>
-#include <uv.h>
 
+#include "agent/io/dnsfeed_impl.h"
 #include "base/core/check.h"
 #include "base/core/log.h"
 #include "base/io/loop.h"
 #include "dns/io/server.h"
 
 #define AGE_EVERY_MS 1000
-#define WARNED_MAX   64
-
-struct dnsfeed {
-    struct loop *loop;
-    struct dnsfeed_config config;
-    struct dns_model *model;
-    struct loop_task commit;
-    uint64_t revision;
-    enum dns_state state; /* As published last. */
-    bool stopped;
-    size_t oversized;
-    const char *warned[WARNED_MAX]; /* Services that were, as said. */
-    size_t warned_count;
-    struct arena warned_texts;
-    uv_timer_t age;
-    dnsfeed_closed_fn *on_closed;
-    void *closed_arg;
-    struct dns_zone *zone; /* The last one published; the server's. */
-};
 
 /* ---- From catalogue to model ------------------------------------------- */
 
 /* One service's instances, gathered in an arena. */
 struct gathering {
+    struct dnsfeed *feed;
     struct arena *arena;
     const struct catalog *catalog;
     struct dns_instance *items;
     size_t count;
     size_t cap;
+    size_t held;
 };
 
 static enum dns_health health_of(enum health_sum sum)
@@ -159,6 +140,8 @@ static bool on_instance(void *ctx, const struct catalog_instance *i)
         .ports = ports_of(g->arena, r->ports, r->ports_count),
         .ports_count = r->ports_count,
     };
+    dnsfeed_held_mark(g->feed, node, i, out);
+    g->held += out->held;
     return true;
 }
 
@@ -167,13 +150,23 @@ static void service_feed(struct dnsfeed *f, const struct catalog *catalog,
 {
     const struct catalog_service *service = catalog_service(catalog, name);
     struct arena arena = {0};
-    struct gathering g = {.arena = &arena, .catalog = catalog};
+    struct gathering g = {.feed = f, .arena = &arena, .catalog = catalog};
 
+    dnsfeed_recent_look(f, catalog, name);
     if (service) {
         catalog_each_instance(service, on_instance, &g);
     }
     dns_model_put_service(f->model, name, g.items, g.count);
+    dnsfeed_held_note(f, name, g.held);
     arena_release(&arena);
+}
+
+void dnsfeed_service(struct dnsfeed *f, const char *name)
+{
+    if (f->catalog && !f->stopped) {
+        service_feed(f, f->catalog, name);
+        loop_defer(f->loop, LOOP_WORK, &f->commit);
+    }
 }
 
 static void node_put(struct dnsfeed *f, const struct node_record *r)
@@ -225,32 +218,44 @@ static bool on_node(void *ctx, const struct catalog_node *n)
     return true;
 }
 
+/* What differs from what was fed last. */
+static bool differences_feed(struct dnsfeed *f, const struct catalog *catalog,
+                             const struct catalog_changes *changes)
+{
+    for (size_t i = 0; i < changes->nodes.count; i++) {
+        node_feed(f, catalog, changes->nodes.items[i]);
+    }
+    for (size_t i = 0; i < changes->services.count; i++) {
+        service_feed(f, catalog, changes->services.items[i]);
+    }
+    return changes->nodes.count > 0 || changes->services.count > 0;
+}
+
 void dnsfeed_catalog(struct dnsfeed *f, const struct catalog *catalog,
                      const struct catalog_changes *changes)
 {
     struct feeding all = {.feed = f, .catalog = catalog};
-    bool first = f->revision == 0;
+    const struct catalog *before = f->catalog;
+    bool changed = true;
 
-    f->revision = (uint64_t)catalog_revision(catalog);
-    if (f->revision == 0) {
+    if (catalog_revision(catalog) == 0) {
         return;
     }
-    if (!changes || first) {
+    /* The serial of the zone: what a guard does is a change, too. */
+    f->revision =
+        catalog_index(catalog, (struct catalog_scope){.kind = SCOPE_NONE});
+    if (!changes || !before) {
         dns_model_clear(f->model);
         catalog_each_node(catalog, on_node, &all);
         catalog_each_service(catalog, on_service, &all);
     } else {
-        for (size_t i = 0; i < changes->nodes.count; i++) {
-            node_feed(f, catalog, changes->nodes.items[i]);
-        }
-        for (size_t i = 0; i < changes->services.count; i++) {
-            service_feed(f, catalog, changes->services.items[i]);
-        }
-        if (changes->nodes.count == 0 && changes->services.count == 0) {
-            return;
-        }
+        changed = differences_feed(f, catalog, changes);
     }
-    loop_defer(f->loop, LOOP_WORK, &f->commit);
+    f->catalog = catalog_ref(catalog);
+    catalog_unref(before);
+    if (changed) {
+        loop_defer(f->loop, LOOP_WORK, &f->commit);
+    }
 }
 
 /* ---- From the own services --------------------------------------------- */
@@ -346,7 +351,9 @@ static enum dns_state state_now(struct dnsfeed *f)
     if (stale_ms >= f->config.stale_max_ms) {
         return DNS_EXPIRED;
     }
-    return stale_ms >= f->config.stale_mark_ms ? DNS_STALE : DNS_FRESH;
+    return stale_ms >= f->config.stale_mark_ms || f->config.kept(f->config.arg)
+               ? DNS_STALE
+               : DNS_FRESH;
 }
 
 static bool warned_before(struct dnsfeed *f, struct slice name)
@@ -425,6 +432,8 @@ enum status dnsfeed_set(struct dnsfeed *f, const struct dns_settings *settings,
     if (!st) {
         f->config.stale_mark_ms = ages.mark_ms;
         f->config.stale_max_ms = ages.max_ms;
+        f->config.held_is_passing = ages.held_is_passing;
+        dnsfeed_held_feed(f, HELD_ALL);
     }
     if (!st && !f->stopped) {
         loop_defer(f->loop, LOOP_WORK, &f->commit);
@@ -455,6 +464,7 @@ enum status dnsfeed_start(struct loop *loop,
     CHECK(uv_timer_init(loop_uv(loop), &f->age) == 0);
     f->age.data = f;
     CHECK(uv_timer_start(&f->age, on_age, AGE_EVERY_MS, AGE_EVERY_MS) == 0);
+    dnsfeed_held_init(f);
     *out_feed = f;
     return ST_OK;
 }
@@ -465,14 +475,20 @@ void dnsfeed_stop(struct dnsfeed *f)
     f->zone = NULL; /* The server frees it. */
     loop_undefer(f->loop, LOOP_WORK, &f->commit);
     (void)uv_timer_stop(&f->age);
+    dnsfeed_held_stop(f);
 }
 
-static void on_age_closed(uv_handle_t *handle)
+static void on_timer_closed(uv_handle_t *handle)
 {
     struct dnsfeed *f = handle->data;
     dnsfeed_closed_fn *on_closed = f->on_closed;
     void *arg = f->closed_arg;
 
+    if (--f->open > 0) {
+        return;
+    }
+    dnsfeed_held_release(f);
+    catalog_unref(f->catalog);
     dns_model_free(f->model);
     arena_release(&f->warned_texts);
     free(f);
@@ -484,5 +500,8 @@ void dnsfeed_close(struct dnsfeed *f, dnsfeed_closed_fn *on_closed, void *arg)
     CHECK(f->stopped);
     f->on_closed = on_closed;
     f->closed_arg = arg;
-    uv_close((uv_handle_t *)&f->age, on_age_closed);
+    f->open = 3;
+    uv_close((uv_handle_t *)&f->age, on_timer_closed);
+    uv_close((uv_handle_t *)&f->look, on_timer_closed);
+    uv_close((uv_handle_t *)&f->forget, on_timer_closed);
 }

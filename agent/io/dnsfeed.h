@@ -9,6 +9,7 @@
 #pragma once
 
 #include "agent/core/catalog.h"
+#include "agent/core/knock.h"
 #include "agent/core/local.h"
 #include "dns/core/model.h"
 
@@ -20,12 +21,25 @@ struct loop;
  * second. */
 typedef uint64_t dnsfeed_stale_fn(void *arg);
 
+/* Whether a guard keeps what the store has lost: answers say that they are old.
+ */
+typedef bool dnsfeed_kept_fn(void *arg);
+/* Somebody has asked for a service with instances on held nodes. */
+typedef void dnsfeed_asked_fn(void *arg, const char *service);
+/* What is known of such an instance; dnsfeed_verdict_changed() when it has. */
+typedef enum knock_verdict dnsfeed_verdict_fn(void *arg, const char *address,
+                                              uint16_t port);
+
 struct dnsfeed_config {
     struct dns_settings settings;
     uint64_t stale_mark_ms; /* From this age on answers say that they are old */
     uint64_t stale_max_ms;  /* and from this one on there are none. */
     struct dns_server *server; /* Borrowed; NULL: nothing is published. */
     dnsfeed_stale_fn *stale_ms;
+    dnsfeed_kept_fn *kept;
+    dnsfeed_asked_fn *asked;
+    dnsfeed_verdict_fn *verdict;
+    bool held_is_passing; /* What a guard holds passes, and does not warn. */
     void *arg;
 };
 
@@ -39,6 +53,9 @@ enum status dnsfeed_start(struct loop *loop,
 void dnsfeed_catalog(struct dnsfeed *f, const struct catalog *catalog,
                      const struct catalog_changes *changes);
 
+/* Feed again what is held and was asked for. */
+void dnsfeed_verdict_changed(struct dnsfeed *f);
+
 /* The own services changed; matters as long as no catalogue is known. */
 void dnsfeed_local(struct dnsfeed *f, struct local *local);
 
@@ -49,6 +66,7 @@ void dnsfeed_publish(struct dnsfeed *f);
 struct dnsfeed_ages {
     uint64_t mark_ms;
     uint64_t max_ms;
+    bool held_is_passing; /* As in the config. */
 };
 
 /* What DNS answers from now; NULL: nothing yet, or DNS is off. Good until the

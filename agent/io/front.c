@@ -146,6 +146,12 @@ static void on_txn(void *arg, enum sync_result result, int64_t revision)
 
     (void)revision;
     p->busy = false;
+    if (result == SYNC_WRITTEN && p->outcome.txn_again && !f->stopping) {
+        p->request.confirmed = true;
+        p->busy = true;
+        link_confirm(f->link, CONFIRM_MS, on_raced, p);
+        return;
+    }
     if (result == SYNC_GUARDED && ++p->tries < TXN_TRIES_MAX && !f->stopping) {
         /* Somebody was quicker: look at what is there now. */
         p->busy = true;
@@ -311,6 +317,11 @@ static void act(struct pending *p, uint64_t generation_before)
     case API_STREAM:
         p->streamer = streams_open(&f->streams, p->exchange, &p->outcome,
                                    on_stream_ended, p);
+        return;
+    case API_GUARD:
+        f->hooks.guard(f->hooks.ctx, p->outcome.guard_mode);
+        p->request.confirmed = true;
+        ask(p);
         return;
     }
     UNREACHABLE();

@@ -38,6 +38,7 @@ struct front_hooks {
     /* ST_OK, or what to tell the caller. */
     enum status (*reload)(void *ctx, struct err *out_err);
     void (*leave)(void *ctx);
+    void (*guard)(void *ctx, enum guard_mode mode);
 };
 
 struct front_config {

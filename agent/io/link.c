@@ -75,23 +75,37 @@ void link_maybe_healthy(struct link *l)
 }
 
 void link_adopt_catalog(struct link *l, struct catalog *next,
-                        const struct link_update *update)
+                        const struct link_update *given)
 {
     const struct catalog *old = l->catalog;
+    struct link_update update = *given;
 
+    update.before = old;
     l->catalog = next;
-    for (size_t i = 0; i < update->changes->problems_count; i++) {
-        const struct catalog_problem *p = &update->changes->problems[i];
+    for (size_t i = 0; i < update.changes->problems_count; i++) {
+        const struct catalog_problem *p = &update.changes->problems[i];
 
         log_warn("agent", "store: %s: %s; left out", p->key, p->text);
     }
     if (!l->stopping) {
-        l->hooks.on_update(l->hooks.ctx, update);
+        l->hooks.on_update(l->hooks.ctx, &update);
     }
     catalog_unref(old);
     link_lease_catalog_changed(l);
     link_writer_catalog_changed(l);
     link_farewell_catalog_changed(l);
+}
+
+void link_show(struct link *l, struct catalog *next,
+               const struct catalog_changes *changes)
+{
+    struct link_update update = {.aside = true,
+                                 .revision = catalog_revision(next),
+                                 .cluster_id = l->cluster_id,
+                                 .changes = changes};
+
+    CHECK(catalog_revision(next) == catalog_revision(l->catalog));
+    link_adopt_catalog(l, next, &update);
 }
 
 /* ---- Start ------------------------------------------------------------- */

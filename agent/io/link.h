@@ -50,7 +50,10 @@ struct link_config {
 
 /* Something of the catalogue has changed; link_catalog() is the new one. */
 struct link_update {
-    bool full; /* `events` are all there is. */
+    bool full;     /* `events` are all there is. */
+    bool replaced; /* Full, and the store is another one or has gone back. */
+    bool aside;    /* By link_show(): the store has not changed. */
+    const struct catalog *before; /* The snapshot until now. */
     const struct catalog_event *events;
     size_t events_count;
     int64_t revision;
@@ -76,6 +79,12 @@ enum status link_start(struct loop *loop, const struct link_config *config,
 
 /* Valid until the next on_update; take a reference to keep it. */
 const struct catalog *link_catalog(const struct link *l);
+
+/* From now on link_catalog() is `next`, made of the present snapshot by
+ * catalog_hold() or catalog_refill(); the reference is taken over. on_update
+ * comes within the call, which may be the last thing that on_update does. */
+void link_show(struct link *l, struct catalog *next,
+               const struct catalog_changes *changes);
 
 /* The local state has changed: compare and write, at the end of this turn. */
 void link_poke(struct link *l);

@@ -69,6 +69,7 @@ struct link_watch {
     bool relist;                    /* Do not resume at the next chance. */
     struct link_events page_events; /* Of the full read so far. */
     int64_t list_revision;          /* 0: the first page is not in. */
+    bool list_replaced;             /* It is of another store. */
     struct link_events fresh;       /* Of this turn's watch responses. */
     int64_t fresh_revision;
     struct loop_task apply;

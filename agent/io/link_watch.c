@@ -110,12 +110,15 @@ static void apply_list(struct link *l)
     struct link_events *e = &l->watch.page_events;
     struct arena arena = {0};
     struct catalog_changes changes = {0};
-    struct link_update update = {.full = true,
-                                 .events = e->items,
-                                 .events_count = e->count,
-                                 .revision = l->watch.list_revision,
-                                 .cluster_id = l->cluster_id,
-                                 .changes = &changes};
+    struct link_update update = {
+        .full = true,
+        .replaced = l->watch.list_replaced ||
+                    (catalog_revision(l->catalog) > l->watch.list_revision),
+        .events = e->items,
+        .events_count = e->count,
+        .revision = l->watch.list_revision,
+        .cluster_id = l->cluster_id,
+        .changes = &changes};
     struct catalog *next =
         catalog_replace(l->catalog, e->items, e->count, l->watch.list_revision,
                         &arena, &changes);
@@ -293,6 +296,8 @@ static void page_take(struct link *l, const Etcdserverpb__RangeResponse *r)
 
     if (l->watch.list_revision == 0) {
         l->watch.list_revision = r->header->revision;
+        l->watch.list_replaced =
+            l->cluster_id != 0 && l->cluster_id != r->header->cluster_id;
         l->cluster_id = r->header->cluster_id;
     }
     for (size_t i = 0; i < r->n_kvs; i++) {

@@ -37,6 +37,13 @@ _muster() {
         ;;
     esac
     case $command in
+    guard)
+        mapfile -t COMPREPLY < <(compgen -W "on off auto" -- "$current")
+        ;;
+    force-leave)
+        mapfile -t COMPREPLY < <(compgen -W "$("$program" nodes \
+            2>/dev/null | awk 'NR > 1 { print $1 }')" -- "$current")
+        ;;
     services | nodes)
         mapfile -t COMPREPLY < <(compgen -W "$("$program" "$command" \
             2>/dev/null | awk 'NR > 1 { print $1 }')" -- "$current")

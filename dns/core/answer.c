@@ -562,3 +562,10 @@ void dns_decide(const struct dns_zone *zone, const struct dns_question *q,
         mark_stale(out_answer);
     }
 }
+
+void dns_answer_note(const struct dns_answer *answer)
+{
+    if (answer->asked != NULL) {
+        atomic_store_explicit(answer->asked, true, memory_order_relaxed);
+    }
+}

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/core/arena.h"
@@ -78,6 +79,7 @@ struct dns_answer {
     enum dns_rcode rcode;
     bool authoritative;
     bool depends; /* On names of ours other than the one that was asked. */
+    atomic_bool *asked; /* For dns_answer_note(); NULL: nothing to note. */
     int extended_error;
     enum dns_order
         order; /* Of the answers; NEAR makes it depend on the client. */
@@ -94,3 +96,7 @@ struct dns_answer {
  * zone. */
 void dns_decide(const struct dns_zone *zone, const struct dns_question *q,
                 struct arena *arena, struct dns_answer *out_answer);
+
+/* Somebody gets this answer: if it is of a service with instances that nobody
+ * knows to live, the model is told (dns_model_take_asked()). */
+void dns_answer_note(const struct dns_answer *answer);

@@ -286,6 +286,7 @@ void dns_decide_service(struct dns_decider *d)
         }
         return;
     }
+    d->answer->asked = s.service->asked;
     if (s.only_above) {
         dns_decide_nodata(d);
         return;

@@ -180,6 +180,15 @@ static bool parse_order(struct slice text, enum dns_order *out_order)
     return false;
 }
 
+static enum dns_none_healthy none_healthy_of(struct slice text)
+{
+    if (slice_eq(text, slice_str("all"))) {
+        return DNS_NONE_ALL;
+    }
+    return slice_eq(text, slice_str("last_healthy")) ? DNS_NONE_LAST_HEALTHY
+                                                     : DNS_NONE_NXDOMAIN;
+}
+
 static void read_meta(struct bump *b, const struct dns_instance *in,
                       struct dns_member *m)
 {
@@ -198,9 +207,7 @@ static void read_meta(struct bump *b, const struct dns_instance *in,
             (void)parse_priority(in->meta[i].value, &m->priority);
         } else if (slice_eq(key, slice_str("dns-none-healthy"))) {
             m->none_healthy_set = true;
-            m->none_healthy = slice_eq(value, slice_str("all"))
-                                  ? DNS_NONE_ALL
-                                  : DNS_NONE_NXDOMAIN;
+            m->none_healthy = none_healthy_of(value);
         } else if (slice_eq(key, slice_str("dns-order"))) {
             m->order_set = parse_order(value, &m->order);
         }
@@ -272,9 +279,11 @@ static void read_member(struct bump *b, const struct dns_instance *in,
         .id = bump_copy(b, slice_str(in->id)),
         .node = parse_labels(b, in->node),
         .health = in->health,
+        .recent = in->recent,
+        .last_resort = in->last_resort,
         .port = in->port,
-        .weight =
-            in->health == DNS_WARNING ? in->weight_warning : in->weight_passing,
+        .weight = in->health == DNS_WARNING || in->recent ? in->weight_warning
+                                                          : in->weight_passing,
         .priority = 1,
         .tags = tags,
         .tags_count = in->tags_count,
@@ -284,6 +293,9 @@ static void read_member(struct bump *b, const struct dns_instance *in,
     read_address(b, in, m);
     read_meta(b, in, m);
     m->strings = read_strings(b, in);
+    if (in->last_resort) {
+        m->priority = UINT16_MAX;
+    }
 }
 
 struct dns_service *dns_service_new(const char *name,
@@ -295,10 +307,13 @@ struct dns_service *dns_service_new(const char *name,
     struct bump b;
     size_t size = rounded(sizeof(*s)) + rounded(text_len(name)) +
                   rounded(count * sizeof(members[0]));
+    bool held = false;
 
     for (size_t i = 0; i < count; i++) {
         size += member_size(&instances[i]);
+        held = held || instances[i].held;
     }
+    size += held ? rounded(sizeof(*s->asked)) : 0;
     s = calloc(1, size);
     CHECK(s != NULL);
     b = (struct bump){(uint8_t *)s + rounded(sizeof(*s)), (uint8_t *)s + size};
@@ -310,6 +325,9 @@ struct dns_service *dns_service_new(const char *name,
     }
     s->members = members;
     s->members_count = count;
+    if (held) {
+        s->asked = bump_take(&b, sizeof(*s->asked));
+    }
     return s;
 }
 

@@ -9,6 +9,8 @@
 #pragma once
 
 #include "dns/core/area.h"
+#include <stdatomic.h>
+
 #include "dns/core/model.h"
 #include "dns/core/name.h"
 #include "dns/core/prepared.h"
@@ -59,6 +61,8 @@ struct dns_member {
     struct slice
         strings; /* The same as "…=value", in wire form (RFC 6763, 6). */
     struct slice grpc_config; /* Of the meta key of this name. */
+    bool recent;
+    bool last_resort;
     enum dns_none_healthy none_healthy;
     bool none_healthy_set;
     enum dns_order order;
@@ -71,6 +75,8 @@ struct dns_service {
     struct slice name; /* Lower case, one label's text. */
     const struct dns_member *members;
     size_t members_count;
+    atomic_bool *asked; /* NULL: nobody is held. The one thing that changes:
+                           workers set it, the model's thread takes it. */
 };
 
 struct dns_host {

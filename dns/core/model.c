@@ -269,6 +269,21 @@ void dns_model_put_service(struct dns_model *m, const char *name,
     settle(m, &key);
 }
 
+bool dns_model_take_asked(const struct dns_model *m, const char *name)
+{
+    const struct dns_entry *entry;
+    struct dns_name key;
+
+    if (!service_key(name, &key)) {
+        return false;
+    }
+    entry = find(m, &key);
+    return entry != NULL && entry->service != NULL &&
+           entry->service->asked != NULL &&
+           atomic_exchange_explicit(entry->service->asked, false,
+                                    memory_order_relaxed);
+}
+
 static bool node_key(const char *name, struct dns_name *out_key)
 {
     *out_key = (struct dns_name){0};

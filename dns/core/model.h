@@ -75,6 +75,10 @@ struct dns_instance {
     uint16_t weight_passing;
     uint16_t weight_warning;
     enum dns_health health;
+    bool recent; /* Not healthy now, but a moment ago. */
+    bool held;   /* Nobody knows whether it lives. Questions for its service
+                    are noted: dns_model_take_asked(). */
+    bool last_resort; /* Only when there is nothing better. */
     const char *const *tags;
     size_t tags_count;
     const struct dns_pair *meta;
@@ -91,6 +95,7 @@ struct dns_service_ttl {
 
 enum dns_none_healthy {
     DNS_NONE_NXDOMAIN,
+    DNS_NONE_LAST_HEALTHY, /* Those that were healthy a moment ago. */
     DNS_NONE_ALL
 };
 
@@ -166,6 +171,10 @@ void dns_model_remove_node(struct dns_model *m, const char *name);
 /* The service's instances are now exactly these; zero removes the service. */
 void dns_model_put_service(struct dns_model *m, const char *name,
                            const struct dns_instance *instances, size_t count);
+
+/* Whether somebody has asked for the service since it was put, or since the
+ * last call; noted only while an instance of it is held. */
+bool dns_model_take_asked(const struct dns_model *m, const char *name);
 
 /* Forget everything, for a full reload. Nothing is seen before the commit. */
 void dns_model_clear(struct dns_model *m);

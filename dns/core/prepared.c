@@ -179,7 +179,9 @@ static struct dns_prepared *prepare(const struct dns_zone *zone,
     if (type == DNS_TYPE_SRV) {
         entry->oversized = entry->oversized || is_oversized(&q, &answer);
     }
-    if (is_negative(&answer)) {
+    if (answer.asked != NULL) {
+        p = &undecided; /* Who asks has to be noted. */
+    } else if (is_negative(&answer)) {
         p = answer.rcode == DNS_NOERROR ? &nodata : &nxdomain;
     } else {
         p = can_be_ready(&q, &answer) ? make_ready(&answer, &arena)

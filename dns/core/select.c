@@ -274,7 +274,21 @@ static bool served_when_none_healthy(const struct dns_settings *s,
     enum dns_none_healthy rule =
         m->none_healthy_set ? m->none_healthy : s->when_none_healthy;
 
-    return rule == DNS_NONE_ALL;
+    return rule == DNS_NONE_ALL || (rule == DNS_NONE_LAST_HEALTHY && m->recent);
+}
+
+/* Addresses have no rank: the last resort is left out if there is anything
+ * better. SRV records have their priority. */
+static void drop_last_resort(struct dns_members *chosen)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < chosen->count; i++) {
+        if (!chosen->items[i]->last_resort) {
+            chosen->items[kept++] = chosen->items[i];
+        }
+    }
+    chosen->count = kept > 0 ? kept : chosen->count;
 }
 
 /* The service's own rule, from the first instance that has one, or ours. */
@@ -342,6 +356,9 @@ struct dns_members dns_choose(struct dns_decider *d,
                 chosen.items[chosen.count++] = m;
             }
         }
+    }
+    if (s->service->asked != NULL && d->q->type != DNS_TYPE_SRV) {
+        drop_last_resort(&chosen);
     }
     if (chosen.order == DNS_ORDER_NEAR) {
         chosen.near = near_areas(d, s);

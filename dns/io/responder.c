@@ -145,6 +145,7 @@ static enum response decide(struct responder *r, const struct dns_zone *zone,
 
     arena_reset(&r->scratch);
     dns_decide(zone, q, &r->scratch, &answer);
+    dns_answer_note(&answer);
     if (answer.verdict == DNS_FOREIGN && allowed) {
         taken->wants[0] = (struct dns_want){.name = q->name, .type = q->type};
         taken->wants_count = 1;

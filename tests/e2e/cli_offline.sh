@@ -4,7 +4,7 @@
 out=$("$MUSTER" help)
 is "$?" 0 "help"
 for command in agent store services nodes register deregister validate reload \
-    leave ctl version; do
+    leave guard force-leave ctl version; do
     like "$out" "^  $command " "help lists $command"
     page=$("$MUSTER" "$command" --help)
     is "$?" 0 "$command --help"

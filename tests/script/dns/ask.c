@@ -205,6 +205,7 @@ static void ask(struct run *r, char **words, const struct options *o,
     hot_len = dns_answer_prepared(zone, &a->q, &t, hot);
     rng_init(&rng, r->revision);
     dns_decide(zone, &a->q, arena, &a->answer);
+    dns_answer_note(&a->answer);
     a->len = dns_pack(zone, &a->q, &a->answer, &t, a->response);
     if (hot_len > 0 &&
         (hot_len != a->len || memcmp(hot, a->response, hot_len) != 0)) {

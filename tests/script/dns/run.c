@@ -14,6 +14,8 @@
  *     instance SERVICE ID [node=N] [at=NODE-ADDRESS] [addr=A] [port=P]
  *         [tags=a,b] [health=passing|warning|critical] [weights=P,W]
  *         [ports=name:1,other:2] [meta.KEY=VALUE] [lan6=ADDRESS] [area=ZONE]
+ *         [is=held|last|recent]
+ *     asked SERVICE        prints whether somebody asked since the last time
  *     many SERVICE COUNT   instances, each on a node of its own
  *     gone SERVICE [ID]    an instance, or all of them
  *     ask NAME TYPE [OPTION...]    prints what is decided
@@ -130,6 +132,10 @@ static void read_field(struct run *r, struct dns_instance *in, char *key,
         in->weight_warning = (uint16_t)atoi(strchr(value, ',') + 1);
     } else if (strcmp(key, "tags") == 0) {
         in->tags = split(r, value, &in->tags_count);
+    } else if (strcmp(key, "is") == 0) {
+        in->recent = strcmp(value, "recent") == 0;
+        in->last_resort = strcmp(value, "last") == 0;
+        in->held = strcmp(value, "held") == 0 || in->last_resort;
     } else if (strcmp(key, "ports") == 0) {
         in->ports = read_ports(r, value, &in->ports_count);
     }
@@ -250,6 +256,8 @@ static void command(struct run *r, char *line)
         dns_model_remove_node(r->model, words[1]);
     } else if (count >= 3 && strcmp(words[0], "instance") == 0) {
         do_instance(r, words, count);
+    } else if (count >= 2 && strcmp(words[0], "asked") == 0) {
+        say(r, dns_model_take_asked(r->model, words[1]) ? "asked\n" : "no\n");
     } else if (count >= 2 && strcmp(words[0], "gone") == 0) {
         do_gone(r, words, count);
     } else if (count >= 3 && strcmp(words[0], "set") == 0) {

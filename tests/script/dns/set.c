@@ -55,7 +55,8 @@ static void set_text(struct dns_settings *s, const char *key, const char *value,
     } else if (strcmp(key, "self_node") == 0) {
         s->self_node = value;
     } else if (strcmp(key, "none_healthy") == 0) {
-        s->when_none_healthy = DNS_NONE_ALL;
+        s->when_none_healthy =
+            *value == 'l' ? DNS_NONE_LAST_HEALTHY : DNS_NONE_ALL;
     } else if (strcmp(key, "order") == 0) {
         s->order = *value == 'w'   ? DNS_ORDER_WEIGHTED
                    : *value == 'n' ? DNS_ORDER_NEAR

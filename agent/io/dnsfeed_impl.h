@@ -1,0 +1,67 @@
+/*
+ * dnsfeed_impl.h - private to dnsfeed*.c.
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "agent/core/recent.h"
+#include "agent/io/dnsfeed.h"
+#include "base/io/loop.h"
+
+#define WARNED_MAX 64
+
+/* A service with instances that nobody knows to live. */
+struct held_service {
+    char *name;
+    bool asked; /* Since it was noted. */
+};
+
+struct dnsfeed {
+    struct loop *loop;
+    struct dnsfeed_config config;
+    struct dns_model *model;
+    const struct catalog *catalog; /* As fed last; NULL: never. */
+    struct loop_task commit;
+    uint64_t revision;
+    enum dns_state state; /* As published last. */
+    bool stopped;
+    size_t oversized;
+    const char *warned[WARNED_MAX]; /* Services that were, as said. */
+    size_t warned_count;
+    struct arena warned_texts;
+    uv_timer_t age;
+    struct held_service *held; /* Sorted by name. */
+    size_t held_count;
+    size_t held_cap;
+    uv_timer_t look; /* Who has asked for held ones; runs while there are. */
+    struct recents *recents;
+    uv_timer_t forget; /* When the next is no longer recent. */
+    unsigned open;     /* Handles that are closing. */
+    dnsfeed_closed_fn *on_closed;
+    void *closed_arg;
+    struct dns_zone *zone; /* The last one published; the server's. */
+};
+
+/* dnsfeed.c: feed this service again. */
+void dnsfeed_service(struct dnsfeed *f, const char *name);
+
+/* dnsfeed_held.c */
+void dnsfeed_held_init(struct dnsfeed *f);
+/* A service was fed, with so many held instances. */
+void dnsfeed_held_note(struct dnsfeed *f, const char *name, size_t held);
+enum held_which {
+    HELD_ALL,
+    HELD_ASKED
+};
+/* Feed services with held instances again. */
+void dnsfeed_held_feed(struct dnsfeed *f, enum held_which which);
+/* A service is about to be fed from `after`. */
+void dnsfeed_recent_look(struct dnsfeed *f, const struct catalog *after,
+                         const char *name);
+/* What of an instance depends on it. */
+void dnsfeed_held_mark(struct dnsfeed *f, const struct catalog_node *node,
+                       const struct catalog_instance *i,
+                       struct dns_instance *out);
+void dnsfeed_held_stop(struct dnsfeed *f);
+void dnsfeed_held_release(struct dnsfeed *f);
