@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "agent/io/activation.h"
 #include "agent/io/agent_impl.h"
 #include "agent/io/listen.h"
 #include "agent/io/protect.h"
@@ -267,6 +268,7 @@ static enum status dns_open(struct agent *a, struct err *err)
     const char *listen[] = {address};
     struct arena arena = {0};
     char dot[300];
+    static struct dns_socket sockets[DNS_SOCKETS_MAX];
     const char *listen_tls[] = {dot};
     struct dns_protection protection;
     struct tls_files tls = {.cert = c->tls.cert,
@@ -277,15 +279,17 @@ static enum status dns_open(struct agent *a, struct err *err)
         .listen_count = c->dns.host ? 1 : 0,
         .listen_tls = listen_tls,
         .listen_tls_count = c->dot.host ? 1 : 0,
-        .tls = c->dot.host ? &tls : NULL,
+        .tls = *c->tls.cert != '\0' ? &tls : NULL,
+        .sockets = sockets,
         .tls_clients_verified = c->tls.verify_incoming,
         .protection = &protection,
         .threads = c->dns_threads,
     };
     enum status st;
 
-    if (!c->dns.host && !c->dot.host) {
-        return ST_OK;
+    st = activation_dns(sockets, &config.sockets_count, err);
+    if (st || (!c->dns.host && !c->dot.host && config.sockets_count == 0)) {
+        return st;
     }
     if (c->dns.host) {
         (void)listen_text(&c->dns, address, sizeof(address));

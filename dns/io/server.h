@@ -107,13 +107,6 @@ struct dns_server;
 enum status dns_server_start(const struct dns_server_config *config,
                              struct dns_server **out_server, struct err *err);
 
-/* What dns_server_start() would bind, for all its workers, bound ahead of time:
- * as root, say. `out_sockets` has room for DNS_SOCKETS_MAX. Statuses as there.
- */
-enum status dns_sockets_open(const struct dns_server_config *config,
-                             struct dns_socket *out_sockets, size_t *out_count,
-                             struct err *err);
-
 /* The port of config->listen[index], which may have been given as 0; of the
  * index-th UDP socket that was handed over. 0: there is none. */
 uint16_t dns_server_port(const struct dns_server *s, size_t index);

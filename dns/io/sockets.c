@@ -16,10 +16,11 @@ static enum status fail_io(struct err *err, const char *what, const char *text)
 {
     return err_set(err, errno == EACCES ? ST_DENIED : ST_IO,
                    "dns: cannot %s %s: %s%s", what, text, strerror(errno),
-                   errno == EACCES ? " (a port below 1024 needs root and "
-                                     "--user, CAP_NET_BIND_SERVICE, or sockets "
-                                     "from the service manager)"
-                                   : "");
+                   errno == EACCES
+                       ? " (a port below 1024 needs "
+                         "CAP_NET_BIND_SERVICE, or sockets from the "
+                         "service manager)"
+                       : "");
 }
 
 void socket_set_init(struct socket_set *s)
@@ -293,30 +294,6 @@ enum status socket_set_open(struct socket_set *s,
     for (size_t i = 0; i < config->listen_tls_count && st == ST_OK; i++) {
         st = open_listed(s, config->listen_tls[i], true, threads, err);
     }
-    return st;
-}
-
-enum status dns_sockets_open(const struct dns_server_config *config,
-                             struct dns_socket *out_sockets, size_t *out_count,
-                             struct err *err)
-{
-    struct socket_set s;
-    size_t count = 0;
-    enum status st;
-
-    socket_set_init(&s);
-    st = socket_set_open(&s, config, err);
-    for (size_t i = 0; i < s.count && st == ST_OK; i++) {
-        struct listener *l = &s.listeners[i];
-
-        for (size_t k = 0; k < l->fds_count && count < SOCKETS_MAX; k++) {
-            out_sockets[count++] =
-                (struct dns_socket){.fd = l->fds[k], .tls = l->tls};
-            l->fds[k] = -1;
-        }
-    }
-    socket_set_release(&s);
-    *out_count = count;
     return st;
 }
 

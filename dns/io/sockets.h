@@ -2,8 +2,7 @@
  * sockets.h - the bound sockets of a server: opened by it, or handed to it.
  *
  * Each worker wants a socket of its own for every address (SO_REUSEPORT). Who
- * hands sockets over (a service manager; a program that binds port 53 as root
- * and then drops its privileges) may give fewer: then workers share.
+ * hands sockets over (a service manager) may give fewer: then workers share.
  */
 #pragma once
 
