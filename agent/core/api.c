@@ -142,6 +142,9 @@ static const struct route {
     {"/v1/session/info/", ROUTE_ONE, ROUTE_GET, api_session_info, HANDLER},
     {"/v1/session/node/", ROUTE_ONE, ROUTE_GET, api_session_node, HANDLER},
     {"/v1/session/list", ROUTE_EXACT, ROUTE_GET, api_session_list, HANDLER},
+    {"/v1/txn", ROUTE_EXACT, ROUTE_PUT, api_kv_txn, HANDLER},
+    {"/v1/event/fire/", ROUTE_ONE, ROUTE_PUT, api_event_fire, HANDLER},
+    {"/v1/event/list", ROUTE_EXACT, ROUTE_GET, api_event_list, HANDLER},
 };
 
 #define ROUTES_COUNT (sizeof(routes) / sizeof(routes[0]))

@@ -332,3 +332,10 @@ void api_session_renew(struct api_call *call);
 void api_session_info(struct api_call *call);
 void api_session_node(struct api_call *call);
 void api_session_list(struct api_call *call);
+
+/* api_txn.c */
+void api_kv_txn(struct api_call *call);
+
+/* api_event.c */
+void api_event_fire(struct api_call *call);
+void api_event_list(struct api_call *call);

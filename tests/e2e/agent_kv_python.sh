@@ -1,0 +1,87 @@
+# Debian's python3-consul, unmodified: entries, sessions, transactions, events.
+. "$(dirname "$0")/lib.sh"
+
+agent_start one --dev --store-listen 127.0.0.1:0
+wait_until 20 "the node in the catalogue" eval 'api /v1/catalog/nodes | grep -q one'
+out=$("$PYTHON" - "${AGENT_HTTP##*:}" <<'PY' 2>&1
+import base64, sys, threading, time
+import consul
+
+c = consul.Consul(host="127.0.0.1", port=int(sys.argv[1]))
+
+index, data = c.kv.get("a")
+assert data is None and int(index) > 0
+assert c.kv.put("a", "1", flags=7)
+index, data = c.kv.get("a")
+assert data["Value"] == b"1" and data["Flags"] == 7, data
+assert c.kv.put("a", "2", cas=data["ModifyIndex"])
+assert not c.kv.put("a", "3", cas=data["ModifyIndex"])
+assert c.kv.put("t/x", "1") and c.kv.put("t/y/z", None)
+assert [e["Key"] for e in c.kv.get("t/", recurse=True)[1]] == ["t/x", "t/y/z"]
+assert c.kv.get("t/", keys=True, separator="/")[1] == ["t/x", "t/y/"]
+assert c.kv.delete("t/", recurse=True)
+assert c.kv.get("t/", recurse=True)[1] is None
+print("entries")
+
+seen = []
+index, data = c.kv.get("a")
+def poll():
+    other = consul.Consul(host="127.0.0.1", port=int(sys.argv[1]))
+    seen.append(other.kv.get("a", index=index, wait="20s"))
+thread = threading.Thread(target=poll)
+thread.start()
+assert c.kv.put("a", "new")
+thread.join(15)
+assert seen[0][1]["Value"] == b"new", seen
+print("a poll wakes")
+
+one = c.session.create(name="first", ttl=60, lock_delay=0)
+two = c.session.create(behavior="delete", lock_delay=0)
+assert c.session.info(one)[1]["TTL"] == "1m0s"
+assert {s["ID"] for s in c.session.list()[1]} == {one, two}
+assert {s["ID"] for s in c.session.node("one")[1]} == {one, two}
+assert c.session.renew(one)["ID"] == one
+assert c.kv.put("l", "x", acquire=one)
+assert not c.kv.put("l", "x", acquire=two)
+assert c.kv.get("l")[1]["Session"] == one
+assert c.kv.put("l", "x", release=one)
+assert c.kv.put("l", "x", acquire=two)
+assert c.kv.get("l")[1]["LockIndex"] == 2
+assert c.session.destroy(two)
+assert c.kv.get("l")[1] is None
+assert c.session.destroy(one)
+assert c.session.info(one)[1] is None
+try:
+    c.session.renew(one)
+    sys.exit("a session that is gone was renewed")
+except consul.NotFound:
+    print("sessions and locks")
+
+def b64(text):
+    return base64.b64encode(text.encode()).decode()
+
+r = c.txn.put([{"KV": {"Verb": "set", "Key": "m", "Value": b64("1")}},
+               {"KV": {"Verb": "get", "Key": "a"}}])
+assert r["Errors"] is None and len(r["Results"]) == 2, r
+try:
+    r = c.txn.put([{"KV": {"Verb": "delete", "Key": "m"}},
+                   {"KV": {"Verb": "get", "Key": "none"}}])
+    assert r["Errors"], r
+except consul.ConsulException as e:
+    assert "doesn't exist" in str(e), e
+assert c.kv.get("m")[1]["Value"] == b"1"
+print("transactions")
+
+assert c.event.fire("deploy", "v2", node="^one$")["Name"] == "deploy"
+index, events = c.event.list(name="deploy")
+assert [e["Name"] for e in events] == ["deploy"], events
+assert base64.b64decode(events[0]["Payload"]) == b"v2"
+assert c.event.fire("other", node="^elsewhere$")
+assert not c.event.list(name="other")[1]
+print("events")
+PY
+)
+is $? 0 "python3-consul is content"
+is "$out" "$(printf '%s\n' entries 'a poll wakes' 'sessions and locks' \
+    transactions events)" "in every part"
+done_testing

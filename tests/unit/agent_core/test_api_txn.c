@@ -1,0 +1,189 @@
+#include <stdio.h>
+
+#include "fake_store.h"
+#include "suite.h"
+
+struct step {
+    const char *line;
+    const char *body;
+    int status;
+    const char *part; /* That the reply holds. */
+};
+
+static void play(const struct step *steps)
+{
+    struct fake f;
+
+    fake_start(&f);
+    (void)fake_reply(&f, "PUT /v1/agent/service/register",
+                     "{\"Name\":\"web\",\"Tags\":[\"v1\"]}", 200);
+    (void)fake_settle(&f); /* Revision 3. */
+    for (; steps->line != NULL; steps++) {
+        const char *got = fake_reply(
+            &f, steps->line, steps->body ? steps->body : "", steps->status);
+
+        ck_assert_msg(strstr(got, steps->part) != NULL,
+                      "%s %s:\n  %s\n  was expected in\n  %s", steps->line,
+                      steps->body ? steps->body : "", steps->part, got);
+    }
+    fake_stop(&f);
+}
+
+#define TXN(ops)         "PUT /v1/txn", "[" ops "]"
+#define KV(verb, key)    "{\"KV\":{\"Verb\":\"" verb "\",\"Key\":\"" key "\"}}"
+#define SET(key, base64) KV3("set", key, "\"Value\":\"" base64 "\"")
+#define KV3(verb, key, more) \
+    "{\"KV\":{\"Verb\":\"" verb "\",\"Key\":\"" key "\"," more "}}"
+
+static const struct step results[] = {
+    {TXN(SET("a", "MQ==") "," SET("b", "Mg==")), 200,
+     "{\"Results\":[{\"KV\":{\"LockIndex\":0,\"Key\":\"a\",\"Flags\":0,"
+     "\"Value\":null,\"CreateIndex\":4,\"ModifyIndex\":4}},{\"KV\":{"
+     "\"LockIndex\":0,\"Key\":\"b\",\"Flags\":0,\"Value\":null,\"CreateIndex\":"
+     "4,\"ModifyIndex\":4}}],\"Errors\":null}"},
+    {TXN(KV("get", "a") "," KV("get", "b")), 200, "\"Value\":\"Mg==\""},
+    {TXN(KV("get-tree", "")), 200, "\"Key\":\"b\""},
+    {TXN(KV("get", "none")), 409,
+     "{\"Results\":null,\"Errors\":[{\"OpIndex\":0,\"What\":\"key \\\"none\\\" "
+     "doesn't exist\"}]}"},
+    {TXN(KV("get-or-empty", "none")), 200, "\"CreateIndex\":0"},
+    {TXN(KV("delete", "a")), 200, "{\"Results\":[],\"Errors\":null}"},
+    {TXN(KV("check-not-exists", "a")), 200, "\"Results\":[]"},
+    {TXN(KV("check-not-exists", "b")), 409, "exists"},
+    {TXN(""), 200, "{\"Results\":[],\"Errors\":null}"},
+    {NULL, NULL, 0, NULL},
+};
+
+/* One that fails keeps all others from being carried out. */
+static const struct step all_or_none[] = {
+    {TXN(SET("a", "MQ==")), 200, "4"},
+    {TXN(SET("b", "MQ==") "," KV3("cas", "a", "\"Index\":3")), 409,
+     "\"OpIndex\":1,\"What\":\"failed to set key \\\"a\\\", index is stale\""},
+    {"GET /v1/kv/b", NULL, 404, ""},
+    {TXN(SET("b", "MQ==") "," KV3("check-index", "a", "\"Index\":4")), 200,
+     "\"Key\":\"b\""},
+    {TXN(KV3("check-index", "a", "\"Index\":9")), 409,
+     "current modify index 4 != 9"},
+    {TXN(KV3("check-session", "a", "\"Session\":\"s\"")), 409,
+     "current session \\\"\\\" != \\\"s\\\""},
+    {TXN(KV3("delete-cas", "a", "\"Index\":9")), 409, "index is stale"},
+    {TXN(KV3("delete-cas", "a", "\"Index\":4")), 200, "\"Results\":[]"},
+    {TXN(KV3("cas", "c", "\"Index\":0")), 200, "\"Key\":\"c\""},
+    {TXN(KV3("lock", "a", "\"Session\":\"none\"")), 409, "invalid session"},
+    {TXN(KV3("unlock", "b", "\"Session\":\"none\"")), 409, "lock isn't held"},
+    {NULL, NULL, 0, NULL},
+};
+
+/* Later operations see what earlier ones did. */
+static const struct step in_order[] = {
+    {TXN(SET("t/1", "MQ==") "," SET("t/2", "MQ==")), 200, "4"},
+    {TXN(KV("delete-tree", "t/") "," KV("check-not-exists", "t/1") "," SET(
+         "t/2", "Mg==") "," KV("get-tree", "t/")),
+     200, "\"Value\":\"Mg==\""},
+    {"GET /v1/kv/?keys", NULL, 200, "[\"t/2\"]"},
+    {"GET /v1/kv/t/2?raw", NULL, 200, "2"},
+    {TXN(SET("x", "MQ==") "," KV("delete", "x")), 200, "\"Errors\":null"},
+    {"GET /v1/kv/x", NULL, 404, ""},
+    {TXN(SET("t/9", "MQ==") "," KV("delete-tree", "t/")), 200, "t/9"},
+    {"GET /v1/kv/?keys", NULL, 404, ""},
+    {NULL, NULL, 0, NULL},
+};
+
+static const struct step refused[] = {
+    {"PUT /v1/txn", "{}", 400, "a list is expected"},
+    {"PUT /v1/txn", "[", 400, "Request decode failed"},
+    {TXN("{\"Node\":{}}"), 400, "only KV operations"},
+    {TXN(KV("jump", "a")), 400, "unknown KV verb \"jump\""},
+    {TXN(KV("set", "")), 400, "missing key name"},
+    {TXN(SET("a", "x")), 400, "not base64"},
+    {TXN(KV3("set", "a", "\"Flags\":-1")), 400, "numbers of 0 or more"},
+    {"GET /v1/txn", NULL, 405, "not allowed"},
+    {NULL, NULL, 0, NULL},
+};
+
+/* ---- Events ------------------------------------------------------- */
+
+static const struct step events[] = {
+    {"GET /v1/event/list", NULL, 200, "[]"},
+    {"PUT /v1/event/fire/deploy", "v2", 200,
+     "\"Name\":\"deploy\",\"Payload\":\"djI=\",\"NodeFilter\":\"\","
+     "\"ServiceFilter\":\"\",\"TagFilter\":\"\",\"Version\":1,\"LTime\":4}"},
+    {"PUT /v1/event/fire/empty?node=^ed", "", 200, "\"Payload\":null"},
+    {"GET /v1/event/list?name=deploy", NULL, 200, "\"LTime\":4}]"},
+    {"GET /v1/event/list?name=empty", NULL, 200, "\"NodeFilter\":\"^ed\""},
+    {"GET /v1/event/list?name=other", NULL, 200, "[]"},
+    /* For others. */
+    {"PUT /v1/event/fire/o?node=^x", "", 200, "o"},
+    {"GET /v1/event/list?name=o", NULL, 200, "[]"},
+    {"PUT /v1/event/fire/s?service=web&tag=v2", "", 200, "s"},
+    {"GET /v1/event/list?name=s", NULL, 200, "[]"},
+    {"PUT /v1/event/fire/w?service=web&tag=v1", "", 200, "w"},
+    {"GET /v1/event/list?name=w", NULL, 200, "\"Name\":\"w\""},
+    {"PUT /v1/event/fire/x?node=(", "", 400, "Invalid node filter"},
+    {"PUT /v1/event/fire/x?tag=v1", "", 400, "needs a service filter"},
+    {NULL, NULL, 0, NULL},
+};
+
+static const struct step *const stories[] = {results, all_or_none, in_order,
+                                             refused, events};
+
+START_TEST(stories_hold)
+{
+    play(stories[_i]);
+}
+END_TEST
+
+START_TEST(a_transaction_has_64_operations_at_most)
+{
+    struct fake f;
+    struct buf body;
+
+    fake_start(&f);
+    buf_init(&body, 64 * 1024);
+    ck_assert_int_eq(buf_add_str(&body, "["), ST_OK);
+    for (int i = 0; i < 64; i++) {
+        ck_assert_int_eq(buf_addf(&body,
+                                  "%s{\"KV\":{\"Verb\":\"set\",\"Key\":\"k%d\"}"
+                                  "}",
+                                  i ? "," : "", i),
+                         ST_OK);
+    }
+    ck_assert_int_eq(buf_add_str(&body, "]"), ST_OK);
+    (void)fake_reply(&f, "PUT /v1/txn", buf_cstr(&body), 200);
+    body.len--;
+    ck_assert_int_eq(
+        buf_add_str(&body, ",{\"KV\":{\"Verb\":\"get\",\"Key\":\"x\"}}]"),
+        ST_OK);
+    (void)fake_reply(&f, "PUT /v1/txn", buf_cstr(&body), 413);
+    buf_release(&body);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(a_poll_waits_for_an_event)
+{
+    struct fake f;
+    struct api_outcome o;
+
+    fake_start(&f);
+    (void)fake_reply(&f, "PUT /v1/event/fire/one", "", 200); /* 3 */
+    fake_ask(&f, "GET /v1/event/list?index=3", "", &o);
+    ck_assert_int_eq(o.kind, API_FOLLOW);
+    api_outcome_release(&o);
+    (void)fake_reply(&f, "PUT /v1/event/fire/two", "", 200);
+    ck_assert_ptr_nonnull(
+        strstr(fake_reply(&f, "GET /v1/event/list?index=3", "", 200), "two"));
+    /* The end of an old one is no news. */
+    fake_lease_end(&f, 1);
+    fake_ask(&f, "GET /v1/event/list?index=4", "", &o);
+    ck_assert_int_eq(o.kind, API_FOLLOW);
+    api_outcome_release(&o);
+    fake_stop(&f);
+}
+END_TEST
+
+UNIT_MAIN("api_txn", {
+    tcase_add_loop_test(tc, stories_hold, 0, COUNT_OF(stories));
+    tcase_add_test(tc, a_transaction_has_64_operations_at_most);
+    tcase_add_test(tc, a_poll_waits_for_an_event);
+})
