@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/core/check.h"
 
@@ -21,11 +22,28 @@ struct client {
     char token[TOKEN_BYTES_MAX]; /* Read from a file. */
     const char *trouble;         /* With a file; NULL: none. */
     struct buf reply;
-    const char *where; /* Last tried, for messages. */
-    bool secure;       /* No scheme means HTTPS. */
-    bool settled;      /* Somebody answers at `where`. */
-    bool cut;          /* The reply passed its limit. */
+    const char *where;        /* Last tried, for messages. */
+    bool secure;              /* No scheme means HTTPS. */
+    bool settled;             /* Somebody answers at `where`. */
+    bool cut;                 /* The reply passed its limit. */
+    unsigned long long index; /* X-Consul-Index. */
 };
+
+static size_t on_header(char *data, size_t size, size_t count, void *arg)
+{
+    static const char name[] = "X-Consul-Index:";
+    struct client *c = arg;
+    size_t len = size * count;
+    char text[64];
+
+    if (len < sizeof(text) && len >= sizeof(name) &&
+        strncasecmp(data, name, sizeof(name) - 1) == 0) {
+        memcpy(text, data, len);
+        text[len] = '\0';
+        c->index = strtoull(text + sizeof(name) - 1, NULL, 10);
+    }
+    return len;
+}
 
 static size_t on_reply(char *data, size_t size, size_t count, void *arg)
 {
@@ -164,13 +182,16 @@ static CURLcode perform(struct client *c, const char *socket, const char *http,
                         const char *path)
 {
     bool has_scheme = !socket && strstr(http, "://") != NULL;
-    char url[4096];
+    char url[8192];
 
     (void)snprintf(url, sizeof(url), "%s%s%s",
                    has_scheme             ? ""
                    : c->secure && !socket ? "https://"
                                           : "http://",
                    socket ? "agent" : http, path);
+    c->index = 0;
+    (void)curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
+    (void)curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, c);
     c->where = socket ? socket : http;
     c->cut = false;
     buf_clear(&c->reply);
@@ -286,6 +307,11 @@ static enum cli_exit read_json(struct client *c, json_t **out_json,
                               JSON_DECODE_ANY, &error);
 
     if (json == NULL) {
+        /* Flags of 2^63 and more, which jansson takes as reals only. */
+        json = json_loadb((const char *)c->reply.data, c->reply.len,
+                          JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
+    }
+    if (json == NULL) {
         (void)err_set(err, ST_INVALID, "what answers at %s is not an agent: %s",
                       c->where, error.text);
         return CLI_FAILED;
@@ -324,4 +350,28 @@ enum cli_exit client_put(struct client *c, const char *path, struct slice body,
                          struct err *err)
 {
     return client_call(c, "PUT", path, body, NULL, err);
+}
+
+enum cli_exit client_ask(struct client *c, const char *method, const char *path,
+                         struct slice body, struct slice *out_reply,
+                         struct err *err)
+{
+    bool puts = strcmp(method, "PUT") == 0;
+    enum cli_exit code;
+
+    (void)curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
+    (void)curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
+    if (puts) {
+        (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE, (long)body.len);
+        (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS,
+                               body.len ? (const char *)body.data : "");
+    }
+    code = call(c, path, err);
+    *out_reply = buf_slice(&c->reply);
+    return code;
+}
+
+unsigned long long client_index(const struct client *c)
+{
+    return c->index;
 }

@@ -46,6 +46,13 @@ struct client_flags {
          .metavar = "[https://]ADDR:PORT",                          \
          .env = "MUSTER_HTTP",                                      \
          .help = "ask over TCP, at " CLIENT_HTTP " for instance"},  \
+        {.name = "http-addr",                                       \
+         .kind = ARG_STRING,                                        \
+         .string = &(flags)->http,                                  \
+         .metavar = "ADDR:PORT",                                    \
+         .env = "MUSTER_HTTP",                                      \
+         .hidden = true,                                            \
+         .help = "the same, in Consul's words"},                    \
         {.name = "token",                                           \
          .kind = ARG_STRING,                                        \
          .string = &(flags)->token,                                 \
@@ -96,3 +103,11 @@ enum cli_exit client_put(struct client *c, const char *path, struct slice body,
 enum cli_exit client_call(struct client *c, const char *method,
                           const char *path, struct slice body,
                           json_t **out_json, struct err *err);
+
+/* Any method, and the reply as it is, borrowed until the next call. A 409 is an
+ * answer, too. */
+enum cli_exit client_ask(struct client *c, const char *method, const char *path,
+                         struct slice body, struct slice *out_reply,
+                         struct err *err);
+/* Of the last reply: X-Consul-Index, or 0. */
+unsigned long long client_index(const struct client *c);

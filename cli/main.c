@@ -1,7 +1,8 @@
 /*
  * main.c - one program, many commands.
  *
- * Called as `etcd` (a symbolic link), the program is `muster store`.
+ * Called as `etcd` (a symbolic link), the program is `muster store`; called as
+ * `consul`, it understands that command's words.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,10 +11,13 @@
 #include "base/core/suggest.h"
 #include "cli/cmd_acl.h"
 #include "cli/cmd_agent.h"
+#include "cli/cmd_cluster.h"
 #include "cli/cmd_control.h"
 #include "cli/cmd_ctl.h"
 #include "cli/cmd_explain.h"
 #include "cli/cmd_guard.h"
+#include "cli/cmd_kv.h"
+#include "cli/cmd_lock.h"
 #include "cli/cmd_nodes.h"
 #include "cli/cmd_register.h"
 #include "cli/cmd_resolver.h"
@@ -21,6 +25,7 @@
 #include "cli/cmd_store.h"
 #include "cli/cmd_validate.h"
 #include "cli/cmd_version.h"
+#include "cli/cmd_watch.h"
 #include "cli/exit.h"
 
 struct command {
@@ -44,6 +49,14 @@ static const struct command commands[] = {
      cmd_guard},
     {"force-leave", "take a dead host out of the catalogue", cmd_force_leave},
     {"leave", "take this host out of the catalogue, end the agent", cmd_leave},
+    {"maint", "begin or end maintenance of this host or a service", cmd_maint},
+    {"kv", "read and write the key-value store", cmd_kv},
+    {"lock", "run a command while having a lock", cmd_lock},
+    {"watch", "run a command whenever something changes", cmd_watch},
+    {"event", "tell all who listen", cmd_event},
+    {"members", "list the agents of the datacenter", cmd_members},
+    {"catalog", "list names: datacenters, nodes, services", cmd_catalog},
+    {"info", "print what the agent says about itself", cmd_info},
     {"setup-resolver", "print how this host's resolver asks the agent",
      cmd_resolver},
     {"store", "run a member of the key-value store, as etcd", cmd_store},
@@ -101,9 +114,28 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* ---- Called as consul ---------------------------------------------------- */
+
+/* "consul services register FILE" is "muster register FILE". `argv` is left
+ * standing at the command's name. */
+static void translate(int *argc, char ***argv)
+{
+    if (*argc > 2 && strcmp((*argv)[1], "services") == 0) {
+        if (strcmp((*argv)[2], "register") == 0 ||
+            strcmp((*argv)[2], "deregister") == 0) {
+            (*argv)++;
+            (*argc)--;
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct command *command;
+
+    if (argc > 0 && strcmp(base_name(argv[0]), "consul") == 0) {
+        translate(&argc, &argv);
+    }
 
     if (argc > 0 && strcmp(base_name(argv[0]), "etcd") == 0) {
         command = find_command("store");

@@ -1,5 +1,7 @@
 #include "cli/view.h"
 
+#include <limits.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -14,7 +16,14 @@ const char *view_text(const json_t *object, const char *key)
 
 long long view_number(const json_t *object, const char *key)
 {
-    return json_integer_value(json_object_get(object, key));
+    const json_t *value = json_object_get(object, key);
+
+    if (json_is_real(value)) {
+        double real = json_real_value(value);
+
+        return real >= 0x1p63 ? LLONG_MAX : (long long)real;
+    }
+    return json_integer_value(value);
 }
 
 static enum view_health health_of_one(const json_t *check)

@@ -66,6 +66,19 @@ _muster() {
             "create read update delete list clone" -- "$current") ;;
         esac
         ;;
+    kv)
+        if [ "$COMP_CWORD" -eq 2 ]; then
+            mapfile -t COMPREPLY < <(compgen -W \
+                "get put delete export import" -- "$current")
+        else
+            mapfile -t COMPREPLY < <(compgen -W "$("$program" kv get --keys \
+                "$current" 2>/dev/null)" -- "$current")
+        fi
+        ;;
+    catalog)
+        mapfile -t COMPREPLY < <(compgen -W "datacenters nodes services" \
+            -- "$current")
+        ;;
     validate | register)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         ;;

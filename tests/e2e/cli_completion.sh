@@ -33,4 +33,8 @@ offered() {
 }
 soon 10 "a service of the running agent" offered
 is "$(complete_line nodes o)" one "a host"
+is "$(complete_line kv ex)" export "a word of kv"
+"$MUSTER" kv put app/host x >/dev/null
+is "$(complete_line kv get a)" app/ "a key"
+is "$(complete_line catalog n)" nodes "a list of the catalogue"
 done_testing

@@ -1,0 +1,106 @@
+# The words of Consul's command: kv, lock, watch, maint, event, members, catalog;
+# as muster has them, and called as consul.
+. "$(dirname "$0")/lib.sh"
+
+agent_start one --dev --store-listen 127.0.0.1:0
+export MUSTER_SOCKET=$AGENT_SOCKET
+m() { "$MUSTER" "$@"; }
+wait_until 20 "the node in the catalogue" eval 'api /v1/catalog/nodes | grep -q one'
+
+# --- kv ------------------------------------------------------------------------
+
+is "$(m kv put app/host 10.0.0.1)" "Success! Data written to: app/host" "kv put"
+is "$(m kv get app/host)" 10.0.0.1 "kv get"
+echo "from a file" | m kv put --flags 7 app/text - >/dev/null
+is "$(m kv get --recurse app/)" "$(printf 'app/host:10.0.0.1\napp/text:from a file\n')" \
+    "kv get --recurse"
+like "$(m kv get --detailed app/text)" "^Flags +7$" "kv get --detailed"
+m kv put app/deep/er 1 >/dev/null
+is "$(m kv get --keys app/)" "$(printf 'app/deep/\napp/host\napp/text')" "kv get --keys"
+m kv get nothing 2>/dev/null
+is $? 4 "what is not there is 4"
+m kv put --cas --modify-index 1 app/host x 2>/dev/null
+is $? 1 "a condition that does not hold is 1"
+m kv export app/ >"$SCRATCH/export.json"
+m kv delete --recurse app/ >/dev/null
+m kv get --keys app/ 2>/dev/null
+is $? 4 "kv delete --recurse"
+is "$(m kv import "@$SCRATCH/export.json" | wc -l)" 3 "kv import takes what kv export gave"
+is "$(m kv get app/text)" "from a file" "whole"
+m kv jump 2>/dev/null
+is $? 2 "an unknown word is 2"
+
+# --- lock ----------------------------------------------------------------------
+
+is "$(m lock jobs/one 'echo ran; exit 3')" ran "lock runs the command"
+m lock jobs/one sh -c 'exit 3'
+is $? 3 "and ends with its code"
+spawn holder "$MUSTER" lock jobs/one sleep 60
+HOLDER=$PID
+held() { m kv get --detailed jobs/one/.lock | grep -Eq '^Session +[0-9a-f]{8}-'; }
+wait_until 10 "the lock to be held" held
+m lock --try 1s jobs/one true 2>/dev/null
+is $? 1 "a lock that is not to be had is 1"
+end "$HOLDER"
+ok "a lock that is let go can be had at once" timeout 10 "$MUSTER" lock jobs/one true
+
+# Three at a time of five, each of which notes when it begins and ends.
+for i in 1 2 3 4 5; do
+    spawn "sem$i" "$MUSTER" lock -n 3 jobs/some \
+        sh -c "echo + >>$SCRATCH/sem; sleep 0.5; echo - >>$SCRATCH/sem"
+done
+all_ran() { [ "$(grep -c -- - "$SCRATCH/sem")" = 5 ]; }
+soon 30 "five take their turns" all_ran
+is "$(awk '/\+/ { n++ } /-/ { n-- } n > worst { worst = n } END { print worst <= 3 }' \
+    "$SCRATCH/sem")" 1 "never more than three"
+
+# --- watch ---------------------------------------------------------------------
+
+is "$(m watch --type key --key app/host | json 'd[0]["Key"]')" app/host "watch prints once"
+spawn watch "$MUSTER" watch --type keyprefix --prefix w/ "cat >>$SCRATCH/seen; echo >>$SCRATCH/seen"
+seen() { [ -f "$SCRATCH/seen" ] && [ "$(wc -l <"$SCRATCH/seen")" = "$1" ]; }
+soon 10 "a handler runs for what is there" seen 1
+m kv put w/a 1 >/dev/null
+soon 10 "and for a change" seen 2
+m kv put other 1 >/dev/null
+m kv put w/a 1 >/dev/null
+ok "but not for what is none" stays 1 seen 2
+m kv delete w/a >/dev/null
+soon 10 "and for a deletion" seen 3
+spawn events "$MUSTER" watch --type event --name deploy "cat >>$SCRATCH/events"
+like "$(m event --name deploy v2)" "^Event ID: [0-9a-f-]{36}$" "event"
+soon 10 "an event is heard" grep -q djI= "$SCRATCH/events"
+m watch --type moon 2>/dev/null
+is $? 2 "an unknown type is 2"
+
+# --- this host -----------------------------------------------------------------
+
+like "$(m members)" "^one +127.0.0.1:[0-9]+ +alive" "members"
+is "$(m catalog nodes)" one "catalog nodes"
+is "$(m catalog datacenters)" dc1 "catalog datacenters"
+like "$(m maint --enable --reason 'new disks')" "maintenance is enabled" "maint --enable"
+like "$(m maint)" "Reason: new disks" "maint shows it"
+m maint --disable >/dev/null
+is "$(m maint)" "" "maint --disable"
+like "$(m info)" "registered = true" "info"
+
+# --- as consul -----------------------------------------------------------------
+
+ln -s "$MUSTER" "$SCRATCH/consul"
+c() { env -u MUSTER_SOCKET "$SCRATCH/consul" "$@"; }
+is "$(c kv get -http-addr="$AGENT_HTTP" app/host)" 10.0.0.1 "one dash, -http-addr"
+export CONSUL_HTTP_ADDR=http://$AGENT_HTTP
+is "$(c kv get -keys app/ | head -n 1)" app/deep/ "CONSUL_HTTP_ADDR"
+cat >"$SCRATCH/web.json" <<'JSON'
+{"service": {"name": "web", "port": 80}}
+JSON
+ok "services register" c services register "$SCRATCH/web.json"
+listed() { c catalog services | grep -qx web; }
+soon 10 "catalog services" listed
+ok "services deregister" c services deregister web
+like "$(c members)" "^one +" "members"
+ok "validate" c validate "$SCRATCH/web.json"
+is "$(c lock -try=5s jobs/one 'echo mine')" mine "lock"
+export CONSUL_HTTP_ADDR=unix://$AGENT_SOCKET
+is "$(c kv get app/host)" 10.0.0.1 "a socket's address"
+done_testing
