@@ -89,6 +89,20 @@ static bool host_is_fine(const struct http_parse *p)
     return hosts == 1 || (hosts == 0 && p->parser.http_minor == 0);
 }
 
+/* RFC 9112, 5.1: no blank between a name and its colon. Who reads it as another
+ * name than we do can be used to smuggle. */
+static bool names_are_fine(const struct http_parse *p)
+{
+    for (unsigned i = 0; i < p->fields_count; i++) {
+        const struct http_field *f = &p->fields[i];
+
+        if (f->name_len > 0 && p->text.data[f->name + f->name_len - 1] == ' ') {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool value_is(struct slice value, const char *word)
 {
     return value.len == strlen(word) &&
@@ -125,6 +139,9 @@ static int on_headers_complete(http_parser *parser)
     parser->upgrade = 0; /* We never switch; the request is answered as it is.*/
     if (parser->http_major != 1) {
         return refuse(p, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+    }
+    if (!names_are_fine(p)) {
+        return refuse(p, 400, "a header field has a blank before its colon");
     }
     if (!host_is_fine(p)) {
         return refuse(p, 400, "a request needs exactly one Host field");

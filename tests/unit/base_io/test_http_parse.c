@@ -32,6 +32,8 @@ static const struct {
      "\r\nGET /v HTTP/1.1\r\nHost: h\r\n\r\n",
      "+GET /u? [] | +GET /v? []"},
     {"no host", "GET / HTTP/1.1\r\n\r\n", "refused 400"},
+    {"blank before the colon", "GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n",
+     "refused 400"},
     {"two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
      "refused 400"},
     {"length and chunks",
