@@ -10,6 +10,8 @@ struct access {
     struct texts hosts;
     const struct network *writers;
     size_t writers_count;
+    uint64_t seen; /* Generation of the table. */
+    bool heard;
 };
 
 static struct texts copy_texts(struct arena *a, struct texts texts)
@@ -55,6 +57,46 @@ void access_free(struct access *a)
     acl_free(a->table);
     arena_release(&a->arena);
     free(a);
+}
+
+bool access_news(struct access *a)
+{
+    uint64_t now = acl_generation(a->table);
+    bool news = now != a->seen;
+
+    a->seen = now;
+    return news && acl_enabled(a->table);
+}
+
+void access_heard(struct access *a)
+{
+    a->heard = true;
+}
+
+enum status access_file(struct access *a, const struct definitions *defs,
+                        struct err *err)
+{
+    for (size_t i = 0; i < definitions_services_count(defs); i++) {
+        const struct service_def *s = definitions_service(defs, i);
+        struct acl_auth auth;
+
+        if (acl_for_file(a->table, s->token, &auth) == ACL_UNKNOWN_TOKEN) {
+            if (!a->heard) {
+                continue; /* The store may know it. */
+            }
+            return err_set(err, ST_DENIED,
+                           "service \"%.128s\": its token is not known "
+                           "(ACL not found)",
+                           s->id);
+        }
+        if (!acl_may(&auth, ACL_SERVICE, s->name, ACL_WRITE)) {
+            return err_set(err, ST_DENIED,
+                           "service \"%.128s\": Permission denied: token with "
+                           "AccessorID '%s' lacks permission 'service:write'",
+                           s->id, auth.accessor);
+        }
+    }
+    return ST_OK;
 }
 
 struct acl *access_table(struct access *a)

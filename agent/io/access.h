@@ -18,6 +18,19 @@ void access_free(struct access *a); /* NULL is fine. */
 /* Take the settings of `config` in place of those before; copied. */
 void access_configure(struct access *a, const struct agent_config *config);
 
+/* Whether, since the last call, something of what anybody may do has changed.
+ */
+bool access_news(struct access *a);
+
+/* Whether a sidecar file may register what it does, by the tokens it names. A
+ * token that is not known is waited for while the store was never heard.
+ * ST_DENIED: err says what is missing. */
+enum status access_file(struct access *a, const struct definitions *defs,
+                        struct err *err);
+
+/* The table has what the store holds. */
+void access_heard(struct access *a);
+
 struct acl *access_table(struct access *a);
 
 /* Fill in what a request needs of it. */

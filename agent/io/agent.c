@@ -74,15 +74,29 @@ static void replica_follow(struct agent *a, const struct link_update *update)
     }
 }
 
+static enum status on_file(void *arg, const struct definitions *defs,
+                           struct err *err)
+{
+    struct agent *a = arg;
+
+    return access_file(a->access, defs, err);
+}
+
 static void on_update(void *ctx, const struct link_update *update)
 {
     struct agent *a = ctx;
     const struct catalog *catalog = link_catalog(a->link);
+    bool rights_changed;
 
     sentry_look(a->sentry, update);
     replica_follow(a, update);
     acl_apply(access_table(a->access), update->events, update->events_count,
               update->full);
+    access_heard(a->access);
+    rights_changed = access_news(a->access);
+    if (rights_changed && a->phase == AGENT_RUNS) {
+        services_reload(a->services);
+    }
     if (update->changes->lives.count > 0) {
         reaper_look(a->reaper, catalog, loop_now_ms(a->loop));
     }
@@ -93,7 +107,7 @@ static void on_update(void *ctx, const struct link_update *update)
     if (a->janitor) {
         janitor_update(a->janitor, update);
     }
-    dnsfeed_catalog(a->feed, catalog, update->changes);
+    dnsfeed_catalog(a->feed, catalog, rights_changed ? NULL : update->changes);
     if (a->front) {
         front_catalog_changed(a->front);
     }
@@ -312,6 +326,7 @@ static enum status feed_open(struct agent *a, struct err *err)
 {
     struct arena arena = {0};
     struct dnsfeed_config config = {
+        .acl = access_table(a->access),
         .stale_mark_ms = a->config->dns_config.stale_mark_ms,
         .stale_max_ms = a->config->dns_config.max_stale_ms,
         .server = a->dns,
@@ -423,8 +438,9 @@ static enum status parts_open(struct agent *a, struct err *err)
     }
     local_open(a);
     a->access = access_new(a->config);
-    a->services = services_start(a->loop, a->config->services_dir, a->local,
-                                 on_local_changed, a);
+    a->services = services_start(
+        a->loop, a->config->services_dir, a->local,
+        (struct services_gate){.may = on_file, .arg = a}, on_local_changed, a);
     (void)state_save(a->state, a->local, time_now(a));
     st = dns_open(a, err);
     if (!st) {

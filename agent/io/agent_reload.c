@@ -155,6 +155,17 @@ static enum status recursion_reload(struct agent *a,
     return st;
 }
 
+/* What DNS shows may be more or less then. */
+static void rights_reload(struct agent *a, const struct agent_config *wanted)
+{
+    bool before = acl_enabled(access_table(a->access));
+
+    access_configure(a->access, wanted);
+    if (access_news(a->access) || before) {
+        dnsfeed_catalog(a->feed, link_catalog(a->link), NULL);
+    }
+}
+
 enum status agent_reload_now(struct agent *a, struct err *out_err)
 {
     struct agent_config wanted;
@@ -187,7 +198,7 @@ enum status agent_reload_now(struct agent *a, struct err *out_err)
         dns_server_protect(a->dns, &protection);
     }
     log_set_level(wanted.log_level);
-    access_configure(a->access, &wanted);
+    rights_reload(a, &wanted);
     a->strict_default = wanted.http_strict_default;
     sentry_set_limits(a->sentry, &wanted.guard);
     if (wanted.guard_mode != a->guard_configured) {

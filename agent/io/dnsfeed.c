@@ -11,6 +11,20 @@
 
 /* ---- From catalogue to model ------------------------------------------- */
 
+/* Questions come without tokens, so all get what one token may read; a token
+ * that nobody knows may read nothing. */
+static bool may_show(struct dnsfeed *f, enum acl_resource resource,
+                     const char *name)
+{
+    struct acl_auth auth;
+
+    if (!acl_enabled(f->config.acl)) {
+        return true;
+    }
+    return acl_for_dns(f->config.acl, &auth) == ACL_FOUND &&
+           acl_may(&auth, resource, name, ACL_READ);
+}
+
 /* One service's instances, gathered in an arena. */
 struct gathering {
     struct dnsfeed *feed;
@@ -119,8 +133,12 @@ static bool on_instance(void *ctx, const struct catalog_instance *i)
     struct gathering *g = ctx;
     const struct instance_record *r = &i->record;
     const struct catalog_node *node = catalog_node(g->catalog, r->node);
-    struct dns_instance *out = gathering_add(g);
+    struct dns_instance *out;
 
+    if (!may_show(g->feed, ACL_NODE, r->node)) {
+        return true;
+    }
+    out = gathering_add(g);
     *out = (struct dns_instance){
         .id = r->id,
         .node = node && node->known ? node->record.name : r->node,
@@ -153,7 +171,7 @@ static void service_feed(struct dnsfeed *f, const struct catalog *catalog,
     struct gathering g = {.feed = f, .arena = &arena, .catalog = catalog};
 
     dnsfeed_recent_look(f, catalog, name);
-    if (service) {
+    if (service && may_show(f, ACL_SERVICE, name)) {
         catalog_each_instance(service, on_instance, &g);
     }
     dns_model_put_service(f->model, name, g.items, g.count);
@@ -190,7 +208,7 @@ static void node_feed(struct dnsfeed *f, const struct catalog *catalog,
 {
     const struct catalog_node *node = catalog_node(catalog, name);
 
-    if (node && node->known) {
+    if (node && node->known && may_show(f, ACL_NODE, name)) {
         node_put(f, &node->record);
     } else {
         dns_model_remove_node(f->model, name);
@@ -313,7 +331,8 @@ static bool on_own_service(void *ctx, const struct local_service *s)
 {
     struct own *o = ctx;
 
-    if (same_service(&o->names, s->def->name)) {
+    if (same_service(&o->names, s->def->name) ||
+        !may_show(o->feed, ACL_SERVICE, s->def->name)) {
         return true;
     }
     gathering_add(&o->names)->id = s->def->name;
@@ -333,7 +352,9 @@ void dnsfeed_local(struct dnsfeed *f, struct local *local)
         return;
     }
     dns_model_clear(f->model);
-    node_put(f, &local_host(local)->node);
+    if (may_show(f, ACL_NODE, local_host(local)->node.name)) {
+        node_put(f, &local_host(local)->node);
+    }
     local_each_service(local, on_own_service, &o);
     loop_defer(f->loop, LOOP_WORK, &f->commit);
     arena_release(&arena);

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "agent/core/acl_table.h"
 #include "agent/core/catalog.h"
 #include "agent/core/knock.h"
 #include "agent/core/local.h"
@@ -35,6 +36,8 @@ struct dnsfeed_config {
     uint64_t stale_mark_ms; /* From this age on answers say that they are old */
     uint64_t stale_max_ms;  /* and from this one on there are none. */
     struct dns_server *server; /* Borrowed; NULL: nothing is published. */
+    struct acl *acl; /* DNS shows what acl_for_dns() may read; NULL: all. After
+                        a change of it everything is to be fed again. */
     dnsfeed_stale_fn *stale_ms;
     dnsfeed_kept_fn *kept;
     dnsfeed_asked_fn *asked;

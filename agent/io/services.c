@@ -31,6 +31,7 @@ struct services {
     struct loop *loop;
     char *dir;
     struct local *local;
+    struct services_gate gate;
     services_changed_fn *on_changed;
     void *arg;
     uv_fs_event_t watch;
@@ -143,9 +144,17 @@ static void take_fault(struct services *s, struct scan_item *item,
 /* False: an id belongs to another file, which may be about to give it up. */
 static bool take_loaded(struct services *s, struct scan_item *item)
 {
-    enum status st = local_load_file(s->local, item->path, item->definitions,
-                                     time_now(s), &item->err);
+    enum status st = ST_OK;
 
+    if (s->gate.may) {
+        st = s->gate.may(s->gate.arg, item->definitions, &item->err);
+    }
+    if (st) {
+        st = err_prefix(&item->err, st, "%s", item->path);
+    } else {
+        st = local_load_file(s->local, item->path, item->definitions,
+                             time_now(s), &item->err);
+    }
     if (st == ST_EXISTS) {
         return false;
     }
@@ -339,7 +348,7 @@ void services_reload(struct services *s)
 /* ---- Start, stop ------------------------------------------------------- */
 
 struct services *services_start(struct loop *loop, const char *dir,
-                                struct local *local,
+                                struct local *local, struct services_gate gate,
                                 services_changed_fn *on_changed, void *arg)
 {
     struct services *s = calloc(1, sizeof(*s));
@@ -349,6 +358,7 @@ struct services *services_start(struct loop *loop, const char *dir,
     s->dir = strdup(dir);
     CHECK(s->dir != NULL);
     s->local = local;
+    s->gate = gate;
     s->on_changed = on_changed;
     s->arg = arg;
     s->watch.data = s;

@@ -22,6 +22,13 @@ struct services;
 /* After a change of the local state. */
 typedef void services_changed_fn(void *arg);
 
+/* Whether a file may register what it says. Else ST_DENIED, and err. */
+struct services_gate {
+    enum status (*may)(void *arg, const struct definitions *defs,
+                       struct err *err); /* NULL: all may. */
+    void *arg;
+};
+
 struct services_stats {
     uint64_t scans;
     uint64_t files;  /* Now registered or faulty. */
@@ -31,7 +38,7 @@ struct services_stats {
 /* Read the folder, here and now, into `local`, then keep watching. A folder
  * that does not exist is an empty one. */
 struct services *services_start(struct loop *loop, const char *dir,
-                                struct local *local,
+                                struct local *local, struct services_gate gate,
                                 services_changed_fn *on_changed, void *arg);
 
 /* Read everything again, also what seems unchanged. */

@@ -18,6 +18,8 @@ struct world {
     char dir[64];
     bool (*until)(struct world *w);
     bool reached;
+    enum status (*may)(void *arg, const struct definitions *defs,
+                       struct err *err);
     uint64_t reached_ms;
 };
 
@@ -109,7 +111,9 @@ static void world_init(struct world *w)
 
 static void world_start(struct world *w)
 {
-    w->services = services_start(w->loop, w->dir, w->local, on_changed, w);
+    w->services =
+        services_start(w->loop, w->dir, w->local,
+                       (struct services_gate){.may = w->may}, on_changed, w);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type,
@@ -198,6 +202,15 @@ START_TEST(changes_are_seen_soon)
 }
 END_TEST
 
+static enum status no_web(void *arg, const struct definitions *defs,
+                          struct err *err)
+{
+    (void)arg;
+    return strcmp(definitions_service(defs, 0)->name, "web") == 0
+               ? err_set(err, ST_DENIED, "it may not")
+               : ST_OK;
+}
+
 static void on_fault(void *ctx, const char *file, const char *text)
 {
     char *out = ctx;
@@ -205,6 +218,24 @@ static void on_fault(void *ctx, const char *file, const char *text)
     (void)file;
     (void)snprintf(out, 512, "%s", text);
 }
+
+START_TEST(file_without_the_right_is_a_fault)
+{
+    struct world w;
+    char fault[512] = "";
+
+    world_init(&w);
+    w.may = no_web;
+    put(&w, "web.json", "{\"service\": {\"name\": \"web\", \"port\": 80}}");
+    put(&w, "db.json", "{\"service\": {\"name\": \"db\", \"port\": 81}}");
+    world_start(&w);
+    ck_assert(web_is_gone(&w));
+    ck_assert_uint_eq(port_of(&w, "db"), 81);
+    local_each_fault(w.local, on_fault, fault);
+    ck_assert_msg(strstr(fault, "web.json: it may not") != NULL, "%s", fault);
+    world_release(&w);
+}
+END_TEST
 
 START_TEST(bad_file_keeps_the_last_good)
 {
@@ -300,6 +331,7 @@ END_TEST
 UNIT_MAIN("services", {
     tcase_add_test(tc, folder_is_read_at_start);
     tcase_add_test(tc, changes_are_seen_soon);
+    tcase_add_test(tc, file_without_the_right_is_a_fault);
     tcase_add_test(tc, bad_file_keeps_the_last_good);
     tcase_add_test(tc, dangling_link_keeps_the_last_good);
     tcase_add_test(tc, same_id_in_two_files_names_both);
