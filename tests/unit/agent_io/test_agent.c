@@ -269,7 +269,7 @@ static const struct {
     const char *text;
 } taken[] = {
     {"http", "127.0.0.1:%", "http"},
-    {"dns", "203.0.113.1:5353", "dns (choose with --dns)"},
+    {"dns", "203.0.113.1:5353", "dns (choose with --dns,"},
     {"socket", "/proc/nowhere/agent.sock", "choose with --socket"},
     {"domain", "a..b", "domain"},
     {"store", "http://127.0.0.1", "no port"},
