@@ -21,18 +21,17 @@
 /* A replica that could not be written is tried again after this. */
 #define RELIST_MS 60000
 
-static struct local_time time_now(struct agent *a)
+struct local_time agent_time(const struct agent *a)
 {
     return (struct local_time){.now_ms = loop_now_ms(a->loop),
                                .wall_ms = (int64_t)loop_wall_ms()};
 }
 
-/* ---- What happens while it runs --------------------------------------------
- */
+/* ---- What happens while it runs ----------------------------------------- */
 
 bool agent_local_changed(struct agent *a)
 {
-    bool urgent = state_save(a->state, a->local, time_now(a));
+    bool urgent = state_save(a->state, a->local, agent_time(a));
 
     if (a->phase != AGENT_RUNS) {
         return urgent;
@@ -272,7 +271,7 @@ static void local_open(struct agent *a)
 
     CHECK(RAND_bytes((unsigned char *)&key, sizeof(key)) == 1);
     a->local = local_new(&host, key);
-    state_restore(a->state, a->local, time_now(a));
+    state_restore(a->state, a->local, agent_time(a));
 }
 
 static enum status dns_open(struct agent *a, struct err *err)
@@ -441,7 +440,7 @@ static enum status parts_open(struct agent *a, struct err *err)
     a->services = services_start(
         a->loop, a->config->services_dir, a->local,
         (struct services_gate){.may = on_file, .arg = a}, on_local_changed, a);
-    (void)state_save(a->state, a->local, time_now(a));
+    (void)state_save(a->state, a->local, agent_time(a));
     st = dns_open(a, err);
     if (!st) {
         st = feed_open(a, err);
@@ -523,153 +522,4 @@ struct agent_ports agent_ports(const struct agent *a)
         .dot = a->dns ? dns_server_tls_port(a->dns, 0) : 0,
         .socket_path = a->config->socket_path,
     };
-}
-
-/* ---- Ending, phase by phase -------------------------------------------- */
-
-static void next_phase(struct agent *a);
-
-static void part_ended(void *arg)
-{
-    struct agent *a = arg;
-
-    CHECK(a->open > 0);
-    if (--a->open == 0) {
-        next_phase(a);
-    }
-}
-
-static void end_input(struct agent *a)
-{
-    if (a->services) {
-        a->open++;
-        services_stop(a->services, part_ended, a);
-    }
-    if (a->runner) {
-        a->open++;
-        runner_stop(a->runner, part_ended, a);
-    }
-    if (a->front) {
-        a->open++;
-        front_stop(a->front, part_ended, a);
-    }
-    if (a->janitor) {
-        a->open++;
-        janitor_stop(a->janitor, part_ended, a);
-        a->open++;
-        sessions_stop(a->sessions, part_ended, a);
-    }
-}
-
-static void end_link(struct agent *a)
-{
-    if (a->link) {
-        a->open++;
-        link_stop(a->link,
-                  a->stop_mode == AGENT_STOP_LEAVE ? LINK_STOP_LEAVE
-                                                   : LINK_STOP_KEEP,
-                  part_ended, a);
-    }
-}
-
-static void on_sentry_stopped(void *arg)
-{
-    struct agent *a = arg;
-
-    a->sentry = NULL;
-    part_ended(a);
-}
-
-static void on_relist_closed(uv_handle_t *handle)
-{
-    part_ended(handle->data);
-}
-
-static void end_disk(struct agent *a)
-{
-    if (a->feed) {
-        dnsfeed_stop(a->feed);
-    }
-    dns_server_stop(a->dns);
-    a->dns = NULL;
-    if (a->feed) {
-        a->open++;
-        dnsfeed_close(a->feed, part_ended, a);
-    }
-    if (a->sentry) {
-        a->open++;
-        sentry_stop(a->sentry, on_sentry_stopped, a);
-    }
-    if (a->replica) {
-        a->open++;
-        replica_close(a->replica, part_ended, a);
-    }
-    if (a->state) {
-        if (a->local) {
-            (void)state_save(a->state, a->local, time_now(a));
-        }
-        a->open++;
-        state_close(a->state, part_ended, a);
-    }
-    a->open++;
-    uv_close((uv_handle_t *)&a->relist, on_relist_closed);
-}
-
-static void next_phase(struct agent *a)
-{
-    /* One more than the parts, so that a part that ends at once does not start
-     * the next phase from within this one. */
-    a->open = 1;
-    switch (a->phase) {
-    case AGENT_RUNS:
-        a->phase = AGENT_ENDS_INPUT;
-        end_input(a);
-        break;
-    case AGENT_ENDS_INPUT:
-        a->phase = AGENT_ENDS_LINK;
-        end_link(a);
-        break;
-    case AGENT_ENDS_LINK:
-        a->phase = AGENT_ENDS_DISK;
-        end_disk(a);
-        break;
-    case AGENT_ENDS_DISK:
-        a->phase = AGENT_ENDED;
-        a->on_ended(a, a->arg);
-        return;
-    case AGENT_ENDED:
-        UNREACHABLE();
-    }
-    part_ended(a);
-}
-
-void agent_stop(struct agent *a, enum agent_stop_mode mode)
-{
-    if (mode == AGENT_STOP_LEAVE) {
-        a->stop_mode = AGENT_STOP_LEAVE;
-    }
-    if (a->phase == AGENT_RUNS) {
-        log_info("agent", "%s",
-                 mode == AGENT_STOP_LEAVE ? "leaving" : "stopping");
-        next_phase(a);
-    }
-}
-
-void agent_free(struct agent *a)
-{
-    if (!a) {
-        return;
-    }
-    CHECK(a->phase == AGENT_ENDED);
-    front_free(a->front);
-    janitor_free(a->janitor);
-    sessions_free(a->sessions);
-    reaper_free(a->reaper);
-    local_free(a->local);
-    access_free(a->access);
-    if (a->lock_fd >= 0) {
-        (void)close(a->lock_fd);
-    }
-    arena_release(&a->view_arena);
-    free(a);
 }

@@ -65,6 +65,9 @@ struct agent {
     bool strict_default; /* http_strict_default, as last read. */
 };
 
+/* agent.c */
+struct local_time agent_time(const struct agent *a);
+
 /* agent_view.c */
 void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view);
 void agent_metrics(void *ctx, enum api_metrics form, struct buf *out);
