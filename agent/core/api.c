@@ -335,8 +335,6 @@ static bool is_default_name(const char *name)
 /* Parameters that decide whether the request is for us at all. */
 static bool accept_target(struct api_call *call)
 {
-    const char *dc = api_param(call, "dc");
-
     if (!is_default_name(api_param(call, "ns")) ||
         !is_default_name(api_param(call, "partition"))) {
         api_text(call, 400,
@@ -344,12 +342,7 @@ static bool accept_target(struct api_call *call)
                  "exist");
         return false;
     }
-    if (dc != NULL && *dc != '\0' &&
-        strcmp(dc, local_host(call->view->local)->datacenter) != 0) {
-        api_text(call, 500, "No path to datacenter");
-        return false;
-    }
-    return true;
+    return api_accept_datacenter(call);
 }
 
 static void refuse_method(struct api_call *call, const struct route *route)
@@ -413,6 +406,7 @@ void api_handle(const struct api_request *request, const struct api_view *view,
     if (accept(&call, route)) {
         route->handle(&call);
         api_settle_wait(&call, route->handle);
+        out_outcome->datacenter = call.is_elsewhere ? call.dc : NULL;
     }
 }
 

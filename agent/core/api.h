@@ -102,6 +102,17 @@ struct api_dns_answer {
     size_t reasons_count;
 };
 
+/* Another datacenter whose catalogue we follow. */
+struct api_datacenter {
+    const char *name;
+    const struct catalog *catalog;
+    bool known_leader;        /* As in api_view, of that datacenter's store. */
+    uint64_t last_contact_ms; /* 0 while its replica is current. */
+    const char *leader;       /* "ip:port" of that store's leader, or "". */
+    struct texts peers;
+    uint32_t round_trip_us; /* To that store, as measured; 0: not yet. */
+};
+
 /* What the shell knows. Strings borrowed during the call. */
 struct api_view {
     struct local *local;
@@ -122,8 +133,14 @@ struct api_view {
     const struct network *writers; /* Who may change things over TCP; NULL:
                                       everybody. */
     size_t writers_count;
-    const struct api_dns_answer *explained; /* After API_EXPLAIN; or NULL. */
+    const struct api_dns_answer *explained;   /* After API_EXPLAIN; or NULL. */
+    const struct api_datacenter *datacenters; /* The others; our own, whose */
+    size_t datacenters_count; /* catalogue is above, is not among them. */
 };
+
+/* NULL: our own, or none that we know. */
+const struct api_datacenter *api_find_datacenter(const struct api_view *view,
+                                                 const char *name);
 
 enum api_outcome_kind {
     API_REPLY,     /* Send status, headers, body. */
@@ -191,6 +208,9 @@ struct api_outcome {
     bool txn_again; /* API_TXN: there is more; when it is written and the
                        replica shows it, call again instead. */
     enum guard_mode guard_mode; /* API_GUARD */
+    const char *datacenter; /* All of the above is about this one, of which the
+                               view has told: its catalogue and its store. NULL:
+                               our own. */
 };
 
 /* `arena` holds what the outcome points to, except the body. Never fails:

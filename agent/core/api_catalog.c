@@ -8,17 +8,6 @@
 
 /* ---- The catalogue ------------------------------------------------ */
 
-/* Must work without the store. */
-void api_catalog_datacenters(struct api_call *call)
-{
-    struct jsonw *w = api_json(call, 200);
-
-    jsonw_list(w);
-    jsonw_text(w, local_host(call->view->local)->datacenter);
-    jsonw_list_end(w);
-    api_json_end(call);
-}
-
 static bool write_tag(void *ctx, struct slice tag)
 {
     jsonw_slice(ctx, tag);

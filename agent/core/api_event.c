@@ -54,8 +54,7 @@ static const struct fields event_fields = {
 
 static struct slice folder(const struct api_call *call)
 {
-    return record_folder(call->arena, local_host(call->view->local)->datacenter,
-                         "event");
+    return record_folder(call->arena, call->dc, "event");
 }
 
 static void write_event(struct jsonw *w, const struct event *e)

@@ -91,11 +91,6 @@ enum kv_form {
     FORM_KEYS
 };
 
-static const char *dc_of(const struct api_call *call)
-{
-    return local_host(call->view->local)->datacenter;
-}
-
 static uint64_t newest_of(const struct store_range *r)
 {
     int64_t newest = 0;
@@ -145,7 +140,7 @@ static void write_entries(struct api_call *call, const struct store_range *r)
 
     jsonw_list(w);
     for (size_t i = 0; i < r->count; i++) {
-        kv_read(call->arena, dc_of(call), &r->items[i], &e);
+        kv_read(call->arena, call->dc, &r->items[i], &e);
         if (sees_key(call, e.key)) {
             api_write_kv(call, &e, true);
         }
@@ -164,7 +159,7 @@ static void write_keys(struct api_call *call, const struct store_range *r)
 
     jsonw_list(w);
     for (size_t i = 0; i < r->count; i++) {
-        struct slice key = kv_user_key(dc_of(call), r->items[i].key);
+        struct slice key = kv_user_key(call->dc, r->items[i].key);
         const uint8_t *cut =
             separator.len == 0
                 ? NULL
@@ -191,7 +186,7 @@ static void write_raw(struct api_call *call, const struct store_kv *kv)
 {
     struct kv_entry e;
 
-    kv_read(call->arena, dc_of(call), kv, &e);
+    kv_read(call->arena, call->dc, kv, &e);
     call->outcome->kind = API_REPLY;
     call->outcome->status = 200;
     api_header(call, "Content-Type", "application/octet-stream");
@@ -233,7 +228,7 @@ static void kv_get(struct api_call *call)
          !api_demand(call, ACL_KEY, call->rest, ACL_READ))) {
         return;
     }
-    key = kv_key(call->arena, dc_of(call), slice_str(call->rest));
+    key = kv_key(call->arena, call->dc, slice_str(call->rest));
     if (form != FORM_ENTRY) {
         end = store_prefix_end(call->arena, key);
     }
@@ -271,7 +266,7 @@ static void kv_change(struct api_call *call, const struct kv_op *op)
     struct store_ask *ask;
 
     t->arena = call->arena;
-    t->dc = dc_of(call);
+    t->dc = call->dc;
     t->catalog = call->view->catalog;
     t->ops = op;
     t->ops_count = 1;

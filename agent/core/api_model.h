@@ -33,6 +33,10 @@ struct api_call {
     bool own_token;       /* It came with the request, or by the socket's
                              owner: it is not the agent's default one. */
     bool filtered;        /* Something was left out for want of rights. */
+    const char *dc;       /* What the request is about: this datacenter. */
+    const struct api_view *home; /* What the shell has shown. */
+    bool is_elsewhere;           /* `dc` is not our own; `view` is then */
+    struct api_view elsewhere;   /* this. */
 };
 
 typedef void (*api_handler)(struct api_call *call);
@@ -66,6 +70,14 @@ bool api_node_matches(const struct api_call *call,
                       const struct node_record *node);
 /* Whether an instance has all tags of the tag parameters. */
 bool api_tags_match(const struct api_call *call, struct texts tags);
+
+/* ---- Datacenters (api_datacenter.c) ------------------------------- */
+
+/* Heed ?dc=. False: the reply is made. */
+bool api_accept_datacenter(struct api_call *call);
+/* What follows is about this datacenter; "": as it is. False: there is no way
+ * to it, and the reply is made. */
+bool api_turn_to(struct api_call *call, const char *name);
 
 /* ---- Access (api_access.c) ---------------------------------------- */
 
@@ -275,8 +287,10 @@ void api_join(struct api_call *call);
 void api_agent_guard(struct api_call *call);
 void api_force_leave(struct api_call *call);
 
-/* api_catalog.c */
+/* api_datacenter.c */
 void api_catalog_datacenters(struct api_call *call);
+
+/* api_catalog.c */
 void api_catalog_services(struct api_call *call);
 void api_catalog_service(struct api_call *call);
 void api_catalog_connect(struct api_call *call);

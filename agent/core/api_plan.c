@@ -250,8 +250,7 @@ struct slice plan_key(struct plan *p, enum record_kind kind,
     struct record_key key = {
         .kind = kind, .node = p->reg.node, .service = service, .id = id};
 
-    return record_key_write(p->call->arena,
-                            local_host(p->call->view->local)->datacenter, &key);
+    return record_key_write(p->call->arena, p->call->dc, &key);
 }
 
 /* Takes the encoded record; 413 if it did not fit. */
@@ -302,9 +301,7 @@ bool plan_read(struct plan *p, struct api_call *call)
         api_text(call, 400, "Must provide node");
         return false;
     }
-    if (*p->reg.datacenter != '\0' &&
-        strcmp(p->reg.datacenter, local_host(call->view->local)->datacenter)) {
-        api_text(call, 500, "No path to datacenter");
+    if (!api_turn_to(call, p->reg.datacenter)) {
         return false;
     }
     if (catalog_revision(call->view->catalog) == 0) {

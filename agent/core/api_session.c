@@ -18,11 +18,6 @@ enum {
 
 static const struct slice none;
 
-static const char *dc_of(const struct api_call *call)
-{
-    return local_host(call->view->local)->datacenter;
-}
-
 /* ---- JSON --------------------------------------------------------- */
 
 /* Durations are nanoseconds where Consul has numbers. */
@@ -335,17 +330,17 @@ void api_make_uuid(struct api_call *call)
 static void write_new(struct api_call *call, const struct session *s)
 {
     struct store_ask *ask = api_ask(call);
-    struct slice key = session_key(call->arena, dc_of(call), s->id);
+    struct slice key = session_key(call->arena, call->dc, s->id);
 
     store_guard(ask, STORE_MOD_IS, key, none, 0);
     if (s->serf && s->live_create != 0) {
         store_guard(ask, STORE_CREATE_IS,
-                    session_live_key(call->arena, dc_of(call), s->node), none,
+                    session_live_key(call->arena, call->dc, s->node), none,
                     s->live_create);
     }
     store_put(ask, key, session_write(call->arena, s), 0);
     if (s->ttl_ms > 0) {
-        store_put(ask, session_alive_key(call->arena, dc_of(call), s->id), none,
+        store_put(ask, session_alive_key(call->arena, call->dc, s->id), none,
                   s->lease);
     }
 }
@@ -402,13 +397,13 @@ void api_session_create(struct api_call *call)
 
 static bool may_end(struct api_call *call)
 {
-    struct slice key = session_key(call->arena, dc_of(call), call->rest);
+    struct slice key = session_key(call->arena, call->dc, call->rest);
     const struct store_kv *kv = store_found(call->request->flow->seen, key);
     struct session s;
     struct err err;
 
     return kv == NULL ||
-           session_read(call->arena, dc_of(call), kv, &s, &err) != ST_OK ||
+           session_read(call->arena, call->dc, kv, &s, &err) != ST_OK ||
            api_demand(call, ACL_SESSION, s.node, ACL_WRITE);
 }
 
@@ -428,7 +423,7 @@ void api_session_destroy(struct api_call *call)
         return;
     }
     call->outcome->kind = API_STORE;
-    if (session_end_step(&e, call->arena, dc_of(call), call->view->catalog,
+    if (session_end_step(&e, call->arena, call->dc, call->view->catalog,
                          flow->seen, flow->done,
                          &call->outcome->ask) != SESSION_END_ASK) {
         reply_true(call);
@@ -460,11 +455,11 @@ void api_session_renew(struct api_call *call)
         return;
     }
     if (flow->seen == NULL) {
-        session_add_reads(api_ask(call), call->arena, dc_of(call), call->rest);
+        session_add_reads(api_ask(call), call->arena, call->dc, call->rest);
         return;
     }
-    if (session_trouble(call->arena, dc_of(call), call->view->catalog,
-                        call->rest, flow->seen, &s) != NULL ||
+    if (session_trouble(call->arena, call->dc, call->view->catalog, call->rest,
+                        flow->seen, &s) != NULL ||
         (flow->step == RENEW_RENEWED && flow->done->ttl_s <= 0)) {
         refuse_unknown(call);
         return;
@@ -490,7 +485,7 @@ void api_session_renew(struct api_call *call)
 static bool is_alive(const struct api_call *call, const struct session *s)
 {
     const struct store_answer *seen = call->request->flow->seen;
-    struct slice own = session_alive_key(call->arena, dc_of(call), s->id);
+    struct slice own = session_alive_key(call->arena, call->dc, s->id);
     const struct store_range *r;
 
     if (s->ending) {
@@ -499,7 +494,7 @@ static bool is_alive(const struct api_call *call, const struct session *s)
     if (s->ttl_ms == 0) {
         return true;
     }
-    r = store_range_of(seen, session_alive_key(call->arena, dc_of(call), ""));
+    r = store_range_of(seen, session_alive_key(call->arena, call->dc, ""));
     for (size_t low = 0, high = r->count; low < high;) {
         size_t middle = low + (high - low) / 2;
         int order = slice_cmp(r->items[middle].key, own);
@@ -518,10 +513,10 @@ static void list_sessions(struct api_call *call, const char *id,
                           const char *node)
 {
     const struct store_answer *seen = call->request->flow->seen;
-    struct slice all = session_key(call->arena, dc_of(call), "");
-    struct slice alive = session_alive_key(call->arena, dc_of(call), "");
+    struct slice all = session_key(call->arena, call->dc, "");
+    struct slice alive = session_alive_key(call->arena, call->dc, "");
     struct slice key =
-        id == NULL ? all : session_key(call->arena, dc_of(call), id);
+        id == NULL ? all : session_key(call->arena, call->dc, id);
     struct slice end = id == NULL ? store_prefix_end(call->arena, all) : none;
     const struct store_range *r;
     struct api_poll poll;
@@ -550,7 +545,7 @@ static void list_sessions(struct api_call *call, const char *id,
     for (size_t i = 0; i < r->count; i++) {
         struct session s;
 
-        if (session_read(call->arena, dc_of(call), &r->items[i], &s, &err) ==
+        if (session_read(call->arena, call->dc, &r->items[i], &s, &err) ==
                 ST_OK &&
             is_alive(call, &s) &&
             (node == NULL || strcasecmp(s.node, node) == 0) &&

@@ -271,7 +271,7 @@ void api_kv_txn(struct api_call *call)
     struct kv_txn *t = arena_zalloc(call->arena, 1, sizeof(*t));
 
     t->arena = call->arena;
-    t->dc = local_host(call->view->local)->datacenter;
+    t->dc = call->dc;
     t->catalog = call->view->catalog;
     t->ops = ops;
     if (read_ops(call, ops, &t->ops_count)) {

@@ -44,9 +44,15 @@ void fake_stop(struct fake *f)
     local_free(f->local);
     sync_free(f->sync);
     catalog_unref(f->catalog);
+    catalog_unref(f->elsewhere);
     arena_release(&f->arena);
     store_answer_release(&f->seen);
     store_answer_release(&f->done);
+}
+
+void fake_elsewhere(struct fake *f, const char *datacenter)
+{
+    f->elsewhere = catalog_new(datacenter);
 }
 
 static struct fake_row *find_row(struct fake *f, struct slice key)
@@ -102,21 +108,30 @@ static struct catalog_event event_of(const struct fake *f,
     };
 }
 
-static void publish(struct fake *f, const struct catalog_event *events,
-                    size_t count)
+static void apply(struct fake *f, struct catalog **catalog,
+                  const struct catalog_event *events, size_t count)
 {
     struct arena a = {0};
     struct catalog_changes changes;
     struct catalog *next =
-        catalog_apply(f->catalog, events, count, f->revision, &a, &changes);
+        catalog_apply(*catalog, events, count, f->revision, &a, &changes);
 
     ck_assert_uint_eq(changes.problems_count, 0);
-    catalog_unref(f->catalog);
-    f->catalog = next;
+    catalog_unref(*catalog);
+    *catalog = next;
+    arena_release(&a);
+}
+
+static void publish(struct fake *f, const struct catalog_event *events,
+                    size_t count)
+{
+    apply(f, &f->catalog, events, count);
+    if (f->elsewhere != NULL) {
+        apply(f, &f->elsewhere, events, count);
+    }
     if (f->acl != NULL) {
         acl_apply(f->acl, events, count, false);
     }
-    arena_release(&a);
 }
 
 void fake_put(struct fake *f, const char *key, const char *value)
@@ -416,9 +431,21 @@ static struct api_request request_of(const struct fake *f, const char *line,
     return r;
 }
 
-struct api_view fake_view(const struct fake *f)
+struct api_view fake_view(struct fake *f)
 {
     static const char *const peers[] = {"127.0.0.1:2380"};
+    static const char *const other_peers[] = {"10.2.0.9:2380"};
+
+    if (f->elsewhere != NULL) {
+        f->other = (struct api_datacenter){
+            .name = catalog_datacenter(f->elsewhere),
+            .catalog = f->elsewhere,
+            .known_leader = f->elsewhere_away_ms == 0,
+            .last_contact_ms = f->elsewhere_away_ms,
+            .leader = other_peers[0],
+            .peers = {other_peers, 1},
+        };
+    }
 
     return (struct api_view){
         .local = f->local,
@@ -435,6 +462,8 @@ struct api_view fake_view(const struct fake *f)
         .hosts = f->hosts,
         .writers = f->writers,
         .writers_count = f->writers_count,
+        .datacenters = &f->other,
+        .datacenters_count = f->elsewhere != NULL ? 1 : 0,
     };
 }
 

@@ -44,8 +44,12 @@ struct fake {
     struct texts hosts;
     const struct network *writers;
     size_t writers_count;
-    uint64_t away_ms; /* The store is out of reach for so long. */
-    bool strict;      /* http_strict_default */
+    uint64_t away_ms;          /* The store is out of reach for so long. */
+    bool strict;               /* http_strict_default */
+    struct catalog *elsewhere; /* Of another datacenter in the same store; or
+                                  NULL. */
+    uint64_t elsewhere_away_ms;
+    struct api_datacenter other; /* For the view. */
     struct api_flow flow;
     bool flow_woken;     /* The next request was woken, */
     uint64_t arrived_ms; /* or has waited since then. 0: it is new. */
@@ -58,6 +62,9 @@ struct fake {
 /* A host "edge" at 10.0.0.7 in dc1, its live key in the store, attached. */
 void fake_start(struct fake *f);
 void fake_stop(struct fake *f);
+
+/* From now on the agent follows this datacenter, too. */
+void fake_elsewhere(struct fake *f, const char *datacenter);
 
 /* A write by somebody; the replica sees it at once. `value` NULL deletes. */
 void fake_put(struct fake *f, const char *key, const char *value);
@@ -77,7 +84,7 @@ enum sync_result fake_txn(struct fake *f, const struct sync_txn *txn);
 uint64_t fake_settle(struct fake *f);
 
 /* What a request would see. */
-struct api_view fake_view(const struct fake *f);
+struct api_view fake_view(struct fake *f);
 
 /* One HTTP request, "GET /v1/x?y" and a body; API_TXN and API_STORE are carried
  * out. */

@@ -1,0 +1,135 @@
+/*
+ * Which datacenter a request is about: ?dc=, and the lists of them.
+ */
+#include <stdlib.h>
+
+#include "agent/core/api_model.h"
+#include "base/core/check.h"
+
+const struct api_datacenter *api_find_datacenter(const struct api_view *view,
+                                                 const char *name)
+{
+    for (size_t i = 0; i < view->datacenters_count; i++) {
+        if (strcmp(view->datacenters[i].name, name) == 0) {
+            return &view->datacenters[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- One of them -------------------------------------------------- */
+
+/* The state that handlers see is from now on that of `dc`. What is this host's
+ * (local state, access) stays. */
+static void look_at(struct api_call *call, const struct api_datacenter *dc)
+{
+    call->elsewhere = *call->home;
+    call->elsewhere.catalog = dc->catalog;
+    call->elsewhere.known_leader = dc->known_leader;
+    call->elsewhere.last_contact_ms = dc->last_contact_ms;
+    call->elsewhere.leader = dc->leader;
+    call->elsewhere.peers = dc->peers;
+    call->view = &call->elsewhere;
+    call->dc = dc->name;
+    call->is_elsewhere = true;
+}
+
+bool api_turn_to(struct api_call *call, const char *name)
+{
+    const char *own = local_host(call->home->local)->datacenter;
+    const struct api_datacenter *dc;
+
+    if (*name == '\0' || strcmp(name, call->dc) == 0) {
+        return true;
+    }
+    if (strcmp(name, own) == 0) {
+        call->view = call->home;
+        call->dc = own;
+        call->is_elsewhere = false;
+        return true;
+    }
+    dc = api_find_datacenter(call->home, name);
+    if (dc == NULL) {
+        api_text(call, 500, "No path to datacenter");
+        return false;
+    }
+    look_at(call, dc);
+    return true;
+}
+
+/* What is about this agent is, whatever ?dc= says. */
+static bool is_about_us(struct slice path)
+{
+    return slice_starts(path, slice_str("/v1/agent/")) ||
+           slice_eq(path, slice_str("/v1/metrics")) ||
+           !slice_starts(path, slice_str("/v1/"));
+}
+
+bool api_accept_datacenter(struct api_call *call)
+{
+    const char *dc = api_param(call, "dc");
+
+    call->home = call->view;
+    call->dc = local_host(call->home->local)->datacenter;
+    if (dc == NULL || is_about_us(call->request->path)) {
+        return true;
+    }
+    if (!api_turn_to(call, dc)) {
+        return false;
+    }
+    if (call->is_elsewhere &&
+        slice_starts(call->request->path, slice_str("/v1/acl/"))) {
+        api_text(call, 400,
+                 "Tokens and policies of \"%s\" are changed by its own agents",
+                 dc);
+        return false;
+    }
+    return true;
+}
+
+/* ---- All of them -------------------------------------------------- */
+
+static int compare_by_distance(const void *a, const void *b)
+{
+    const struct api_datacenter *x = *(const struct api_datacenter *const *)a;
+    const struct api_datacenter *y = *(const struct api_datacenter *const *)b;
+    uint32_t far = UINT32_MAX; /* What was not measured is the farthest. */
+    uint32_t x_us = x->round_trip_us == 0 ? far : x->round_trip_us;
+    uint32_t y_us = y->round_trip_us == 0 ? far : y->round_trip_us;
+
+    if (x_us != y_us) {
+        return x_us < y_us ? -1 : 1;
+    }
+    return strcmp(x->name, y->name);
+}
+
+/* The others, nearest first. */
+static const struct api_datacenter **by_distance(const struct api_call *call)
+{
+    const struct api_view *v = call->view;
+    const struct api_datacenter **list =
+        arena_zalloc(call->arena, v->datacenters_count + 1, sizeof(*list));
+
+    for (size_t i = 0; i < v->datacenters_count; i++) {
+        list[i] = &v->datacenters[i];
+    }
+    if (v->datacenters_count > 1) {
+        qsort(list, v->datacenters_count, sizeof(*list), compare_by_distance);
+    }
+    return list;
+}
+
+/* Must work without the store. */
+void api_catalog_datacenters(struct api_call *call)
+{
+    const struct api_datacenter **others = by_distance(call);
+    struct jsonw *w = api_json(call, 200);
+
+    jsonw_list(w);
+    jsonw_text(w, local_host(call->view->local)->datacenter);
+    for (size_t i = 0; i < call->view->datacenters_count; i++) {
+        jsonw_text(w, others[i]->name);
+    }
+    jsonw_list_end(w);
+    api_json_end(call);
+}
