@@ -1,23 +1,18 @@
 #include "base/io/server.h"
 
-#include <errno.h>
-#include <netdb.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "base/core/check.h"
 #include "base/core/limits.h"
 #include "base/core/log.h"
-#include "base/io/address.h"
 #include "base/io/grpc_session.h"
 #include "base/io/http_conn.h"
+#include "base/io/listener.h"
 #include "base/io/stream.h"
 
 /* For TLS and the first bytes, which tell what is spoken. */
@@ -25,8 +20,6 @@
 
 /* One message about refused connections in this time. */
 #define COMPLAINT_MS 10000
-
-#define BACKLOG      1024
 
 /* Probes after this time without a byte; and a client that acknowledges
  * nothing, or does not read what it asked for, is given up after that. */
@@ -56,12 +49,7 @@ struct server {
     struct tls *tls;
     const struct http_handler *http;
     struct grpc_side *grpc; /* NULL: none. */
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } listener;
+    struct listener listener;
     uv_timer_t grace;
     unsigned open_handles;
     TAILQ_HEAD(, conn) conns;
@@ -72,8 +60,6 @@ struct server {
     bool stopping;
     uint64_t complained_ms;
     uint64_t refused_ms; /* The same of clients that TLS has refused. */
-    char address[ADDRESS_TEXT_MAX];
-    uint16_t port;
     server_stopped_fn *on_stopped;
     void *stopped_ctx;
 };
@@ -251,8 +237,8 @@ static void server_complain_of(struct server *s, const struct stream *stream)
 
     if (s->refused_ms == 0 || now_ms - s->refused_ms >= COMPLAINT_MS) {
         s->refused_ms = now_ms;
-        log_warn("io", "%s: connection from %s refused: %s", s->address,
-                 stream->peer, stream->why);
+        log_warn("io", "%s: connection from %s refused: %s",
+                 s->listener.address, stream->peer, stream->why);
     }
 }
 
@@ -264,8 +250,8 @@ static void conn_on_closed(struct stream *stream)
     if (s->tls != NULL && strncmp(stream->why, "TLS: ", 5) == 0) {
         server_complain_of(s, stream);
     } else if (stream->why[0] != '\0') {
-        log_debug("io", "%s: connection from %s closed: %s", s->address,
-                  stream->peer, stream->why);
+        log_debug("io", "%s: connection from %s closed: %s",
+                  s->listener.address, stream->peer, stream->why);
     }
     grpc_session_free(c->grpc);
     http_conn_free(c->http);
@@ -319,7 +305,7 @@ static void server_complain(struct server *s, const char *what)
     }
     s->complained_ms = now_ms;
     log_warn("io", "%s: %s; serving the %u connections that are open",
-             s->address, what, s->conns_count);
+             s->listener.address, what, s->conns_count);
 }
 
 static void on_connection(uv_stream_t *listener, int error)
@@ -340,171 +326,6 @@ static void on_connection(uv_stream_t *listener, int error)
 }
 
 /* ---- starting ---- */
-
-static enum status uv_status(int error)
-{
-    switch (error) {
-    case UV_EADDRINUSE:
-        return ST_EXISTS;
-    case UV_EACCES:
-    case UV_EPERM:
-        return ST_DENIED;
-    default:
-        return ST_IO;
-    }
-}
-
-static enum status listen_failed(const char *address, int error,
-                                 struct err *err)
-{
-    return err_set(err, uv_status(error), "cannot listen at %s: %s", address,
-                   uv_strerror(error));
-}
-
-static void server_read_port(struct server *s)
-{
-    struct sockaddr_storage bound;
-    int len = sizeof(bound);
-
-    CHECK(uv_tcp_getsockname(&s->listener.tcp, (struct sockaddr *)&bound,
-                             &len) == 0);
-    address_print((struct sockaddr *)&bound, s->address, sizeof(s->address));
-    s->port = bound.ss_family == AF_INET6
-                  ? ntohs(((struct sockaddr_in6 *)&bound)->sin6_port)
-                  : ntohs(((struct sockaddr_in *)&bound)->sin_port);
-}
-
-static enum status resolve(const struct address *a, struct addrinfo **out_list,
-                           struct err *err)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    const char *host = a->host[0] == '\0' ? NULL : a->host;
-    int error;
-
-    if (host == NULL) {
-        hints.ai_family = AF_INET6; /* Takes IPv4 as well. */
-        if (getaddrinfo(NULL, a->port, &hints, out_list) == 0) {
-            return ST_OK;
-        }
-        hints.ai_family = AF_INET;
-    }
-    error = getaddrinfo(host, a->port, &hints, out_list);
-    if (error) {
-        return err_set(err, ST_INVALID, "cannot listen at %s:%s: %s", a->host,
-                       a->port, gai_strerror(error));
-    }
-    return ST_OK;
-}
-
-static enum status listen_tcp(struct server *s, const struct address *a,
-                              struct err *err)
-{
-    struct addrinfo *list;
-    enum status st = resolve(a, &list, err);
-    int error;
-
-    if (st) {
-        return st;
-    }
-    address_print(list->ai_addr, s->address, sizeof(s->address));
-    error = uv_tcp_bind(&s->listener.tcp, list->ai_addr, 0);
-    freeaddrinfo(list);
-    if (error == 0) {
-        error = uv_listen(&s->listener.stream, BACKLOG, on_connection);
-    }
-    if (error) {
-        return listen_failed(s->address, error, err);
-    }
-    server_read_port(s);
-    return ST_OK;
-}
-
-/* Whether a program answers at the Unix socket. */
-static bool unix_answers(const char *path)
-{
-    struct sockaddr_un sun = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    bool answers;
-
-    CHECK(strlen(path) < sizeof(sun.sun_path));
-    memcpy(sun.sun_path, path, strlen(path) + 1);
-    answers = fd < 0 ||
-              connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0 ||
-              errno != ECONNREFUSED;
-    if (fd >= 0) {
-        (void)close(fd); /* Nothing was written. */
-    }
-    return answers;
-}
-
-/* A program that was killed leaves its socket file, and bind(2) fails on it. */
-static enum status unix_clear_way(const char *path, struct err *err)
-{
-    struct stat st;
-
-    if (lstat(path, &st)) {
-        return ST_OK; /* Not there, or bind(2) tells what is wrong. */
-    }
-    if (!S_ISSOCK(st.st_mode)) {
-        return err_set(err, ST_EXISTS,
-                       "cannot listen at %s: the file is not a socket", path);
-    }
-    if (unix_answers(path)) {
-        return err_set(err, ST_EXISTS,
-                       "cannot listen at %s: another program does", path);
-    }
-    if (unlink(path)) {
-        return err_set(err, ST_DENIED, "cannot replace the stale socket %s: %s",
-                       path, uv_strerror(uv_translate_sys_error(errno)));
-    }
-    return ST_OK;
-}
-
-/* Nobody can connect before listen(2), so there is no moment with other
- * permissions than those asked for. */
-static enum status unix_set_access(const struct server_config *config,
-                                   const char *path, struct err *err)
-{
-    mode_t mode = config->socket_mode != 0 ? config->socket_mode : 0660;
-
-    if (chmod(path, mode)) {
-        return err_set(err, ST_DENIED, "cannot set the mode of %s: %s", path,
-                       uv_strerror(uv_translate_sys_error(errno)));
-    }
-    if ((config->socket_uid != (uid_t)-1 || config->socket_gid != (gid_t)-1) &&
-        chown(path, config->socket_uid, config->socket_gid)) {
-        return err_set(err, ST_DENIED, "cannot set the owner of %s: %s", path,
-                       uv_strerror(uv_translate_sys_error(errno)));
-    }
-    return ST_OK;
-}
-
-static enum status listen_unix(struct server *s,
-                               const struct server_config *config,
-                               const char *path, struct err *err)
-{
-    enum status st = unix_clear_way(path, err);
-    int error;
-
-    if (st) {
-        return st;
-    }
-    error = uv_pipe_bind(&s->listener.pipe, path);
-    if (error) {
-        return listen_failed(path, error, err);
-    }
-    st = unix_set_access(config, path, err);
-    if (st) {
-        return st;
-    }
-    error = uv_listen(&s->listener.stream, BACKLOG, on_connection);
-    if (error) {
-        return listen_failed(path, error, err);
-    }
-    (void)snprintf(s->address, sizeof(s->address), "unix:%s", path);
-    return ST_OK;
-}
 
 void server_config_init(struct server_config *config)
 {
@@ -545,11 +366,7 @@ static struct server *server_new(struct loop *loop,
     if (config->grpc != NULL) {
         s->grpc = grpc_side_new(config->grpc);
     }
-    if (is_unix) {
-        CHECK(uv_pipe_init(loop_uv(loop), &s->listener.pipe, 0) == 0);
-    } else {
-        CHECK(uv_tcp_init(loop_uv(loop), &s->listener.tcp) == 0);
-    }
+    listener_init(&s->listener, loop_uv(loop), is_unix);
     CHECK(uv_timer_init(loop_uv(loop), &s->grace) == 0);
     s->listener.handle.data = s;
     s->grace.data = s;
@@ -567,8 +384,7 @@ enum status server_start(struct loop *loop, const struct server_config *config,
         return st;
     }
     s = server_new(loop, config, address.is_unix);
-    st = address.is_unix ? listen_unix(s, config, address.path, err)
-                         : listen_tcp(s, &address, err);
+    st = listener_open(&s->listener, config, &address, on_connection, err);
     if (st) {
         server_stop(s, 0, NULL, NULL); /* Freed by the loop, later. */
         return st;
@@ -579,12 +395,12 @@ enum status server_start(struct loop *loop, const struct server_config *config,
 
 const char *server_address(const struct server *s)
 {
-    return s->address;
+    return s->listener.address;
 }
 
 uint16_t server_port(const struct server *s)
 {
-    return s->port;
+    return s->listener.port;
 }
 
 unsigned server_connections(const struct server *s)
