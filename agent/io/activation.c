@@ -1,7 +1,9 @@
 #include "agent/io/activation.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -22,36 +24,63 @@ static unsigned long number_of(const char *name)
     return *end == '\0' ? value : 0;
 }
 
-static bool is_named(const char *name, size_t len, const char *wanted)
+static bool is_unix(int fd)
 {
-    return len == strlen(wanted) && memcmp(name, wanted, len) == 0;
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof(bound);
+
+    return getsockname(fd, (struct sockaddr *)&bound, &len) == 0 &&
+           bound.ss_family == AF_UNIX;
 }
 
-enum status activation_dns(struct dns_socket *out, size_t *out_count,
-                           struct err *err)
+/* One listener of a kind. */
+static enum status take_one(int *place, int fd, struct slice name,
+                            struct err *err)
 {
-    unsigned long fds = number_of("LISTEN_FDS");
-    const char *name = getenv("LISTEN_FDNAMES");
-    size_t count = 0;
-
-    *out_count = 0;
-    if (fds == 0 || number_of("LISTEN_PID") != (unsigned long)getpid()) {
-        return ST_OK;
+    if (*place >= 0) {
+        return err_set(err, ST_INVALID,
+                       "LISTEN_FDNAMES: two sockets are called \"%.*s\", and "
+                       "one can be served",
+                       (int)name.len, (const char *)name.data);
     }
+    *place = fd;
+    return ST_OK;
+}
+
+static enum status take(struct activation *out, int fd, struct slice name,
+                        struct err *err)
+{
+    bool tls = slice_eq(name, slice_str("dot"));
+    enum status st = ST_OK;
+
+    if (tls || slice_eq(name, slice_str("dns"))) {
+        out->dns[out->dns_count++] = (struct dns_socket){.fd = fd, .tls = tls};
+    } else if (slice_eq(name, slice_str("https"))) {
+        st = take_one(&out->https, fd, name, err);
+    } else if (slice_eq(name, slice_str("http"))) {
+        st = take_one(is_unix(fd) ? &out->unix_socket : &out->http, fd, name,
+                      err);
+    }
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return st;
+}
+
+static enum status take_all(struct activation *out, unsigned long fds,
+                            const char *name, struct err *err)
+{
     if (fds > DNS_SOCKETS_MAX || name == NULL) {
         return err_set(err, ST_INVALID,
                        "LISTEN_FDS: %lu sockets were handed over, and "
                        "LISTEN_FDNAMES has to name each; give the socket units "
-                       "FileDescriptorName=dns or dot",
+                       "FileDescriptorName=dns, dot, http or https",
                        fds);
     }
     for (unsigned long i = 0; i < fds; i++) {
         size_t len = strcspn(name, ":");
-        bool tls = is_named(name, len, "dot");
+        enum status st = take(out, FIRST_FD + (int)i, slice_of(name, len), err);
 
-        if (tls || is_named(name, len, "dns")) {
-            out[count++] =
-                (struct dns_socket){.fd = FIRST_FD + (int)i, .tls = tls};
+        if (st) {
+            return st;
         }
         if (name[len] == '\0' && i + 1 < fds) {
             return err_set(err, ST_INVALID,
@@ -61,6 +90,21 @@ enum status activation_dns(struct dns_socket *out, size_t *out_count,
         }
         name += len + (name[len] == ':');
     }
-    *out_count = count;
     return ST_OK;
+}
+
+enum status activation_take(struct activation *out, struct err *err)
+{
+    unsigned long fds = number_of("LISTEN_FDS");
+    enum status st = ST_OK;
+
+    out->dns_count = 0;
+    out->http = out->https = out->unix_socket = -1;
+    if (fds > 0 && number_of("LISTEN_PID") == (unsigned long)getpid()) {
+        st = take_all(out, fds, getenv("LISTEN_FDNAMES"), err);
+    }
+    (void)unsetenv("LISTEN_PID");
+    (void)unsetenv("LISTEN_FDS");
+    (void)unsetenv("LISTEN_FDNAMES");
+    return st;
 }

@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "agent/io/activation.h"
 #include "agent/io/agent_impl.h"
 #include "agent/io/listen.h"
 #include "agent/io/protect.h"
@@ -281,7 +280,6 @@ static enum status dns_open(struct agent *a, struct err *err)
     const char *listen[] = {address};
     struct arena arena = {0};
     char dot[300];
-    static struct dns_socket sockets[DNS_SOCKETS_MAX];
     const char *listen_tls[] = {dot};
     struct dns_protection protection;
     struct tls_files tls = {.cert = c->tls.cert,
@@ -293,16 +291,16 @@ static enum status dns_open(struct agent *a, struct err *err)
         .listen_tls = listen_tls,
         .listen_tls_count = c->dot.host ? 1 : 0,
         .tls = *c->tls.cert != '\0' ? &tls : NULL,
-        .sockets = sockets,
+        .sockets = a->handed.dns,
+        .sockets_count = a->handed.dns_count,
         .tls_clients_verified = c->tls.verify_incoming,
         .protection = &protection,
         .threads = c->dns_threads,
     };
     enum status st;
 
-    st = activation_dns(sockets, &config.sockets_count, err);
-    if (st || (!c->dns.host && !c->dot.host && config.sockets_count == 0)) {
-        return st;
+    if (!c->dns.host && !c->dot.host && config.sockets_count == 0) {
+        return ST_OK;
     }
     if (c->dns.host) {
         (void)listen_text(&c->dns, address, sizeof(address));
@@ -400,6 +398,7 @@ static enum status front_open(struct agent *a, struct err *err)
                                   .https = &c->https,
                                   .tls = &c->tls,
                                   .conns_max = c->http_max_connections,
+                                  .handed = &a->handed,
                                   .socket_path = c->socket_path,
                                   .socket_mode = c->socket_mode,
                                   .socket_user = c->unix_sockets.user,
@@ -441,7 +440,10 @@ static enum status parts_open(struct agent *a, struct err *err)
         a->loop, a->config->services_dir, a->local,
         (struct services_gate){.may = on_file, .arg = a}, on_local_changed, a);
     (void)state_save(a->state, a->local, agent_time(a));
-    st = dns_open(a, err);
+    st = activation_take(&a->handed, err);
+    if (!st) {
+        st = dns_open(a, err);
+    }
     if (!st) {
         st = feed_open(a, err);
     }
@@ -520,6 +522,8 @@ struct agent_ports agent_ports(const struct agent *a)
         .http = front_port(a->front),
         .https = front_https_port(a->front),
         .dot = a->dns ? dns_server_tls_port(a->dns, 0) : 0,
-        .socket_path = a->config->socket_path,
+        .http_address = front_address(a->front),
+        .https_address = front_https_address(a->front),
+        .socket_path = front_socket_path(a->front),
     };
 }

@@ -24,7 +24,10 @@ struct agent_ports {
     uint16_t http;
     uint16_t https;
     uint16_t dot;
-    const char *socket_path; /* NULL when off. Lives as long as the agent. */
+    /* NULL when off. They live as long as the agent listens. */
+    const char *http_address; /* "127.0.0.1:8500" */
+    const char *https_address;
+    const char *socket_path;
 };
 
 enum agent_stop_mode {

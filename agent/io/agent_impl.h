@@ -5,6 +5,7 @@
 
 #include "agent/core/reaper.h"
 #include "agent/io/access.h"
+#include "agent/io/activation.h"
 #include "agent/io/agent.h"
 #include "agent/io/dnsfeed.h"
 #include "agent/io/front.h"
@@ -53,7 +54,8 @@ struct agent {
     struct dns_server *dns;
     uint8_t cookie_key[DNS_COOKIE_KEY_BYTES];
     struct dnsfeed *feed;
-    int lock_fd; /* Of the data folder; -1. */
+    struct activation handed; /* Sockets of the service manager. */
+    int lock_fd;              /* Of the data folder; -1. */
 
     uv_timer_t relist; /* After a replica that could not be written. */
 

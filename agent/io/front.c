@@ -17,7 +17,6 @@
 
 #include "agent/io/front_impl.h"
 #include "agent/io/link.h"
-#include "agent/io/listen.h"
 #include "agent/io/state.h"
 #include "base/core/check.h"
 #include "base/io/http_server.h"
@@ -466,16 +465,6 @@ struct front_stats front_stats(const struct front *f)
 
 /* ---- Start, stop ------------------------------------------------------- */
 
-uint16_t front_port(const struct front *f)
-{
-    return f->http ? server_port(f->http) : 0;
-}
-
-uint16_t front_https_port(const struct front *f)
-{
-    return f->https ? server_port(f->https) : 0;
-}
-
 static void on_server_stopped(void *ctx)
 {
     struct front *f = ctx;
@@ -488,57 +477,6 @@ static void on_server_stopped(void *ctx)
 static void on_failed_start_closed(void *arg)
 {
     front_free(arg);
-}
-
-static const char *or_null(const char *text)
-{
-    return text[0] == '\0' ? NULL : text;
-}
-
-/* The files are looked at again before each handshake (base/io/tls.h). */
-static enum status https_open(struct front *f,
-                              const struct front_config *config,
-                              struct err *err)
-{
-    bool verify = config->tls->verify_incoming;
-    struct tls_files files = {
-        .cert = config->tls->cert,
-        .key = config->tls->key,
-        .ca = verify ? or_null(config->tls->ca) : NULL,
-    };
-    enum status st = tls_server_new(
-        &files, verify ? TLS_CLIENT_REQUIRED : TLS_CLIENT_ANY, &f->tls, err);
-
-    if (st) {
-        return err_prefix(err, st, "tls");
-    }
-    return listen_tcp(f->loop, config->https, f->tls, config->conns_max,
-                      &f->handler, &f->https, err);
-}
-
-static enum status listeners_open(struct front *f,
-                                  const struct front_config *config,
-                                  struct err *err)
-{
-    enum status st = ST_OK;
-
-    if (config->http->host) {
-        st = listen_tcp(f->loop, config->http, NULL, config->conns_max,
-                        &f->handler, &f->http, err);
-    }
-    if (!st && config->https->host) {
-        st = https_open(f, config, err);
-    }
-    if (!st && config->socket_path) {
-        struct listen_unix where = {.path = config->socket_path,
-                                    .conns_max = config->conns_max,
-                                    .mode = config->socket_mode,
-                                    .user = config->socket_user,
-                                    .group = config->socket_group};
-
-        st = listen_unix(f->loop, &where, &f->handler, &f->unix_socket, err);
-    }
-    return st;
 }
 
 static void server_end(struct front *f, struct server *s)
@@ -616,7 +554,7 @@ enum status front_start(struct loop *loop, const struct front_config *config,
     LIST_INIT(&f->pendings);
     parking_init(&f->parking, loop, link);
     streams_init(&f->streams, loop, &f->hooks);
-    st = listeners_open(f, config, out_err);
+    st = front_listen(f, config, out_err);
     if (st) {
         front_stop(f, on_failed_start_closed, f);
         return st;

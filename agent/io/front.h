@@ -13,6 +13,7 @@
 #include "agent/core/api.h"
 #include "agent/io/config.h"
 
+struct activation;
 struct front;
 struct link;
 struct loop;
@@ -42,6 +43,7 @@ struct front_hooks {
 };
 
 struct front_config {
+    const struct activation *handed; /* Instead of what is bound here. */
     const struct agent_listen *http;
     const struct agent_listen *https;
     const struct agent_tls_config *tls; /* Of https. */
@@ -60,6 +62,11 @@ enum status front_start(struct loop *loop, const struct front_config *config,
 
 uint16_t front_port(const struct front *f);       /* 0: no TCP listener. */
 uint16_t front_https_port(const struct front *f); /* The same. */
+
+/* "127.0.0.1:8500"; NULL: there is none. */
+const char *front_address(const struct front *f);
+const char *front_https_address(const struct front *f);
+const char *front_socket_path(const struct front *f);
 
 /* The catalogue, or the local state, has changed. */
 void front_catalog_changed(struct front *f);

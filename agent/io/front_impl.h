@@ -1,6 +1,6 @@
 /*
  * front_impl.h - requests on their way, and those that are parked. Private to
- * front.c and parking.c.
+ * front*.c and parking.c.
  */
 #pragma once
 
@@ -106,3 +106,7 @@ struct front {
     front_stopped_fn *on_stopped;
     void *stopped_arg;
 };
+
+/* front_listen.c: all listeners; on failure some may be open. */
+enum status front_listen(struct front *f, const struct front_config *config,
+                         struct err *err);

@@ -1,13 +1,12 @@
 #include "agent/io/listen.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "agent/io/account.h"
 #include "base/io/http_server.h"
 
 const char *listen_text(const struct agent_listen *where, char *out,
@@ -68,8 +67,7 @@ static void limit_conns(struct server_config *config, unsigned conns_max)
     config->refused_max = REFUSED_MAX;
 }
 
-enum status listen_tcp(struct loop *loop, const struct agent_listen *where,
-                       struct tls *tls, unsigned conns_max,
+enum status listen_tcp(struct loop *loop, const struct listen_tcp *where,
                        const struct http_handler *handler,
                        struct server **out_server, struct err *out_err)
 {
@@ -78,52 +76,15 @@ enum status listen_tcp(struct loop *loop, const struct agent_listen *where,
     enum status st;
 
     server_config_init(&config);
-    config.address = listen_text(where, address, sizeof(address));
+    config.fd = where->handed;
+    if (config.fd < 0) {
+        config.address = listen_text(where->where, address, sizeof(address));
+    }
     config.http = handler;
-    config.tls = tls;
-    limit_conns(&config, conns_max);
+    config.tls = where->tls;
+    limit_conns(&config, where->conns_max);
     st = server_start(loop, &config, out_server, out_err);
-    return st ? err_prefix(out_err, st, tls ? "https" : "http") : ST_OK;
-}
-
-static enum status user_find(const char *name, uid_t *out_uid, struct err *err)
-{
-    struct passwd room;
-    struct passwd *found = NULL;
-    char buffer[16384];
-    char *end;
-    unsigned long number = strtoul(name, &end, 10);
-
-    if (*end == '\0' && name[0] != '\0') {
-        *out_uid = (uid_t)number;
-        return ST_OK;
-    }
-    if (getpwnam_r(name, &room, buffer, sizeof(buffer), &found) || !found) {
-        return err_set(err, ST_INVALID, "socket: there is no user \"%s\"",
-                       name);
-    }
-    *out_uid = found->pw_uid;
-    return ST_OK;
-}
-
-static enum status group_find(const char *name, gid_t *out_gid, struct err *err)
-{
-    struct group room;
-    struct group *found = NULL;
-    char buffer[16384];
-    char *end;
-    unsigned long number = strtoul(name, &end, 10);
-
-    if (*end == '\0' && name[0] != '\0') {
-        *out_gid = (gid_t)number;
-        return ST_OK;
-    }
-    if (getgrnam_r(name, &room, buffer, sizeof(buffer), &found) || !found) {
-        return err_set(err, ST_INVALID, "socket: there is no group \"%s\"",
-                       name);
-    }
-    *out_gid = found->gr_gid;
-    return ST_OK;
+    return st ? err_prefix(out_err, st, where->tls ? "https" : "http") : ST_OK;
 }
 
 static enum status folder_of(const char *path, struct err *err)
@@ -138,32 +99,45 @@ static enum status folder_of(const char *path, struct err *err)
     return listen_folder_make(folder, 0755, err);
 }
 
+/* Makes its folder and finds its owner. */
+static enum status unix_prepare(const struct listen_unix *where,
+                                struct server_config *config, struct err *err)
+{
+    enum status st = folder_of(where->path, err);
+
+    config->socket_mode = where->mode;
+    if (!st && where->user[0] != '\0') {
+        st = account_user(where->user, &config->socket_uid, err);
+    }
+    if (!st && where->group[0] != '\0') {
+        st = account_group(where->group, &config->socket_gid, err);
+    }
+    return st;
+}
+
 enum status listen_unix(struct loop *loop, const struct listen_unix *where,
                         const struct http_handler *handler,
                         struct server **out_server, struct err *out_err)
 {
     struct server_config config;
     char address[4200];
-    enum status st = folder_of(where->path, out_err);
+    enum status st = ST_OK;
 
     server_config_init(&config);
-    (void)snprintf(address, sizeof(address), "unix:%s", where->path);
-    config.address = address;
+    config.fd = where->handed;
     config.http = handler;
     limit_conns(&config, where->conns_max);
-    config.socket_mode = where->mode;
-    if (!st && where->user[0] != '\0') {
-        st = user_find(where->user, &config.socket_uid, out_err);
-    }
-    if (!st && where->group[0] != '\0') {
-        st = group_find(where->group, &config.socket_gid, out_err);
+    if (where->handed < 0) {
+        (void)snprintf(address, sizeof(address), "unix:%s", where->path);
+        config.address = address;
+        st = unix_prepare(where, &config, out_err);
     }
     if (!st) {
         st = server_start(loop, &config, out_server, out_err);
     }
     if (st) {
         return err_prefix(out_err, st, "socket %s (choose with --socket)",
-                          where->path);
+                          where->handed < 0 ? where->path : "handed over");
     }
     return ST_OK;
 }

@@ -11,14 +11,20 @@ struct loop;
 
 struct tls;
 
-/* `tls` NULL: plain. */
-enum status listen_tcp(struct loop *loop, const struct agent_listen *where,
-                       struct tls *tls, unsigned conns_max,
+struct listen_tcp {
+    const struct agent_listen *where;
+    int handed;      /* A bound socket instead; -1: none. */
+    struct tls *tls; /* NULL: plain. */
+    unsigned conns_max;
+};
+
+enum status listen_tcp(struct loop *loop, const struct listen_tcp *where,
                        const struct http_handler *handler,
                        struct server **out_server, struct err *out_err);
 
 struct listen_unix {
     const char *path; /* Its folder is made if it is missing. */
+    int handed;       /* A bound socket instead, as it is; -1: none. */
     unsigned mode;
     unsigned conns_max;
     const char *user; /* Name or number; "": unchanged. */

@@ -190,11 +190,69 @@ void listener_init(struct listener *l, uv_loop_t *loop, bool is_unix)
     }
 }
 
+/* ---- sockets that were handed over ---- */
+
+enum status listener_kind(int fd, bool *out_is_unix, struct err *err)
+{
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof(bound);
+    int type = 0;
+    socklen_t type_len = sizeof(type);
+
+    if (getsockname(fd, (struct sockaddr *)&bound, &len) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) != 0 ||
+        type != SOCK_STREAM ||
+        (bound.ss_family != AF_UNIX && bound.ss_family != AF_INET &&
+         bound.ss_family != AF_INET6)) {
+        return err_set(err, ST_INVALID,
+                       "descriptor %d, which was handed over, is no bound TCP "
+                       "or Unix socket",
+                       fd);
+    }
+    *out_is_unix = bound.ss_family == AF_UNIX;
+    return ST_OK;
+}
+
+static void read_path(struct listener *l)
+{
+    char path[108];
+    size_t len = sizeof(path) - 1;
+
+    if (uv_pipe_getsockname(&l->pipe, path, &len)) {
+        len = 0;
+    }
+    path[len] = '\0';
+    (void)snprintf(l->address, sizeof(l->address), "unix:%s", path);
+}
+
+static enum status adopt(struct listener *l, int fd,
+                         uv_connection_cb on_connection, struct err *err)
+{
+    bool is_unix = l->handle.type == UV_NAMED_PIPE;
+    int error = is_unix ? uv_pipe_open(&l->pipe, fd) : uv_tcp_open(&l->tcp, fd);
+
+    if (error == 0) {
+        error = uv_listen(&l->stream, BACKLOG, on_connection);
+    }
+    if (error) {
+        return listen_failed("a socket that was handed over", error, err);
+    }
+    if (is_unix) {
+        read_path(l);
+    } else {
+        read_port(l);
+    }
+    return ST_OK;
+}
+
 enum status listener_open(struct listener *l,
                           const struct server_config *config,
                           const struct address *address,
                           uv_connection_cb on_connection, struct err *err)
 {
+    if (config->fd >= 0) {
+        return adopt(l, config->fd, on_connection, err);
+    }
     return address->is_unix
                ? listen_unix(l, config, address->path, on_connection, err)
                : listen_tcp(l, address, on_connection, err);

@@ -26,7 +26,12 @@ struct listener {
 /* The handle is open from then on, and closed by uv_close(). */
 void listener_init(struct listener *l, uv_loop_t *loop, bool is_unix);
 
-/* Bind and listen; statuses as of server_start(). */
+/* Whether a bound socket is a Unix one. ST_INVALID: it is neither that nor TCP.
+ */
+enum status listener_kind(int fd, bool *out_is_unix, struct err *err);
+
+/* Bind and listen, or only listen at config->fd, for which `address` is not
+ * looked at; statuses as of server_start(). */
 enum status listener_open(struct listener *l,
                           const struct server_config *config,
                           const struct address *address,

@@ -329,8 +329,8 @@ static void on_connection(uv_stream_t *listener, int error)
 
 void server_config_init(struct server_config *config)
 {
-    *config = (struct server_config){.socket_uid = (uid_t)-1,
-                                     .socket_gid = (gid_t)-1};
+    *config = (struct server_config){
+        .fd = -1, .socket_uid = (uid_t)-1, .socket_gid = (gid_t)-1};
 }
 
 /* Clients must not take the descriptors that the program needs for its files:
@@ -376,9 +376,11 @@ static struct server *server_new(struct loop *loop,
 enum status server_start(struct loop *loop, const struct server_config *config,
                          struct server **out_server, struct err *err)
 {
-    struct address address;
+    struct address address = {0};
     struct server *s;
-    enum status st = address_parse(config->address, &address, err);
+    enum status st = config->fd >= 0
+                         ? listener_kind(config->fd, &address.is_unix, err)
+                         : address_parse(config->address, &address, err);
 
     if (st) {
         return st;

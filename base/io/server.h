@@ -29,6 +29,8 @@ struct server_config {
     /* "127.0.0.1:2379", "[::1]:0", "localhost:80", ":2379" (all addresses), or
      * "unix:/run/muster/agent.sock". Port 0: the system chooses. */
     const char *address;
+    int fd; /* -1; a bound TCP or Unix socket instead of address, which is the
+             * server's from the call on */
     struct tls *tls;                 /* NULL: plain. */
     const struct grpc_methods *grpc; /* NULL: no gRPC. */
     const struct http_handler *http; /* NULL: no HTTP/1. */
