@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "agent/io/agent.h"
+#include "agent/io/privileges.h"
 #include "base/core/check.h"
 #include "base/core/log.h"
 #include "base/io/loop.h"
@@ -101,6 +102,10 @@ static bool flags_read(struct args *args, int argc, char **argv,
                "the address that services without their own have"),
         HANDED("data-dir", "DIR",
                "what must survive a restart (/var/lib/muster)"),
+        HANDED("user", "NAME|UID",
+               "whom to become when root has started it and the ports are "
+               "bound"),
+        HANDED("group", "NAME|GID", "the same of the group (the user's)"),
         HANDED("dns", "ADDR:PORT|off", "DNS, UDP and TCP (127.0.0.1:8600)"),
         HANDED("dot", "ADDR:PORT|off",
                "DNS over TLS, with tls.defaults.cert_file and key_file (off)"),
@@ -168,6 +173,7 @@ static enum status config_make(const struct given *g, struct agent_config *c,
 struct session {
     struct loop *loop;
     struct agent_config config;
+    struct privileges privileges;
     struct agent *agent;
     struct member_thread *member; /* NULL without --dev. */
     const char *member_url;       /* Of config.store_urls. */
@@ -302,13 +308,12 @@ static void say_started(const struct session *s)
     const struct agent_config *c = &s->config;
     struct agent_ports ports = agent_ports(s->agent);
     json_t *line = json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s?, s:s}", "event", "started",
+        "{s:s, s:s, s:s, s:o, s:o, s:s?, s:s?, s:s?, s:s}", "event", "started",
         "node", c->node, "datacenter", c->datacenter, "dns",
         address_json(c->dns.host, ports.dns), "dot",
-        address_json(c->dot.host, ports.dot), "http",
-        address_json(c->http.host, ports.http), "https",
-        address_json(c->https.host, ports.https), "socket", ports.socket_path,
-        "store", without_scheme(c->store_urls.items[0]));
+        address_json(c->dot.host, ports.dot), "http", ports.http_address,
+        "https", ports.https_address, "socket", ports.socket_path, "store",
+        without_scheme(c->store_urls.items[0]));
     char *text = json_dumps(line, JSON_COMPACT);
 
     CHECK(text != NULL);
@@ -330,9 +335,9 @@ static void say_hints(const struct session *s)
         (void)fprintf(stderr, "  dig -p %u @%s NAME.service.%s SRV\n",
                       ports.dns, c->dns.host, c->domain);
     }
-    if (c->http.host) {
-        (void)fprintf(stderr, "  curl http://%s:%u/v1/catalog/services\n",
-                      c->http.host, ports.http);
+    if (ports.http_address) {
+        (void)fprintf(stderr, "  curl http://%s/v1/catalog/services\n",
+                      ports.http_address);
     }
     if (ports.socket_path) {
         (void)fprintf(stderr, "  muster services --socket %s\n",
@@ -364,11 +369,21 @@ static enum status session_start(struct session *s, struct err *err)
     return st;
 }
 
+/* Whatever came of the start: nothing goes on with what root lent it. */
+static enum status session_start_lowered(struct session *s, struct err *err)
+{
+    struct err why;
+    enum status st = session_start(s, err);
+    enum status dropped = privileges_drop(&s->privileges, st ? &why : err);
+
+    return st ? st : dropped;
+}
+
 static int session_run(struct session *s)
 {
     struct err err;
 
-    if (session_start(s, &err)) {
+    if (session_start_lowered(s, &err)) {
         (void)fprintf(stderr, "muster agent: %s\n", err.text);
         return CLI_FAILED;
     }
@@ -398,6 +413,9 @@ int cmd_agent(int argc, char **argv)
     if (config_make(&given, &s.config, &err)) {
         (void)fprintf(stderr, "muster agent: %s\n", err.text);
         code = CLI_USAGE;
+    } else if (privileges_lower(&s.config, &s.privileges, &err)) {
+        (void)fprintf(stderr, "muster agent: %s\n", err.text);
+        code = CLI_FAILED;
     } else {
         log_set_level(s.config.log_level);
         s.loop = loop_new();

@@ -126,6 +126,8 @@ static void compare_fixed(const struct agent_config *now,
     say_fixed("advertise", now->advertise, wanted->advertise);
     say_fixed("data_dir", now->data_dir, wanted->data_dir);
     say_fixed("services", now->services_dir, wanted->services_dir);
+    say_fixed("user", now->user, wanted->user);
+    say_fixed("group", now->group, wanted->group);
     say_fixed("socket", now->socket_path, wanted->socket_path);
     say_fixed("dns", now->dns.host, wanted->dns.host);
     say_fixed("http", now->http.host, wanted->http.host);

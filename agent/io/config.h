@@ -159,6 +159,11 @@ struct agent_config {
     const char *data_dir;     /* Default /var/lib/muster. */
     const char *services_dir; /* Default /etc/muster/services.d. */
 
+    /* Who we become when root has started us; name or number, "": who we are.
+     */
+    const char *user;
+    const char *group; /* "": the user's. */
+
     /* Where we listen. */
     struct agent_listen dns;   /* Default 127.0.0.1:8600. */
     struct agent_listen dot;   /* DNS over TLS. Default: off. */

@@ -420,6 +420,8 @@ static const struct field items[] = {
     {KEY("tls", tls), .kind = FIELD_OBJECT, .sub = &config_tls_fields},
     {KEY("recursors_for", recursors_for), .kind = FIELD_HEADERS, .max = 256},
     {KEY("recursion_from", recursion_from), .kind = FIELD_TEXTS, .max = 64},
+    {KEY("user", user), .kind = FIELD_TEXT, .max = 63},
+    {KEY("group", group), .kind = FIELD_TEXT, .max = 63},
     /* Consul's keys for its servers, gossip and logs: understood, so that its
      * files can be used as they are, and without effect. */
     {.key = "auto_reload_config", .kind = FIELD_ANY},

@@ -54,6 +54,8 @@ struct config_keys {
     enum guard_mode guard_mode;
     struct guard_limits guard;
     bool guard_serve_passing;
+    const char *user;
+    const char *group;
 };
 
 extern const struct fields config_fields;

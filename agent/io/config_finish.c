@@ -140,6 +140,8 @@ static void keys_take(struct agent_config *c, const struct config_keys *k)
     c->node_meta = k->node_meta;
     c->data_dir = k->data_dir;
     c->services_dir = k->services;
+    c->user = k->user;
+    c->group = k->group;
     listen_take(c, k);
     store_take(c, k);
     c->domain = k->domain;

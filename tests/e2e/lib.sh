@@ -78,6 +78,19 @@ own_network() {
     ip link set lo up || bail "the network namespace has no loopback"
 }
 
+# root_network: the same as real root, for what an agent gives up.
+root_network() {
+    if [ -z "${MUSTER_OWN_NETWORK:-}" ]; then
+        local become=""
+        [ "$(id -u)" = 0 ] || become="sudo -n"
+        rm -rf "$SCRATCH"
+        # shellcheck disable=SC2086 # no word when we are root
+        exec $become env MUSTER="$MUSTER" MUSTER_OWN_NETWORK=1 \
+            unshare --net --mount bash "$0"
+    fi
+    ip link set lo up || bail "the network namespace has no loopback"
+}
+
 # own_resolver ADDRESS: the name server of everything started from now on, in
 # the namespace that own_network made.
 own_resolver() {
