@@ -79,6 +79,7 @@
 #define LIMIT_OPEN_FILES       65536 /* What we raise our own limit to. */
 #define LIMIT_CONFIG_FILES     64    /* --config, repeated. */
 #define LIMIT_CONFIG_BYTES     (1024UL * 1024)
+#define LIMIT_DATACENTERS      16 /* That an agent follows beside its own. */
 #define LIMIT_STORE_ENDPOINTS  16
 #define LIMIT_STORE_MEMBERS    16   /* Shown by /v1/status/peers. */
 #define LIMIT_STORE_PAGE       1000 /* Keys in one answer of a full read. */

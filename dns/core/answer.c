@@ -113,19 +113,24 @@ static void add_soa(struct dns_decider *d, struct dns_records *to,
 
     r->data.soa.mname = below_domain(d, "ns");
     r->data.soa.rname = below_domain(d, "hostmaster");
-    r->data.soa.serial = d->zone->serial;
+    r->data.soa.serial = d->home->serial;
     r->data.soa.refresh_s = s->soa_refresh_s;
     r->data.soa.retry_s = s->soa_retry_s;
     r->data.soa.expire_s = s->soa_expire_s;
     r->data.soa.minimum_s = ttl_s;
 }
 
+static void decide_unknown(struct dns_decider *d)
+{
+    d->answer->rcode = DNS_SERVFAIL;
+    d->answer->authoritative = false;
+    d->answer->extended_error = DNS_EDE_NO_AUTHORITY;
+}
+
 void dns_decide_missing(struct dns_decider *d)
 {
     if (d->zone->state == DNS_UNKNOWN) {
-        d->answer->rcode = DNS_SERVFAIL;
-        d->answer->authoritative = false;
-        d->answer->extended_error = DNS_EDE_NO_AUTHORITY;
+        decide_unknown(d);
         return;
     }
     d->answer->rcode = DNS_NXDOMAIN;
@@ -365,8 +370,21 @@ static void decide_kind(struct dns_decider *d)
     UNREACHABLE();
 }
 
-/* One name, no CNAME followed. */
-static void decide_one(struct dns_decider *d)
+static void decide_expired(struct dns_answer *a)
+{
+    *a = (struct dns_answer){.verdict = DNS_ANSWERED,
+                             .rcode = DNS_SERVFAIL,
+                             .extended_error = DNS_EDE_NO_AUTHORITY};
+}
+
+/* What is the name's own is in the zone of its datacenter. */
+static bool is_in_a_zone(const struct dns_place *place)
+{
+    return place->kind == DNS_KIND_SERVICE || place->kind == DNS_KIND_NODE ||
+           place->kind == DNS_KIND_NONE;
+}
+
+static void decide_place(struct dns_decider *d)
 {
     *d->answer = (struct dns_answer){.verdict = DNS_ANSWERED,
                                      .rcode = DNS_NOERROR,
@@ -389,7 +407,23 @@ static void decide_one(struct dns_decider *d)
             return;
         }
     }
+    if (d->place.dc > 0 && is_in_a_zone(&d->place) && !dns_turn_to(d)) {
+        decide_unknown(d);
+        return;
+    }
     decide_kind(d);
+}
+
+/* One name, no CNAME followed. */
+static void decide_one(struct dns_decider *d)
+{
+    d->zone = d->home;
+    d->config = d->home->config;
+    decide_place(d);
+    d->answer->stale |= d->zone->state == DNS_STALE;
+    if (d->zone->state == DNS_EXPIRED && d->answer->verdict != DNS_FOREIGN) {
+        decide_expired(d->answer);
+    }
 }
 
 static uint32_t min_u32(uint32_t a, uint32_t b)
@@ -462,6 +496,7 @@ void dns_record_add_host(struct dns_decider *d, struct dns_records *to,
             return;
         }
         d->answer->depends = true;
+        d->answer->stale |= found->stale;
         add_found(d, to, name, &found->answers, ttl_s);
         cname = last_cname(found);
         if (cname == NULL) {
@@ -510,6 +545,7 @@ static void follow_cnames(struct dns_decider *d)
             min_u32(d->answer->upstream_ttl_max_s, next->upstream_ttl_max_s);
         append(d, &d->answer->answers, &next->answers);
         append(d, &d->answer->authority, &next->authority);
+        d->answer->stale |= next->stale;
         d->answer->rcode = next->rcode;
         cname = next->answers.count == 0 ? NULL : last_cname(next);
     }
@@ -533,32 +569,18 @@ static void mark_stale(struct dns_answer *a)
     cap_ttl(&a->extras);
 }
 
-static void decide_expired(struct dns_answer *a)
-{
-    *a = (struct dns_answer){.verdict = DNS_ANSWERED,
-                             .rcode = DNS_SERVFAIL,
-                             .extended_error = DNS_EDE_NO_AUTHORITY};
-}
-
 void dns_decide(const struct dns_zone *zone, const struct dns_question *q,
                 struct arena *arena, struct dns_answer *out_answer)
 {
-    struct dns_decider d = {.zone = zone,
-                            .config = zone->config,
-                            .q = q,
-                            .arena = arena,
-                            .answer = out_answer};
+    struct dns_decider d = {
+        .home = zone, .q = q, .arena = arena, .answer = out_answer};
 
     decide_one(&d);
     if (d.answer->verdict == DNS_FOREIGN) {
         return;
     }
-    if (zone->state == DNS_EXPIRED) {
-        decide_expired(out_answer);
-        return;
-    }
     follow_cnames(&d);
-    if (zone->state == DNS_STALE && out_answer->rcode != DNS_REFUSED) {
+    if (out_answer->stale && out_answer->rcode != DNS_REFUSED) {
         mark_stale(out_answer);
     }
 }

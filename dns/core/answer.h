@@ -78,6 +78,7 @@ struct dns_answer {
     enum dns_verdict verdict;
     enum dns_rcode rcode;
     bool authoritative;
+    bool stale;   /* Made of a zone that is. */
     bool depends; /* On names of ours other than the one that was asked. */
     atomic_bool *asked; /* For dns_answer_note(); NULL: nothing to note. */
     int extended_error;

@@ -33,7 +33,8 @@ static struct slice arena_lower(struct arena *arena, struct slice bytes)
     return slice_of(copy, bytes.len);
 }
 
-/* "[<id>.]_<service>.<protocol>.service.<domain>"; empty when too long. */
+/* "[<id>.]_<service>.<protocol>.service[.<dc>].<domain>"; empty when too long.
+ */
 static struct slice type_name(struct dns_decider *d, struct slice id,
                               struct slice service, struct slice protocol)
 {
@@ -47,6 +48,8 @@ static struct slice type_name(struct dns_decider *d, struct slice id,
         !dns_name_add_label(&n, slice_of(text, service.len + 1)) ||
         !dns_name_add_label(&n, protocol) ||
         !dns_name_add_label(&n, slice_str("service")) ||
+        (d->place.dc > 0 &&
+         !dns_name_add_wire(&n, dns_name_slice(&d->config->datacenter))) ||
         !dns_name_add_wire(&n, domain)) {
         return slice_of(NULL, 0);
     }

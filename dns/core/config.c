@@ -55,6 +55,9 @@ static size_t texts_size(const struct dns_settings *s)
     for (size_t i = 0; i < s->service_ttls_count; i++) {
         size += text_size(s->service_ttls[i].pattern);
     }
+    for (size_t i = 0; i < s->others_count; i++) {
+        size += text_size(s->others[i]);
+    }
     return size;
 }
 
@@ -79,6 +82,16 @@ static struct dns_config *copy_settings(const struct dns_settings *s)
         ttls[i].pattern = place_text(&at, s->service_ttls[i].pattern);
         ttls[i].ttl_s = s->service_ttls[i].ttl_s;
     }
+    c->settings.others = NULL;
+    for (size_t i = 0; i < s->others_count; i++) {
+        char *text = place_text(&at, s->others[i]);
+
+        for (char *letter = text; *letter != '\0'; letter++) {
+            *letter = (char)dns_lower((uint8_t)*letter);
+        }
+        c->others[i] = slice_str(text);
+    }
+    c->others_count = (unsigned)s->others_count;
     return c;
 }
 
@@ -133,9 +146,17 @@ static enum status read_names(struct dns_config *c, struct err *err)
 enum status dns_config_new(const struct dns_settings *settings,
                            struct dns_config **out_config, struct err *err)
 {
-    struct dns_config *c = copy_settings(settings);
-    enum status st = read_names(c, err);
-    size_t self_len = text_size(c->settings.self_service);
+    struct dns_config *c;
+    enum status st;
+    size_t self_len;
+
+    if (settings->others_count > LIMIT_DATACENTERS) {
+        return err_set(err, ST_TOO_BIG, "more than %d other datacenters",
+                       LIMIT_DATACENTERS);
+    }
+    c = copy_settings(settings);
+    st = read_names(c, err);
+    self_len = text_size(c->settings.self_service);
 
     if (st) {
         free(c);

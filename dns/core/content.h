@@ -11,6 +11,7 @@
 #include "dns/core/area.h"
 #include <stdatomic.h>
 
+#include "base/core/limits.h"
 #include "dns/core/model.h"
 #include "dns/core/name.h"
 #include "dns/core/prepared.h"
@@ -132,6 +133,8 @@ struct dns_config {
     struct dns_name domains[DNS_DOMAINS_MAX]; /* Lower case, with root. */
     unsigned domain_labels[DNS_DOMAINS_MAX];
     struct dns_name datacenter; /* One label; lower case, no root. */
+    unsigned others_count;
+    struct slice others[LIMIT_DATACENTERS]; /* Labels' texts, lower case. */
     struct slice self_service;
 };
 
@@ -182,8 +185,15 @@ struct dns_zone {
     struct slice new_oversized[DNS_OVERSIZED_NAMES];
     size_t new_oversized_count;
     struct dns_prepared *soa[DNS_DOMAINS_MAX][2]; /* [domain][NODATA?] */
+    unsigned refs; /* Of the zones that have it among these: */
+    struct dns_zone *others[LIMIT_DATACENTERS]; /* By config->others; or NULL.
+                                                 */
     struct dns_garbage_list dropped; /* By the zones that came after. */
 };
+
+/* others.c: what one model and its zones know of other datacenters' zones. */
+void dns_others_ref(struct dns_zone *const *from, struct dns_zone **to);
+void dns_others_unref(struct dns_zone **others);
 
 /* The entry of a key, or NULL. */
 static inline const struct dns_entry *dns_zone_find(const struct dns_zone *z,

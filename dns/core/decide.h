@@ -12,7 +12,8 @@
 
 /* One decision under way. */
 struct dns_decider {
-    const struct dns_zone *zone;
+    const struct dns_zone *home; /* What was asked, */
+    const struct dns_zone *zone; /* and the one of it that has the name. */
     const struct dns_config *config;
     const struct dns_question *q;
     struct arena *arena;
@@ -20,6 +21,10 @@ struct dns_decider {
     struct dns_answer *answer;
     unsigned hosts_count; /* Host names looked up for the extras. */
 };
+
+/* The name lies in place.dc: that zone is `zone` from now on. false: nothing is
+ * known of that datacenter. */
+bool dns_turn_to(struct dns_decider *d);
 
 /* A new record, all zero but for these. */
 struct dns_record *dns_record_add(struct dns_decider *d, struct dns_records *to,

@@ -176,8 +176,11 @@ void dns_explain(const struct dns_zone *zone, const struct dns_question *q,
 {
     struct dns_explanation *out = out_explanation;
     struct dns_answer answer;
-    struct dns_decider d = {
-        .zone = zone, .config = zone->config, .q = q, .arena = arena};
+    struct dns_decider d = {.home = zone,
+                            .zone = zone,
+                            .config = zone->config,
+                            .q = q,
+                            .arena = arena};
     struct explainer e = {.decider = &d, .whole = &answer};
     uint8_t *packet = arena_alloc(arena, transport->size_max);
 
@@ -193,7 +196,8 @@ void dns_explain(const struct dns_zone *zone, const struct dns_question *q,
     out->decided = answer.answers.count;
     out->packed = e.packed.count;
     dns_place_of(zone->config, q, &d.place);
-    if (d.place.kind == DNS_KIND_SERVICE && dns_select(&d, &e.selection)) {
+    if (d.place.kind == DNS_KIND_SERVICE &&
+        (d.place.dc == 0 || dns_turn_to(&d)) && dns_select(&d, &e.selection)) {
         e.chosen = dns_choose(&d, &e.selection);
         explain_members(&e, out);
     }

@@ -20,6 +20,7 @@ struct dns_model {
     struct dns_locations *locations;    /* NULL: to be made at the commit. */
     struct dns_service_names *services; /* Likewise. */
     size_t oversized;                   /* Entries that are. */
+    struct dns_zone *others[LIMIT_DATACENTERS]; /* Ours, or NULL. */
 };
 
 enum status dns_model_new(const struct dns_settings *settings,
@@ -391,6 +392,7 @@ void dns_model_free(struct dns_model *m)
         return;
     }
     CHECK(m->last == NULL);
+    dns_others_unref(m->others);
     dns_model_clear(m);
     dns_garbage_free(&m->dropped);
     dns_areas_release(&m->areas);
@@ -497,6 +499,7 @@ struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
     if (m->services == NULL) {
         m->services = dns_service_names_new(&m->names);
     }
+    dns_others_ref(m->others, z->others);
     z->locations = m->locations;
     z->services = m->services;
     z->areas_count = m->areas.count;
@@ -513,6 +516,14 @@ struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
     m->last = z;
     m->round++;
     return z;
+}
+
+void dns_model_set_other(struct dns_model *m, size_t index,
+                         struct dns_zone *zone)
+{
+    CHECK(index < m->config->others_count);
+    dns_zone_free(m->others[index]);
+    m->others[index] = zone;
 }
 
 uint64_t dns_zone_sequence(const struct dns_zone *z)
@@ -542,6 +553,11 @@ void dns_zone_free(struct dns_zone *z)
     if (z == NULL) {
         return;
     }
+    if (z->refs > 0) { /* Other zones still look at it. */
+        z->refs--;
+        return;
+    }
+    dns_others_unref(z->others);
     if (z->model != NULL) {
         CHECK(z->model->last == z);
         z->model->last = NULL;

@@ -115,9 +115,13 @@ enum dns_subset {
 
 /* The keys of spec `dns_config`. dns_settings_init() sets the defaults. */
 struct dns_settings {
-    const char *domain;       /* "muster.internal." */
-    const char *alt_domain;   /* "consul."; NULL or "": none */
-    const char *datacenter;   /* "dc1" */
+    const char *domain;        /* "muster.internal." */
+    const char *alt_domain;    /* "consul."; NULL or "": none */
+    const char *datacenter;    /* "dc1" */
+    const char *const *others; /* Datacenters with zones of their own, which */
+    size_t others_count;       /* dns_model_set_other() brings. */
+    bool elsewhere; /* It is itself another one: who asks is near to none of
+                       its areas. */
     const char *self_service; /* Its nodes are the name servers: "consul" */
     const char *self_node; /* The name server when there are none; or NULL. */
     uint32_t node_ttl_s;
@@ -178,6 +182,13 @@ bool dns_model_take_asked(const struct dns_model *m, const char *name);
 
 /* Forget everything, for a full reload. Nothing is seen before the commit. */
 void dns_model_clear(struct dns_model *m);
+
+/* The zone of settings.others[index] is from now on `zone`, of a model of that
+ * datacenter: the zones of later commits refer to it. It is taken over: this
+ * model, which is freed first, and its zones keep it as long as they need it.
+ * Of a datacenter without zone nothing is known. */
+void dns_model_set_other(struct dns_model *m, size_t index,
+                         struct dns_zone *zone);
 
 /* A zone of the present content. `revision` is the SOA serial (modulo 2^32).
  * The zone belongs to the caller, who passes it to dns_server_publish() or

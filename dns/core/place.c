@@ -68,16 +68,32 @@ static bool is_arpa(const struct dns_question *q)
             LABEL_IS(dns_label(q, n - 2), "ip6"));
 }
 
+static bool find_datacenter(const struct dns_config *c, struct slice label,
+                            unsigned *out_dc)
+{
+    if (slice_eq(label, slice_skip(dns_name_slice(&c->datacenter), 1))) {
+        *out_dc = 0;
+        return true;
+    }
+    for (unsigned i = 0; i < c->others_count; i++) {
+        if (slice_eq(label, c->others[i])) {
+            *out_dc = i + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What stands between keyword and domain: nothing, "<dc>" or "<dc>.dc". */
 static bool suffix_ok(const struct dns_config *c, const struct dns_question *q,
-                      unsigned first, unsigned apex)
+                      unsigned first, struct dns_place *place)
 {
-    struct slice dc = slice_skip(dns_name_slice(&c->datacenter), 1);
+    unsigned apex = place->apex;
 
     if (first == apex) {
         return true;
     }
-    if (!slice_eq(dns_label(q, first), dc)) {
+    if (!find_datacenter(c, dns_label(q, first), &place->dc)) {
         return false;
     }
     return first + 1 == apex ||
@@ -86,9 +102,12 @@ static bool suffix_ok(const struct dns_config *c, const struct dns_question *q,
 
 /* No keyword: "<dc>", "dc", "<dc>.dc" and "ns" are all there is. */
 static enum dns_kind place_of_bare(const struct dns_config *c,
-                                   const struct dns_question *q, unsigned apex)
+                                   const struct dns_question *q,
+                                   struct dns_place *place)
 {
-    if (suffix_ok(c, q, 0, apex)) {
+    unsigned apex = place->apex;
+
+    if (suffix_ok(c, q, 0, place)) {
         return DNS_KIND_EMPTY;
     }
     if (apex == 1 && LABEL_IS(dns_label(q, 0), "dc")) {
@@ -157,11 +176,11 @@ void dns_place_of(const struct dns_config *config, const struct dns_question *q,
         return;
     }
     if (!find_keyword(q, p)) {
-        p->kind = place_of_bare(config, q, p->apex);
+        p->kind = place_of_bare(config, q, p);
         return;
     }
     suffix = p->implied ? p->parts : p->parts + 1;
-    if (!suffix_ok(config, q, suffix, p->apex)) {
+    if (!suffix_ok(config, q, suffix, p)) {
         p->kind = DNS_KIND_NONE;
     } else if (p->parts == 0) {
         /* "query" too is a place to look below, if an empty one. */

@@ -23,6 +23,7 @@ struct dns_place {
     enum dns_kind kind;
     unsigned domain;  /* Which of ours; 0 for arpa. */
     unsigned apex;    /* Label with which the domain begins. */
+    unsigned dc;      /* 0: our own, else config->others[dc - 1]. */
     unsigned parts;   /* Labels left of the keyword. */
     bool underscored; /* SERVICE: _name._tag */
     bool implied;     /* SERVICE: without the keyword. */

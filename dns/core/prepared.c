@@ -335,7 +335,8 @@ static uint8_t *put_extras(const struct dns_prepared *p, const uint16_t *order,
 
 /* A response being sent. */
 struct sending {
-    const struct dns_zone *zone;
+    const struct dns_zone *home; /* What was asked, */
+    const struct dns_zone *zone; /* and the one of it that has the name. */
     const struct dns_question *q;
     const struct dns_transport *transport;
     struct dns_place place;
@@ -429,7 +430,7 @@ static uint8_t *send_negative(const struct sending *s, enum dns_rcode rcode)
 {
     const struct dns_question *q = s->q;
     const struct dns_prepared *soa =
-        s->zone->soa[s->place.domain][rcode == DNS_NOERROR];
+        s->home->soa[s->place.domain][rcode == DNS_NOERROR];
     size_t size = DNS_HEADER_BYTES + q->name.len + 4 + soa->size + s->opt.len;
     unsigned flags = dns_response_flags(q, &s->zone->config->settings,
                                         s->transport->recursion, true);
@@ -554,15 +555,20 @@ size_t dns_answer_prepared(const struct dns_zone *zone,
                            const struct dns_transport *transport, uint8_t *out)
 {
     struct sending s = {
-        .zone = zone, .q = q, .transport = transport, .out = out};
+        .home = zone, .zone = zone, .q = q, .transport = transport, .out = out};
     const struct dns_prepared *p;
     uint8_t *end;
 
-    if (zone->state == DNS_EXPIRED || q->class != DNS_CLASS_IN ||
+    dns_place_of(zone->config, q, &s.place);
+    if (s.place.dc > 0) {
+        zone = zone->others[s.place.dc - 1];
+        s.zone = zone;
+    }
+    if (zone == NULL || zone->state == DNS_EXPIRED ||
+        q->class != DNS_CLASS_IN ||
         zone->config->settings.disable_compression) {
         return 0;
     }
-    dns_place_of(zone->config, q, &s.place);
     p = lookup(zone, &s.place, q);
     if (!holds(zone, &s.place, p)) {
         return 0;

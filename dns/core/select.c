@@ -360,6 +360,9 @@ struct dns_members dns_choose(struct dns_decider *d,
     if (s->service->asked != NULL && d->q->type != DNS_TYPE_SRV) {
         drop_last_resort(&chosen);
     }
+    if (chosen.order == DNS_ORDER_NEAR && settings->elsewhere) {
+        chosen.order = DNS_ORDER_SHUFFLE;
+    }
     if (chosen.order == DNS_ORDER_NEAR) {
         chosen.near = near_areas(d, s);
     }

@@ -183,10 +183,22 @@ struct asked {
     bool prepared;
 };
 
+static struct dns_zone *commit(struct run *r)
+{
+    for (size_t i = 0; i < r->others_count; i++) {
+        const struct site *s = &r->others[i];
+
+        dns_model_set_other(
+            r->home.model, i,
+            dns_model_commit(s->model, 1000 + r->revision, s->state));
+    }
+    return dns_model_commit(r->home.model, r->revision, r->home.state);
+}
+
 static void ask(struct run *r, char **words, const struct options *o,
                 struct asked *a, struct arena *arena)
 {
-    struct dns_zone *zone = dns_model_commit(r->model, r->revision, r->state);
+    struct dns_zone *zone = commit(r);
     struct rng rng;
     struct dns_transport t = {.tcp = o->tcp,
                               .client = slice_of(o->from, o->from_len),

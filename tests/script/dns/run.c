@@ -9,6 +9,8 @@
  *
  *     set KEY VALUE        a setting; the keys are in set.c
  *     state unknown|fresh|stale|expired
+ *     dc NAME              what follows is about this datacenter, dc1 or
+ *                          another; questions are always asked in dc1
  *     node NAME ADDRESS [KEY=VALUE...]   with meta
  *     forget NAME          the node goes
  *     instance SERVICE ID [node=N] [at=NODE-ADDRESS] [addr=A] [port=P]
@@ -40,17 +42,23 @@ void say(struct run *r, const char *text)
     CHECK(buf_add_str(r->out, text) == ST_OK);
 }
 
+static bool is_of(const struct run *r, const struct held *h,
+                  const char *service)
+{
+    return h->model == r->site->model && strcmp(h->service, service) == 0;
+}
+
 static void put_service(struct run *r, const char *service)
 {
     struct dns_instance *all = calloc(r->held_count + 1, sizeof(*all));
     size_t count = 0;
 
     for (size_t i = 0; i < r->held_count; i++) {
-        if (strcmp(r->held[i].service, service) == 0) {
+        if (is_of(r, &r->held[i], service)) {
             all[count++] = r->held[i].instance;
         }
     }
-    dns_model_put_service(r->model, service, all, count);
+    dns_model_put_service(r->site->model, service, all, count);
     free(all);
 }
 
@@ -146,7 +154,7 @@ static void do_instance(struct run *r, char **words, size_t count)
     struct held *h = NULL;
 
     for (size_t i = 0; i < r->held_count; i++) {
-        if (strcmp(r->held[i].service, words[1]) == 0 &&
+        if (is_of(r, &r->held[i], words[1]) &&
             strcmp(r->held[i].instance.id, words[2]) == 0) {
             h = &r->held[i];
         }
@@ -155,6 +163,7 @@ static void do_instance(struct run *r, char **words, size_t count)
         CHECK(r->held_count < INSTANCES_MAX);
         h = &r->held[r->held_count++];
     }
+    h->model = r->site->model;
     h->service = words[1];
     h->instance = (struct dns_instance){
         .id = words[2],
@@ -184,6 +193,7 @@ static void do_many(struct run *r, char **words)
         struct held *h = &r->held[r->held_count++];
 
         CHECK(r->held_count < INSTANCES_MAX);
+        h->model = r->site->model;
         h->service = words[1];
         h->instance = (struct dns_instance){
             .id = arena_printf(&r->words, "m%zu", i),
@@ -203,7 +213,7 @@ static void do_gone(struct run *r, char **words, size_t count)
     size_t kept = 0;
 
     for (size_t i = 0; i < r->held_count; i++) {
-        bool out = strcmp(r->held[i].service, words[1]) == 0 &&
+        bool out = is_of(r, &r->held[i], words[1]) &&
                    (count < 3 || strcmp(r->held[i].instance.id, words[2]) == 0);
 
         if (!out) {
@@ -219,15 +229,15 @@ static void do_node(struct run *r, char **words, size_t count)
     struct dns_node node = {.name = words[1], .address = words[2]};
 
     node.meta = read_pairs(r, words + 3, count - 3, "", &node.meta_count);
-    dns_model_put_node(r->model, &node);
+    dns_model_put_node(r->site->model, &node);
 }
 
 static void do_state(struct run *r, const char *word)
 {
-    r->state = *word == 'u'   ? DNS_UNKNOWN
-               : *word == 's' ? DNS_STALE
-               : *word == 'e' ? DNS_EXPIRED
-                              : DNS_FRESH;
+    r->site->state = *word == 'u'   ? DNS_UNKNOWN
+                     : *word == 's' ? DNS_STALE
+                     : *word == 'e' ? DNS_EXPIRED
+                                    : DNS_FRESH;
 }
 
 static void command(struct run *r, char *line)
@@ -253,17 +263,20 @@ static void command(struct run *r, char *line)
     } else if (count >= 3 && strcmp(words[0], "node") == 0) {
         do_node(r, words, count);
     } else if (count >= 2 && strcmp(words[0], "forget") == 0) {
-        dns_model_remove_node(r->model, words[1]);
+        dns_model_remove_node(r->site->model, words[1]);
     } else if (count >= 3 && strcmp(words[0], "instance") == 0) {
         do_instance(r, words, count);
     } else if (count >= 2 && strcmp(words[0], "asked") == 0) {
-        say(r, dns_model_take_asked(r->model, words[1]) ? "asked\n" : "no\n");
+        say(r, dns_model_take_asked(r->site->model, words[1]) ? "asked\n"
+                                                              : "no\n");
     } else if (count >= 2 && strcmp(words[0], "gone") == 0) {
         do_gone(r, words, count);
     } else if (count >= 3 && strcmp(words[0], "set") == 0) {
         do_set(r, words[1], words[2]);
     } else if (count >= 2 && strcmp(words[0], "state") == 0) {
         do_state(r, words[1]);
+    } else if (count >= 2 && strcmp(words[0], "dc") == 0) {
+        do_dc(r, words[1]);
     } else {
         say(r, "unknown command\n");
     }
@@ -279,9 +292,10 @@ static void run_script(FILE *in, struct buf *result)
 
     buf_init(&out, 1 << 20);
     dns_settings_init(&r->settings);
-    r->state = DNS_FRESH;
+    r->home = (struct site){.name = "dc1", .state = DNS_FRESH};
+    r->site = &r->home;
     r->out = &out;
-    CHECK(dns_model_new(&r->settings, (struct hash_key){1, 2}, &r->model,
+    CHECK(dns_model_new(&r->settings, (struct hash_key){1, 2}, &r->home.model,
                         NULL) == ST_OK);
     while (fgets(line, sizeof(line), in) != NULL) {
         line[strcspn(line, "\n")] = '\0';
@@ -297,7 +311,10 @@ static void run_script(FILE *in, struct buf *result)
             command(r, line);
         }
     }
-    dns_model_free(r->model);
+    dns_model_free(r->home.model);
+    for (size_t i = 0; i < r->others_count; i++) {
+        dns_model_free(r->others[i].model);
+    }
     arena_release(&r->words);
     buf_release(&out);
     free(r);

@@ -9,18 +9,30 @@
 enum {
     WORDS_MAX = 32,
     INSTANCES_MAX = 1024,
+    OTHERS_MAX = 3,
     LINE_MAX_BYTES = 2048
 };
 
 struct held {
+    const struct dns_model *model;
     char *service;
     struct dns_instance instance;
 };
 
-struct run {
+/* A datacenter. */
+struct site {
+    const char *name;
     struct dns_model *model;
-    struct dns_settings settings;
     enum dns_state state;
+};
+
+struct run {
+    struct site home; /* What is asked. */
+    struct site others[OTHERS_MAX];
+    const char *names[OTHERS_MAX]; /* Theirs, for the settings. */
+    size_t others_count;
+    struct site *site; /* What commands are about. */
+    struct dns_settings settings;
     uint64_t revision;
     struct held held[INSTANCES_MAX];
     size_t held_count;
@@ -36,5 +48,6 @@ void do_ask(struct run *r, char **words, size_t count);
 void do_send(struct run *r, char **words, size_t count);
 void do_order(struct run *r, char **words, size_t count);
 
-/* set.c */
+/* set.c: settings, and datacenters by name. */
 void do_set(struct run *r, const char *key, char *value);
+void do_dc(struct run *r, const char *name);

@@ -71,12 +71,56 @@ static void set_text(struct dns_settings *s, const char *key, const char *value,
     *out_known = *out_known || known;
 }
 
+/* What all of them share, and what is each one's. */
+static struct dns_settings settings_of(const struct run *r,
+                                       const struct site *s)
+{
+    struct dns_settings settings = r->settings;
+
+    if (s == &r->home) {
+        settings.others = r->names;
+        settings.others_count = r->others_count;
+        return settings;
+    }
+    settings.datacenter = s->name;
+    settings.elsewhere = true;
+    return settings;
+}
+
+static void settings_apply(struct run *r, const struct site *s)
+{
+    struct dns_settings settings = settings_of(r, s);
+    struct err err = {0};
+
+    CHECK(dns_model_set_settings(s->model, &settings, &err) == ST_OK);
+}
+
+void do_dc(struct run *r, const char *name)
+{
+    struct dns_settings settings;
+    struct site *s = r->others;
+
+    while (s < r->others + r->others_count && strcmp(s->name, name) != 0) {
+        s++;
+    }
+    r->site = strcmp(name, r->home.name) == 0 ? &r->home : s;
+    if (r->site == &r->home || s < r->others + r->others_count) {
+        return;
+    }
+    CHECK(r->others_count < OTHERS_MAX);
+    *s = (struct site){.name = name, .state = DNS_FRESH};
+    settings = settings_of(r, s);
+    CHECK(dns_model_new(&settings, (struct hash_key){3, 4}, &s->model, NULL) ==
+          ST_OK);
+    r->names[r->others_count++] = name;
+    settings_apply(r, &r->home);
+}
+
 void do_set(struct run *r, const char *key, char *value)
 {
     struct dns_settings *s = &r->settings;
     static struct dns_service_ttl ttls[WORDS_MAX];
     uint32_t number = (uint32_t)atoi(value);
-    struct err err = {0};
     bool known = false;
 
     set_number(s, key, number, &known);
@@ -90,5 +134,8 @@ void do_set(struct run *r, const char *key, char *value)
     if (!known) {
         say(r, "unknown setting\n");
     }
-    CHECK(dns_model_set_settings(r->model, s, &err) == ST_OK);
+    settings_apply(r, &r->home);
+    for (size_t i = 0; i < r->others_count; i++) {
+        settings_apply(r, &r->others[i]);
+    }
 }

@@ -253,6 +253,107 @@ START_TEST(incremental_equals_fresh)
 }
 END_TEST
 
+enum {
+    KEPT = 4
+};
+
+/* What a zone has said of the services elsewhere. */
+struct told {
+    struct dns_zone *zone; /* NULL: freed, or not made yet. */
+    struct reply replies[SERVICES];
+};
+
+static void ask_elsewhere(const struct dns_zone *z, unsigned service,
+                          struct reply *out)
+{
+    char name[64];
+
+    (void)snprintf(name, sizeof(name), "svc%u.service.dc2.consul", service);
+    ask(z, name, DNS_TYPE_A, out);
+}
+
+static void tells_the_same(const struct told *t)
+{
+    struct reply now;
+
+    for (unsigned i = 0; t->zone != NULL && i < SERVICES; i++) {
+        ask_elsewhere(t->zone, i, &now);
+        ck_assert_uint_eq(now.len, t->replies[i].len);
+        ck_assert(memcmp(now.bytes, t->replies[i].bytes, now.len) == 0);
+    }
+}
+
+static struct dns_model *model_with(const char *datacenter, const char *other)
+{
+    struct dns_settings settings;
+    struct dns_model *m;
+
+    dns_settings_init(&settings);
+    settings.datacenter = datacenter;
+    settings.others = &other;
+    settings.others_count = other == NULL ? 0 : 1;
+    ck_assert_int_eq(
+        dns_model_new(&settings, (struct hash_key){1, 2}, &m, NULL), ST_OK);
+    return m;
+}
+
+/* A zone says of another datacenter what was known when it was made, however
+ * that one has changed meanwhile. */
+START_TEST(others_stay_with_their_zone)
+{
+    struct dns_model *m = model_with("dc1", "DC2");
+    struct dns_model *other = model_with("dc2", NULL);
+    struct told told[KEPT] = {0};
+    struct world w = {0};
+    struct rng rng;
+
+    rng_init(&rng, (uint64_t)_i);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct told *t = &told[round % KEPT];
+
+        for (uint64_t n = rng_below(&rng, STEPS); n > 0; n--) {
+            step(other, &w, &rng);
+        }
+        if (rng_below(&rng, 3) > 0) {
+            dns_model_set_other(m, 0, dns_model_commit(other, 7, DNS_FRESH));
+        }
+        dns_zone_free(t->zone);
+        t->zone = dns_model_commit(m, 7, DNS_FRESH);
+        for (unsigned i = 0; i < SERVICES; i++) {
+            ask_elsewhere(t->zone, i, &t->replies[i]);
+        }
+        for (unsigned i = 0; i < KEPT; i++) {
+            tells_the_same(&told[i]);
+        }
+    }
+    for (unsigned i = 0; i < KEPT; i++) {
+        dns_zone_free(told[(ROUNDS + i) % KEPT].zone);
+    }
+    dns_model_free(m);
+    dns_model_free(other);
+}
+END_TEST
+
+/* Before its first zone has come, nothing is known. */
+START_TEST(a_datacenter_without_zone_is_unknown)
+{
+    struct dns_model *m = model_with("dc1", "dc2");
+    struct dns_zone *zone = dns_model_commit(m, 1, DNS_FRESH);
+    struct reply reply;
+
+    ask(zone, "web.service.dc2.consul", DNS_TYPE_A, &reply);
+    ck_assert_uint_eq(reply.bytes[3] & 15, DNS_SERVFAIL);
+    ask(zone, "0a000001.addr.dc2.consul", DNS_TYPE_A, &reply);
+    ck_assert_uint_eq(reply.bytes[3] & 15, DNS_NOERROR);
+    ask(zone, "service.dc2.consul", DNS_TYPE_A, &reply);
+    ck_assert_uint_eq(reply.bytes[3] & 15, DNS_NOERROR);
+    ask(zone, "web.service.dc3.consul", DNS_TYPE_A, &reply);
+    ck_assert_uint_eq(reply.bytes[3] & 15, DNS_NXDOMAIN);
+    dns_zone_free(zone);
+    dns_model_free(m);
+}
+END_TEST
+
 START_TEST(clear_forgets_everything)
 {
     struct world w = {0};
@@ -426,6 +527,8 @@ END_TEST
 
 UNIT_MAIN("dns_model", {
     tcase_add_loop_test(tc, incremental_equals_fresh, 0, 6);
+    tcase_add_loop_test(tc, others_stay_with_their_zone, 0, 3);
+    tcase_add_test(tc, a_datacenter_without_zone_is_unknown);
     tcase_add_test(tc, clear_forgets_everything);
     tcase_add_test(tc, many_names);
     tcase_add_test(tc, oversized_services_are_counted);
