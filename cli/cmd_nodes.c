@@ -74,6 +74,30 @@ static void print_nodes(const json_t *nodes)
     table_release(&t);
 }
 
+/* Another agent has the name of the one that was asked: not a row of the table
+ * tells, all of them are of others. Whoever may not read it is told nothing. */
+static void note_name_in_use(struct client *client)
+{
+    struct err err;
+    json_t *self = NULL;
+    const json_t *stats;
+
+    if (client_get(client, "/v1/agent/self", &self, &err) != CLI_OK) {
+        return;
+    }
+    stats = json_object_get(json_object_get(self, "Stats"), "muster");
+    if (strcmp(view_text(stats, "node_name_in_use"), "true") == 0) {
+        (void)fprintf(stderr,
+                      "muster nodes: \"%s\" is another agent (node id %s): the "
+                      "one that was asked has the same\nname, and registers "
+                      "nothing until the other one has gone; or give it "
+                      "another name with --node\n",
+                      view_text(json_object_get(self, "Config"), "NodeName"),
+                      view_text(stats, "node_name_owner"));
+    }
+    json_decref(self);
+}
+
 static enum cli_exit list_nodes(struct client *client,
                                 const struct nodes_flags *f, struct err *err)
 {
@@ -93,6 +117,7 @@ static enum cli_exit list_nodes(struct client *client,
                 node, "Checks", node_checks(checks, view_text(node, "Node")));
         }
         f->json ? view_print_json(nodes) : print_nodes(nodes);
+        note_name_in_use(client);
     }
     json_decref(checks);
     json_decref(nodes);

@@ -47,6 +47,7 @@ static struct pairs stats_of(struct agent *a, struct arena *arena)
     stat_text(&s, "registered", link.attached ? "true" : "false");
     stat_text(&s, "in_sync", link.sync.in_sync ? "true" : "false");
     stat_text(&s, "node_name_in_use", link.name_in_use ? "true" : "false");
+    stat_text(&s, "node_name_owner", link.name_in_use ? link.name_owner : "");
     stat_text(&s, "guard",
               sentry_status(a->sentry).cause == GUARD_CAUSE_NONE ? "idle"
                                                                  : "active");

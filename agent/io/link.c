@@ -40,7 +40,8 @@ struct link_stats link_stats(const struct link *l)
     stats.sync = sync_stats(l->sync);
     stats.lease_id = l->lease.id;
     stats.attached = l->lease.attached;
-    stats.name_in_use = l->lease.name_in_use;
+    stats.name_in_use = l->lease.claim.taken;
+    stats.name_owner = l->lease.claim.other_id;
     stats.follows = l->follows.count;
     return stats;
 }
@@ -57,11 +58,14 @@ void link_set_current(struct link *l, bool current)
     if (!l->stopping) {
         l->hooks.on_contact(l->hooks.ctx);
     }
+    if (current) {
+        link_lease_contact(l);
+    }
 }
 
 void link_maybe_healthy(struct link *l)
 {
-    if (!l->current || (!l->lease.attached && !l->lease.name_in_use)) {
+    if (!l->current || (!l->lease.attached && !l->lease.claim.taken)) {
         return;
     }
     if (l->endpoints.failures_in_row > 0 || !l->ever_current) {

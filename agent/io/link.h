@@ -161,8 +161,9 @@ struct link_stats {
     uint64_t lease_losses;
     int64_t lease_id; /* 0: none. */
     bool attached;    /* The live key stands. */
-    bool name_in_use; /* Another agent has our node name. */
-    uint64_t follows; /* Ranges that requests wait for. */
+    bool name_in_use; /* Another agent has our node name, or had it last; */
+    const char *name_owner; /* its node id. */
+    uint64_t follows;       /* Ranges that requests wait for. */
 };
 
 struct link_stats link_stats(const struct link *l);

@@ -23,6 +23,7 @@
 #include <sys/queue.h>
 #include <uv.h>
 
+#include "agent/core/claim.h"
 #include "agent/core/endpoints.h"
 #include "agent/io/etcd.h"
 #include "agent/io/link.h"
@@ -82,7 +83,7 @@ struct link_lease {
     uint64_t renewed_ms; /* When the last renewal that worked was sent. */
     uint64_t asked_ms;   /* 0: no renewal is under way. */
     bool attached;
-    bool name_in_use;
+    struct claim claim;           /* Whose our node name is. */
     struct grpc_stream *call;     /* Grant, or attaching the live key. */
     bool call_lost;               /* It is cancelled, to ask again. */
     struct grpc_stream *stream;   /* Keep-alive. */
@@ -289,6 +290,8 @@ void link_watch_release(struct link *l);
 void link_lease_init(struct link *l);
 void link_lease_begin(struct link *l);
 void link_lease_end(struct link *l);
+/* The catalogue has become current. */
+void link_lease_contact(struct link *l);
 bool link_lease_waits(const struct link *l);
 /* What was asked of the leader before may never be answered. */
 void link_lease_leader_changed(struct link *l);

@@ -10,8 +10,9 @@
  *
  * "Attach" puts the live key if it is absent. If it is there, it may be ours
  * from before (same node id): then it moves to the present lease. If it is
- * somebody else's, two hosts have one name; the second one waits until the
- * first one's lease is gone. */
+ * somebody else's, two hosts have one name: claim.h says how long the second
+ * one waits, which has no lease meanwhile. A lease is asked for only while the
+ * catalogue is current, so that whose the name is is known. */
 
 #include "agent/io/link_impl.h"
 #include "base/core/check.h"
@@ -21,6 +22,7 @@
 #define TICK_MS_MAX   2500
 
 static void grant_begin(struct link *l);
+static void grant_if_free(struct link *l);
 static void attach_first(struct link *l);
 static void attach_begin(struct link *l, int64_t expect_mod_revision);
 
@@ -38,7 +40,7 @@ static void lease_lost(struct link *l)
     }
     log_warn("agent", "store: our lease is gone, asking for a new one");
     if (link_ready(l) && !l->lease.call && !l->stopping) {
-        grant_begin(l);
+        grant_if_free(l);
     }
 }
 
@@ -110,26 +112,46 @@ static void attached(struct link *l, int64_t create_revision, int64_t revision)
     l->lease.attached = true;
     l->lease.live_create_revision = create_revision;
     l->lease.attached_revision = revision;
-    if (l->lease.name_in_use) {
-        log_info("agent", "store: the node name is ours now");
+    if (claim_won(&l->lease.claim)) {
+        log_info("agent", "store: the node name \"%s\" is ours now",
+                 l->config.node);
     }
-    l->lease.name_in_use = false;
     renewal_open(l);
     sync_attached(l->sync, create_revision, loop_now_ms(l->loop));
     link_maybe_healthy(l);
     link_poke(l);
 }
 
+static void claim_tell(const struct link *l, enum claim_news news)
+{
+    const struct claim *c = &l->lease.claim;
+
+    if (news == CLAIM_IN_USE) {
+        log_error(
+            "agent",
+            "store: the node name \"%s\" is in use by another agent (node "
+            "id %s; ours is %s): nothing of this host is registered. Give "
+            "this one another name with --node; or stop the other one, "
+            "then this one takes over when it has been gone for %llu s",
+            c->node, c->other_id, c->node_id,
+            (unsigned long long)c->wait_ms / 1000);
+    } else if (news == CLAIM_ABANDONED) {
+        log_warn(
+            "agent",
+            "store: the node name \"%s\" was another agent's (node id %s), "
+            "which is not alive: it becomes ours in %llu s, unless that "
+            "one comes back",
+            c->node, c->other_id, (unsigned long long)c->wait_ms / 1000);
+    }
+}
+
+/* Our lease is given up: it would hold nothing. */
 static void name_taken(struct link *l, const struct live_record *other)
 {
-    if (!l->lease.name_in_use) {
-        log_error("agent",
-                  "store: the node name \"%s\" is in use by another agent "
-                  "(node id %s); nothing is registered until it has gone, or "
-                  "choose another name with --node",
-                  l->config.node, other->node_id);
-    }
-    l->lease.name_in_use = true; /* The timer tries again. */
+    l->lease.id = 0;
+    l->lease.asked_ms = 0;
+    claim_tell(l, claim_refused(&l->lease.claim, other->node_id,
+                                loop_now_ms(l->loop)));
 }
 
 /* The live key exists; `kv` is what is there at `revision`. */
@@ -304,6 +326,31 @@ static void grant_begin(struct link *l)
     link_pulse_quicken(l);
 }
 
+/* The name may be somebody else's, which the catalogue tells once it is
+ * current. */
+static void grant_if_free(struct link *l)
+{
+    uint64_t now = loop_now_ms(l->loop);
+
+    if (!link_current(l)) {
+        return; /* link_lease_contact() comes. */
+    }
+    claim_tell(l, claim_look(&l->lease.claim, l->catalog, now));
+    if (claim_may(&l->lease.claim, now)) {
+        grant_begin(l);
+    } else {
+        link_maybe_healthy(l);
+    }
+}
+
+void link_lease_contact(struct link *l)
+{
+    claim_contact(&l->lease.claim, loop_now_ms(l->loop));
+    if (link_ready(l) && l->lease.id == 0 && !l->lease.call && !l->stopping) {
+        grant_if_free(l);
+    }
+}
+
 /* ---- The clock --------------------------------------------------------- */
 
 static uint64_t tick_ms(const struct link *l)
@@ -341,7 +388,7 @@ static void on_timer(uv_timer_t *timer)
         return; /* A call has its own deadline. */
     }
     if (l->lease.id == 0) {
-        grant_begin(l);
+        grant_if_free(l);
     } else if (now - l->lease.renewed_ms >= l->lease.ttl_ms) {
         lease_lost(l);
     } else if (!l->lease.attached) {
@@ -375,6 +422,8 @@ void link_lease_leader_changed(struct link *l)
 
 void link_lease_init(struct link *l)
 {
+    claim_init(&l->lease.claim, l->config.node, l->config.node_id,
+               (uint64_t)l->config.lease_ttl_s * 1000);
     link_timer_init(l, &l->lease.timer);
 }
 
@@ -386,9 +435,7 @@ void link_lease_begin(struct link *l)
     l->lease.reopen = false;
     l->lease.call_lost = false;
     CHECK(uv_timer_start(&l->lease.timer, on_timer, every_ms, every_ms) == 0);
-    if (l->lease.id == 0) {
-        grant_begin(l);
-    } else {
+    if (l->lease.id != 0) {
         attach_first(l); /* It may have outlived the break. */
     }
 }

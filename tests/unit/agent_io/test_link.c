@@ -107,6 +107,7 @@ struct host {
     const char *name;
     struct local *local;
     struct link *link; /* NULL: not running. */
+    uint32_t lease_ttl_s;
     unsigned fulls;
     unsigned updates;
 };
@@ -149,7 +150,7 @@ static void host_init(struct world *w, struct host *h, const char *name)
                  .address = "127.0.0.1",
                  .owner = {.node = name, .incarnation = name}}};
 
-    *h = (struct host){.world = w, .name = name};
+    *h = (struct host){.world = w, .name = name, .lease_ttl_s = 5};
     h->local = local_new(&host, (struct hash_key){1, 2});
     local_restored(h->local, (struct local_time){1, 1});
 }
@@ -186,7 +187,7 @@ static void host_start_as(struct host *h, const char *node,
                                  .node = node,
                                  .node_id = h->name,
                                  .incarnation = h->name,
-                                 .lease_ttl_s = 5,
+                                 .lease_ttl_s = h->lease_ttl_s,
                                  .restart_grace_s = 60,
                                  .seed = 4711};
     struct link_hooks hooks = {
@@ -450,20 +451,33 @@ static bool b_is_attached(struct world *w)
     return link_stats(w->b.link).attached;
 }
 
+static bool b_sees_the_end_of_a(struct world *w)
+{
+    return !live(&w->b, "a");
+}
+
 START_TEST(second_agent_of_a_name_waits)
 {
     struct world w;
     const char *url;
+    uint64_t begin;
 
     world_init(&w);
     url = w.etcd.url;
+    w.b.lease_ttl_s = 2;
     host_register(&w.a, "web");
     host_start(&w.a);
     await(&w, "the first", a_is_in_sync);
-    host_start_as(&w.b, "a", &url, 1);
+    host_start_as(&w.b, "A", &url, 1); /* Names are compared in lower case. */
     await(&w, "the refusal", b_is_refused);
+    ck_assert_str_eq(link_stats(w.b.link).name_owner, "a");
+    ck_assert_int_eq(link_stats(w.b.link).lease_id, 0);
     host_stop(&w.a, LINK_STOP_LEAVE);
+    await(&w, "the end of the first", b_sees_the_end_of_a);
+    begin = loop_now_ms(w.loop);
     await(&w, "the name to be free", b_is_attached);
+    ck_assert_uint_ge(loop_now_ms(w.loop) - begin, 3900); /* Twice 2 s. */
+    ck_assert(!link_stats(w.b.link).name_in_use);
     world_release(&w);
 }
 END_TEST
