@@ -2,6 +2,8 @@
  * /v1/catalog/register: services on hosts without an agent, written to the
  * store directly, as one guarded transaction.
  */
+#include <strings.h>
+
 #include "agent/core/api_plan.h"
 #include "base/core/check.h"
 #include "base/core/hash.h"
@@ -19,6 +21,24 @@ static const char *made_up_id(struct plan *p)
                         b & 0xffffffffffff);
 }
 
+/* A name belongs to the node id that it was first registered with, as with
+ * Consul; an id that we have made up stands for any. */
+static bool name_is_reserved(struct plan *p, const struct catalog_node *n)
+{
+    if (n == NULL || !n->known || *p->reg.id == '\0' ||
+        strcasecmp(p->reg.id, n->record.id) == 0 ||
+        strcmp(n->record.id, made_up_id(p)) == 0 ||
+        api_flag(p->call, "force")) {
+        return false;
+    }
+    api_text(p->call, 409,
+             "Node name %s is reserved by node %s with name %s (%s); "
+             "deregister that one first, or force=1",
+             p->reg.node, n->record.id, n->record.name, n->record.address);
+    p->failed = true;
+    return true;
+}
+
 static void plan_node(struct plan *p, const struct catalog_node *n)
 {
     struct node_record record = {
@@ -34,7 +54,8 @@ static void plan_node(struct plan *p, const struct catalog_node *n)
     struct slice key = plan_key(p, RECORD_NODE, NULL, NULL);
     struct buf value;
 
-    if (known && (p->reg.skip_node_update || !n->record.external)) {
+    if (name_is_reserved(p, n) ||
+        (known && (p->reg.skip_node_update || !n->record.external))) {
         return;
     }
     if (*record.address == '\0' && known) {

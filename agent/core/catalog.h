@@ -65,6 +65,7 @@ struct catalog_node {
     int64_t create_revision;
     int64_t mod_revision;
     int64_t live_create_revision; /* 0 if not live. */
+    int64_t live_key_revision;    /* mod_revision of its key; 0 if not live. */
     int64_t live_mod_revision;    /* Of the last change of liveness. */
 };
 

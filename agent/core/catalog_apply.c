@@ -328,6 +328,7 @@ static void remove_live(struct change *x, const char *name)
     x->c->nodes_live--;
     n->pub.live_record = (struct live_record){0};
     n->pub.live_create_revision = 0;
+    n->pub.live_key_revision = 0;
     n->pub.live_mod_revision = x->revision;
     change_name(x, &x->lives, name);
     change_touch_wholly(x, name, n);
@@ -354,6 +355,7 @@ static void put_live(struct change *x, const struct catalog_event *e,
     n->live_text = text;
     n->pub.live_record = record;
     n->pub.live_create_revision = e->create_revision;
+    n->pub.live_key_revision = e->mod_revision;
     if (!n->pub.live) {
         n->pub.live = true;
         n->pub.held = false;

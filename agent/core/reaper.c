@@ -183,8 +183,9 @@ static void removal_make(struct removal *m, const struct catalog *catalog,
         record_key_write(m->arena, catalog_datacenter(catalog), &live);
 
     m->ops = arena_zalloc(m->arena, OPS_MAX, sizeof(*m->ops));
-    /* It is absent: a guard, and nothing is deleted by it. */
-    (void)removal_add(m, live_key, 0);
+    /* It is absent: a guard, and nothing is deleted by it. Or it was left
+     * behind, and goes. */
+    (void)removal_add(m, live_key, n->live_key_revision);
     catalog_each_node_instance(catalog, n->record.name, remove_instance, m);
     if (!m->full) {
         catalog_each_node_check(catalog, n->record.name, remove_check, m);

@@ -37,7 +37,8 @@ bool reaper_next(struct reaper *r, const struct catalog *catalog,
 void reaper_done(struct reaper *r, bool written, uint64_t now_ms);
 
 /* All records of a node, or as many as one transaction holds, guarded by its
- * being dead still. True: they are all. */
+ * live key's being as it is: absent, unless the caller knows that it means
+ * nothing. True: they are all. */
 bool reaper_removal(const struct catalog *catalog, const struct catalog_node *n,
                     struct arena *a, struct sync_txn *out_txn);
 

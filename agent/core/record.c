@@ -84,10 +84,14 @@ static const struct field live_items[] = {
      .kind = FIELD_I64,
      .offset = AT(live_record, start_revision),
      .max = INT64_MAX},
+    {.key = "stopped", .kind = FIELD_BOOL, .offset = AT(live_record, stopped)},
 };
 
 static const struct fields live_fields = {
-    .items = live_items, .count = 3, .size = sizeof(struct live_record)};
+    .items = live_items,
+    .count = sizeof(live_items) / sizeof(live_items[0]),
+    .size = sizeof(struct live_record),
+};
 
 static enum status check_record_finish(struct field_reader *r,
                                        const struct json_at *at, void *object)

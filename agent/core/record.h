@@ -88,6 +88,7 @@ struct live_record {
     const char *node_id;
     const char *incarnation;
     int64_t start_revision;
+    bool stopped; /* Its agent has ended and left the key behind for a while. */
 };
 
 struct check_record {

@@ -1,7 +1,9 @@
 #include "agent/core/sync.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
+#include "agent/core/rename.h"
 #include "base/core/check.h"
 
 /* One place among etcd's 128 comparisons goes to the live key's guard. */
@@ -40,6 +42,9 @@ struct sync {
     uint64_t flight_hash; /* Of a batch of one: what is refused. */
     uint64_t refused[REFUSED_MAX];
     size_t refused_count;
+    bool look_back; /* There may be records of an earlier name. */
+    int64_t looked_revision;
+    char *earlier; /* One that was found. */
     struct sync_stats stats;
 };
 
@@ -55,6 +60,9 @@ struct sync *sync_new(uint64_t seed)
 
 void sync_free(struct sync *s)
 {
+    if (s != NULL) {
+        free(s->earlier);
+    }
     free(s);
 }
 
@@ -68,6 +76,7 @@ void sync_attached(struct sync *s, int64_t live_create_revision,
     s->retry_at_ms = 0;
     s->failures_in_row = 0;
     s->next_full_ms = now_ms; /* Compare everything at once. */
+    s->looked_revision = 0;
 }
 
 void sync_detached(struct sync *s)
@@ -116,6 +125,12 @@ static void held_add(struct held_list *list, struct held held)
     list->items[list->count++] = held;
 }
 
+/* The host may have been known by another spelling of its name. */
+static bool same_node(const char *owner, const struct held_list *list)
+{
+    return strcasecmp(owner, list->node) == 0;
+}
+
 static bool held_instance(void *ctx, const struct catalog_instance *i)
 {
     struct held_list *list = ctx;
@@ -127,7 +142,7 @@ static bool held_instance(void *ctx, const struct catalog_instance *i)
                        .key = i->key,
                        .hash = i->value_hash,
                        .mod_revision = i->mod_revision,
-                       .ours = strcmp(i->record.owner.node, list->node) == 0,
+                       .ours = same_node(i->record.owner.node, list),
                        .tags = i->record.tags,
                    });
     return true;
@@ -144,7 +159,7 @@ static bool held_node_check(void *ctx, const struct catalog_node_check *k)
                        .key = k->key,
                        .hash = k->value_hash,
                        .mod_revision = k->mod_revision,
-                       .ours = strcmp(k->record.owner.node, list->node) == 0,
+                       .ours = same_node(k->record.owner.node, list),
                    });
     return true;
 }
@@ -166,7 +181,7 @@ static struct held_list held_by(const struct catalog *catalog, const char *node,
                             .key = n->key,
                             .hash = n->value_hash,
                             .mod_revision = n->mod_revision,
-                            .ours = strcmp(n->record.owner.node, node) == 0,
+                            .ours = same_node(n->record.owner.node, &list),
                         });
     }
     catalog_each_node_check(catalog, node, held_node_check, &list);
@@ -379,12 +394,49 @@ static bool is_time(struct sync *s, const struct local *local,
         s->next_full_ms =
             now_ms + full_pass_ms(s, catalog_nodes_count(catalog));
         s->refused_count = 0;
+        s->look_back = true;
         s->stats.passes++;
         return true;
     }
     *out_wake_ms = s->next_full_ms;
     return !s->stats.in_sync || s->seen_generation != local_generation(local) ||
-           s->seen_index != own_index(local, catalog);
+           s->seen_index != own_index(local, catalog) ||
+           (s->look_back && s->looked_revision != catalog_revision(catalog));
+}
+
+static void hand_out(struct sync *s, const struct local *local, struct arena *a,
+                     struct sync_txn txn, struct sync_txn *out_txn)
+{
+    s->in_flight = true;
+    s->flight_ops = txn.ops_count;
+    txn.live_key = live_key(local, a);
+    txn.live_create_revision = s->live_create_revision;
+    *out_txn = txn;
+}
+
+/* Everything is where it should be: what is left under an earlier name goes. */
+static bool look_back(struct sync *s, const struct local *local,
+                      const struct catalog *catalog, struct arena *a,
+                      struct sync_txn *out_txn)
+{
+    const struct catalog_node *n = NULL;
+    enum rename_state state;
+
+    if (!s->look_back || s->refused_count > 0) {
+        return false;
+    }
+    state = rename_look(catalog, &local_host(local)->node, a, &n, out_txn);
+    s->looked_revision = catalog_revision(catalog);
+    s->look_back = state != RENAME_NONE;
+    s->stats.earlier_lives = state == RENAME_WAITS;
+    s->stats.earlier = NULL;
+    if (state != RENAME_NONE) {
+        free(s->earlier);
+        s->earlier = strdup(n->record.name);
+        CHECK(s->earlier != NULL);
+        s->stats.earlier = s->earlier;
+    }
+    return state == RENAME_OVER;
 }
 
 enum sync_next sync_next(struct sync *s, struct local *local,
@@ -393,6 +445,7 @@ enum sync_next sync_next(struct sync *s, struct local *local,
                          uint64_t *out_wake_ms)
 {
     struct comparison c = {.sync = s, .local = local, .arena = a};
+    struct sync_txn txn = {0};
 
     if (!is_time(s, local, catalog, now_ms, out_wake_ms)) {
         return SYNC_WAIT;
@@ -401,20 +454,20 @@ enum sync_next sync_next(struct sync *s, struct local *local,
     compare(&c, catalog);
     if (c.ops_count > 0) {
         s->stats.in_sync = false;
-        s->in_flight = true;
-        s->flight_ops = c.ops_count;
-        *out_txn = (struct sync_txn){
-            .ops = c.ops,
-            .ops_count = c.ops_count,
-            .live_key = live_key(local, a),
-            .live_create_revision = s->live_create_revision,
-        };
+        hand_out(s, local, a,
+                 (struct sync_txn){.ops = c.ops, .ops_count = c.ops_count},
+                 out_txn);
         return SYNC_TXN;
     }
     s->one_by_one = false;
     s->stats.in_sync = !c.throttled;
     s->seen_generation = local_generation(local);
     s->seen_index = own_index(local, catalog);
+    if (!c.throttled && look_back(s, local, catalog, a, &txn)) {
+        s->looked_revision = 0; /* Again, whatever comes of it. */
+        hand_out(s, local, a, txn, out_txn);
+        return SYNC_TXN;
+    }
     *out_wake_ms = c.throttled ? s->tokens_at_ms + TOKEN_MS : s->next_full_ms;
     return SYNC_WAIT;
 }
@@ -454,7 +507,9 @@ void sync_done(struct sync *s, enum sync_result result, int64_t revision,
         return;
     case SYNC_REFUSED:
         s->stats.refused++;
-        if (s->flight_ops > 1) {
+        if (s->stats.in_sync) {
+            s->look_back = false; /* Until the next full pass. */
+        } else if (s->flight_ops > 1) {
             s->one_by_one = true;
         } else if (s->refused_count < REFUSED_MAX) {
             s->refused[s->refused_count++] = s->flight_hash;

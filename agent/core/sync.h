@@ -3,7 +3,8 @@
  *
  * Compares the wanted records (local.h) with what the replica shows of this
  * node (catalog.h) and hands out one transaction at a time. Records of other
- * writers are left alone; own records that are no longer wanted are deleted.
+ * writers are left alone; own records that are no longer wanted are deleted,
+ * and when all is well, those of an earlier name of this host (rename.h).
  *
  * Every transaction is guarded: the live key must still be ours, and each key
  * must be as the replica showed it. If the guard fails nothing was written; the
@@ -83,6 +84,9 @@ struct sync_stats {
     uint64_t failed;
     uint64_t passes; /* Full comparisons by the clock. */
     bool in_sync;    /* The last comparison found nothing to do. */
+    /* A node that has our node id (rename.h); NULL: none. */
+    const char *earlier;
+    bool earlier_lives;
 };
 
 struct sync_stats sync_stats(const struct sync *s);

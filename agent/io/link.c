@@ -121,10 +121,19 @@ void link_timer_init(struct link *l, uv_timer_t *timer)
     l->open_handles++;
 }
 
+void link_live_value(struct link *l, bool stopped)
+{
+    struct live_record record = {.node_id = l->config.node_id,
+                                 .incarnation = l->config.incarnation,
+                                 .stopped = stopped};
+
+    buf_clear(&l->live_value);
+    CHECK(live_record_write(&record, &l->live_value) == ST_OK);
+}
+
 static void strings_copy(struct link *l)
 {
     struct record_key live = {.kind = RECORD_LIVE};
-    struct live_record record = {0};
 
     l->config.datacenter =
         arena_strdup(&l->names, slice_str(l->config.datacenter));
@@ -135,10 +144,8 @@ static void strings_copy(struct link *l)
     l->range = record_range(&l->names, l->config.datacenter);
     live.node = l->config.node;
     l->live_key = record_key_write(&l->names, l->config.datacenter, &live);
-    record.node_id = l->config.node_id;
-    record.incarnation = l->config.incarnation;
     buf_init(&l->live_value, LIMIT_RECORD_BYTES);
-    CHECK(live_record_write(&record, &l->live_value) == ST_OK);
+    link_live_value(l, false);
     /* Only used while starting. */
     l->config.urls = NULL;
     l->config.cacert = NULL;

@@ -122,6 +122,7 @@ struct link_confirmation {
 struct link_writer {
     struct grpc_stream *stream; /* Of sync's transaction. */
     bool lost;                  /* Its fate is unknown; it is cancelled. */
+    bool earlier_told;          /* Another node has our node id. */
     struct loop_task next;
     uv_timer_t wake;
     STAILQ_HEAD(, link_request) requests;
@@ -338,3 +339,5 @@ void link_members_release(struct link *l);
 void link_farewell_begin(struct link *l);
 void link_farewell_done(struct link *l);
 void link_farewell_catalog_changed(struct link *l);
+/* link.c: what the live key says of us; `stopped`: it is left behind. */
+void link_live_value(struct link *l, bool stopped);

@@ -120,6 +120,7 @@ static void on_grace_granted(void *ctx, enum grpc_code code, const char *text,
     r = pb_decode(&arena, &etcdserverpb__lease_grant_response__descriptor,
                   reply);
     if (r && r->id != 0) {
+        link_live_value(l, true);
         etcd_put(&l->request, l->live_key, buf_slice(&l->live_value), r->id);
         ask(l, ETCD_PUT, on_moved);
     } else {

@@ -46,6 +46,35 @@ static struct txn_outcome txn_outcome(enum grpc_code code, const char *text,
 
 /* ---- Own records ------------------------------------------------------- */
 
+/* What the host has under an earlier name is gone, or has to stay for now. */
+static void earlier_removed(const struct link *l)
+{
+    const char *name = sync_stats(l->sync).earlier;
+
+    if (name) {
+        log_info("agent",
+                 "store: this host was \"%s\" before: what was registered "
+                 "under that name is removed",
+                 name);
+    }
+}
+
+static void earlier_tell(struct link *l)
+{
+    struct sync_stats s = sync_stats(l->sync);
+
+    if (s.earlier_lives && !l->writer.earlier_told) {
+        log_warn(
+            "agent",
+            "store: node \"%s\" has our node id, and its lease stands. If "
+            "this host was renamed, its records go when the lease is over; "
+            "if the data folder was copied from that host, stop this agent "
+            "and start it with an empty one (--data-dir)",
+            s.earlier);
+    }
+    l->writer.earlier_told = s.earlier_lives;
+}
+
 static void on_written(void *ctx, enum grpc_code code, const char *text,
                        struct slice reply)
 {
@@ -68,6 +97,9 @@ static void on_written(void *ctx, enum grpc_code code, const char *text,
     if (out.result == SYNC_REFUSED) {
         log_error("agent", "store: a registration was refused: %s (%s)", text,
                   grpc_code_name(code));
+    }
+    if (out.result == SYNC_WRITTEN && sync_stats(l->sync).in_sync) {
+        earlier_removed(l);
     }
     sync_done(l->sync, out.result, out.revision, loop_now_ms(l->loop));
     if (out.result == SYNC_FAILED) {
@@ -108,6 +140,7 @@ static void on_next(struct loop_task *task)
         wake_ms = wake_ms > now ? wake_ms - now : 1;
         CHECK(uv_timer_start(&l->writer.wake, on_wake, wake_ms, 0) == 0);
     }
+    earlier_tell(l);
     arena_release(&arena);
 }
 

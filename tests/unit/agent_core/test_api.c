@@ -242,6 +242,10 @@ static const struct {
      409, "Node \"edge\" runs an agent; use /v1/agent/ there, or force=1"},
     {"PUT /v1/catalog/register", "{\"Address\":\"1.2.3.4\"}", 400,
      "Must provide node"},
+    {"PUT /v1/catalog/register",
+     "{\"Node\":\"Printer\",\"Address\":\"1.2.3.4\",\"ID\":\"p-2\"}", 409,
+     "Node name Printer is reserved by node p-1 with name printer "
+     "(10.0.0.99); deregister that one first, or force=1"},
     {"PUT /v1/catalog/register", "{\"Node\":\"n\"}", 400,
      "Must provide address"},
     {"PUT /v1/catalog/deregister", "{\"Node\":\"edge\"}", 409,

@@ -12,6 +12,13 @@ static void register_json(struct fake *f, const char *json)
     (void)fake_reply(f, "PUT /v1/agent/service/register", json, 200);
 }
 
+static enum sync_next ask(struct fake *f, struct arena *a, struct sync_txn *txn,
+                          uint64_t *wake_ms)
+{
+    return sync_next(f->sync, f->local, f->catalog, f->now.now_ms, a, txn,
+                     wake_ms);
+}
+
 START_TEST(wanted_records_arrive_and_stay)
 {
     struct fake f;
@@ -63,6 +70,110 @@ START_TEST(strangers_are_left_alone_and_own_ones_restored)
     (void)fake_settle(&f);
     ck_assert_ptr_nonnull(
         strstr(fake_get(&f, INST "web/edge/web")->value, "\"port\":80"));
+    fake_stop(&f);
+}
+END_TEST
+
+/* Another spelling of its name is the same host. */
+START_TEST(a_name_in_another_case_is_ours)
+{
+    struct fake f;
+
+    fake_start(&f);
+    fake_put(&f, INST "y/edge/y",
+             "{\"node\":\"EDGE\",\"service\":\"y\",\"id\":\"y\",\"owner\":"
+             "{\"node\":\"EDGE\",\"incarnation\":\"inc-1\"}}");
+    (void)fake_settle(&f);
+    ck_assert_ptr_null(fake_get(&f, INST "y/edge/y"));
+    fake_stop(&f);
+}
+END_TEST
+
+/* The host was "old" before it was "edge"; "edge" has the node id NODE_ID. */
+#define OLD_NODE                                                \
+    "{\"name\":\"old\",\"id\":\"%s\",\"address\":\"10.0.0.7\"," \
+    "\"owner\":{\"node\":\"old\",\"incarnation\":\"inc-1\"}}"
+#define OLD_LIVE "{\"node_id\":\"%s\",\"incarnation\":\"inc-1\"%s}"
+
+static void was_old(struct fake *f)
+{
+    char text[256];
+
+    (void)snprintf(text, sizeof(text), OLD_NODE, local_host(f->local)->node.id);
+    fake_put(f, "/muster/v1/dc1/node/old", text);
+    fake_put(f, INST "web/old/web",
+             "{\"node\":\"old\",\"service\":\"web\",\"id\":\"web\"}");
+}
+
+static void old_lives(struct fake *f, const char *more)
+{
+    char text[256];
+
+    (void)snprintf(text, sizeof(text), OLD_LIVE, local_host(f->local)->node.id,
+                   more);
+    fake_put(f, "/muster/v1/dc1/live/old", text);
+}
+
+static bool old_is_gone(const struct fake *f)
+{
+    return fake_get(f, "/muster/v1/dc1/node/old") == NULL &&
+           fake_get(f, "/muster/v1/dc1/live/old") == NULL &&
+           fake_get(f, INST "web/old/web") == NULL;
+}
+
+START_TEST(an_earlier_name_goes_when_the_new_one_stands)
+{
+    struct fake f;
+    struct arena a = {0};
+    struct sync_txn txn;
+    uint64_t wake_ms;
+
+    fake_start(&f);
+    was_old(&f);
+    register_json(&f, "{\"Name\":\"web\"}");
+    /* The new records come first. */
+    ck_assert_int_eq(ask(&f, &a, &txn, &wake_ms), SYNC_TXN);
+    ck_assert_uint_eq(txn.ops_count, 2);
+    ck_assert_int_eq(txn.ops[1].kind, SYNC_PUT);
+    sync_done(f.sync, fake_txn(&f, &txn), f.revision, f.now.now_ms);
+    ck_assert_ptr_nonnull(fake_get(&f, INST "web/old/web"));
+    (void)fake_settle(&f);
+    ck_assert(old_is_gone(&f));
+    ck_assert_ptr_nonnull(fake_get(&f, INST "web/edge/web"));
+    ck_assert_ptr_null(sync_stats(f.sync).earlier);
+    arena_release(&a);
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(an_earlier_name_that_lives_stays)
+{
+    struct fake f;
+
+    fake_start(&f);
+    was_old(&f);
+    old_lives(&f, "");
+    (void)fake_settle(&f);
+    ck_assert_ptr_nonnull(fake_get(&f, INST "web/old/web"));
+    ck_assert_str_eq(sync_stats(f.sync).earlier, "old");
+    ck_assert(sync_stats(f.sync).earlier_lives);
+    /* Its lease ends, which is no change of ours. */
+    fake_put(&f, "/muster/v1/dc1/live/old", NULL);
+    (void)fake_settle(&f);
+    ck_assert(old_is_gone(&f));
+    fake_stop(&f);
+}
+END_TEST
+
+START_TEST(a_key_that_was_left_behind_goes_at_once)
+{
+    struct fake f;
+
+    fake_start(&f);
+    was_old(&f);
+    old_lives(&f, ",\"stopped\":true");
+    (void)fake_settle(&f);
+    ck_assert(old_is_gone(&f));
     fake_stop(&f);
 }
 END_TEST
@@ -136,13 +247,6 @@ START_TEST(lost_name_stops_writing)
     fake_stop(&f);
 }
 END_TEST
-
-static enum sync_next ask(struct fake *f, struct arena *a, struct sync_txn *txn,
-                          uint64_t *wake_ms)
-{
-    return sync_next(f->sync, f->local, f->catalog, f->now.now_ms, a, txn,
-                     wake_ms);
-}
 
 START_TEST(one_transaction_at_a_time_and_the_replica_first)
 {
@@ -302,6 +406,10 @@ END_TEST
 UNIT_MAIN("sync", {
     tcase_add_test(tc, wanted_records_arrive_and_stay);
     tcase_add_test(tc, strangers_are_left_alone_and_own_ones_restored);
+    tcase_add_test(tc, a_name_in_another_case_is_ours);
+    tcase_add_test(tc, an_earlier_name_goes_when_the_new_one_stands);
+    tcase_add_test(tc, an_earlier_name_that_lives_stays);
+    tcase_add_test(tc, a_key_that_was_left_behind_goes_at_once);
     tcase_add_test(tc, tags_of_others_are_kept_if_allowed);
     tcase_add_test(tc, many_records_go_in_bounded_batches);
     tcase_add_test(tc, lost_name_stops_writing);
