@@ -15,6 +15,7 @@
 #include "base/core/check.h"
 #include "base/core/log.h"
 #include "base/io/loop.h"
+#include "base/io/notify.h"
 #include "cli/args.h"
 #include "cli/exit.h"
 #include "store/io/member_thread.h"
@@ -174,6 +175,7 @@ struct session {
     struct loop *loop;
     struct agent_config config;
     struct privileges privileges;
+    struct notify notify;
     struct agent *agent;
     struct member_thread *member; /* NULL without --dev. */
     const char *member_url;       /* Of config.store_urls. */
@@ -206,6 +208,7 @@ static void on_agent_ended(struct agent *agent, void *arg)
 
     (void)agent;
     s->ended = true;
+    notify_close(&s->notify);
     for (size_t i = 0; i < 3; i++) {
         uv_close((uv_handle_t *)&s->signals[i], on_signal_closed);
     }
@@ -383,12 +386,15 @@ static int session_run(struct session *s)
 {
     struct err err;
 
+    notify_open(&s->notify, s->loop);
     if (session_start_lowered(s, &err)) {
         (void)fprintf(stderr, "muster agent: %s\n", err.text);
+        notify_close(&s->notify);
         return CLI_FAILED;
     }
     signals_open(s);
     say_started(s);
+    agent_notify(s->agent, &s->notify);
     if (s->config.dev) {
         say_hints(s);
     }

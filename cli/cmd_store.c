@@ -9,15 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 #include <uv.h>
 
 #include "base/core/check.h"
 #include "base/core/limits.h"
 #include "base/core/log.h"
 #include "base/io/loop.h"
+#include "base/io/notify.h"
 #include "cli/args.h"
 #include "cli/exit.h"
 #include "store/io/member.h"
@@ -248,6 +246,7 @@ static bool read_flags(struct store_flags *f, struct args *args, int argc,
 
 struct store {
     struct loop *loop;
+    struct notify notify;
     struct member *member;
     uv_signal_t signals[2];
     bool stopping;
@@ -267,6 +266,7 @@ static void store_stop(struct store *s)
         return;
     }
     s->stopping = true;
+    notify_say(&s->notify, "STOPPING=1\nSTATUS=stopping");
     member_stop(s->member, on_stopped, s);
 }
 
@@ -320,28 +320,23 @@ static void print_started(const struct store *s, const char *name)
     json_decref(started);
 }
 
-/* systemd and others of Type=notify wait for this. */
-static void notify_ready(void)
+/* A loop that does not come here is hung. */
+static bool on_pulse(void *ctx)
 {
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t len = path == NULL ? 0 : strlen(path);
-    int fd;
+    (void)ctx;
+    return true;
+}
 
-    if (len == 0 || len >= sizeof(address.sun_path)) {
-        return;
-    }
-    memcpy(address.sun_path, path, len);
-    if (address.sun_path[0] == '@') {
-        address.sun_path[0] = '\0'; /* Linux' abstract names. */
-    }
-    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return;
-    }
-    (void)sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&address,
-                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
-    (void)close(fd); /* Nobody may be listening: that is their choice. */
+/* systemd and others of Type=notify wait for this. */
+static void notify_ready(struct store *s)
+{
+    char lines[400];
+
+    (void)snprintf(lines, sizeof(lines),
+                   "READY=1\nSTATUS=serving clients at %s",
+                   member_client_url(s->member, 0));
+    notify_say(&s->notify, lines);
+    notify_watch(&s->notify, on_pulse, s);
 }
 
 static void catch_signals(struct store *s)
@@ -363,15 +358,18 @@ static int run(const struct member_config *config)
         .ctx = &s, .on_fatal = on_fatal, .on_removed = on_removed};
     struct err err = {""};
 
+    notify_open(&s.notify, s.loop);
     if (member_start(s.loop, config, hooks, &s.member, &err)) {
         (void)fprintf(stderr, "muster store: %s\n", err.text);
+        notify_close(&s.notify);
         loop_free(s.loop);
         return CLI_FAILED;
     }
     catch_signals(&s);
     print_started(&s, config->name);
-    notify_ready();
+    notify_ready(&s);
     loop_run(s.loop);
+    notify_close(&s.notify);
     for (int i = 0; i < 2; i++) {
         uv_close((uv_handle_t *)&s.signals[i], NULL);
     }

@@ -103,8 +103,5 @@ enum status activation_take(struct activation *out, struct err *err)
     if (fds > 0 && number_of("LISTEN_PID") == (unsigned long)getpid()) {
         st = take_all(out, fds, getenv("LISTEN_FDNAMES"), err);
     }
-    (void)unsetenv("LISTEN_PID");
-    (void)unsetenv("LISTEN_FDS");
-    (void)unsetenv("LISTEN_FDNAMES");
     return st;
 }

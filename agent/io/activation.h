@@ -28,7 +28,7 @@ struct activation {
     int unix_socket;
 };
 
-/* Nothing handed to this process: nothing in it. The variables are taken out of
- * the environment; the sockets are not passed on to programs that we start.
+/* Nothing handed to this process: nothing in it. The sockets are not passed on
+ * to programs that we start.
  * ST_INVALID: too many, or numbers and names that do not agree. */
 enum status activation_take(struct activation *out, struct err *err);

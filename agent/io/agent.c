@@ -112,6 +112,9 @@ static void on_update(void *ctx, const struct link_update *update)
     if (!update->aside) {
         sentry_act(a->sentry);
     }
+    if (!a->said_ready) {
+        agent_notify_look(a);
+    }
 }
 
 static void on_refill_over(void *ctx)
@@ -138,6 +141,7 @@ static void on_contact(void *ctx)
     if (a->front) {
         front_contact_changed(a->front);
     }
+    agent_notify_look(a);
 }
 
 static void on_relist(uv_timer_t *timer)

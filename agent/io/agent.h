@@ -17,6 +17,7 @@
 
 struct agent;
 struct loop;
+struct notify;
 
 /* Ports that were really bound; 0 where nothing listens. */
 struct agent_ports {
@@ -45,6 +46,9 @@ typedef void agent_ended_fn(struct agent *agent, void *arg);
 enum status agent_start(struct loop *loop, const struct agent_config *config,
                         agent_ended_fn *on_ended, void *arg,
                         struct agent **out_agent, struct err *out_err);
+
+/* Tell the service manager how it goes from now on, until on_ended. */
+void agent_notify(struct agent *agent, struct notify *notify);
 
 struct agent_ports agent_ports(const struct agent *agent);
 

@@ -131,6 +131,7 @@ void agent_stop(struct agent *a, enum agent_stop_mode mode)
     if (a->phase == AGENT_RUNS) {
         log_info("agent", "%s",
                  mode == AGENT_STOP_LEAVE ? "leaving" : "stopping");
+        agent_notify_stopping(a);
         next_phase(a);
     }
 }

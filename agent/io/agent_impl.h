@@ -31,6 +31,8 @@ enum agent_phase {
     AGENT_ENDED,
 };
 
+#define AGENT_STATUS_BYTES 128
+
 struct agent {
     struct loop *loop;
     const struct agent_config *config;
@@ -65,6 +67,10 @@ struct agent {
     struct arena view_arena; /* Of the last view's stats. */
     uint64_t reloads;
     bool strict_default; /* http_strict_default, as last read. */
+
+    struct notify *notify; /* NULL: nobody wants to know. */
+    bool said_ready;
+    char said_status[AGENT_STATUS_BYTES];
 };
 
 /* agent.c */
@@ -86,6 +92,12 @@ bool agent_local_changed(struct agent *a);
 
 /* agent_duties.c: what a janitor does; after the link has started. */
 void agent_duties_open(struct agent *a);
+
+/* agent_notify.c: the catalogue or the contact to the store has changed; a
+ * reload begins, or is over; the end begins. */
+void agent_notify_look(struct agent *a);
+void agent_notify_reload(struct agent *a, bool begins);
+void agent_notify_stopping(struct agent *a);
 
 /* explain.c */
 void agent_explain(void *ctx, const struct api_question *question,

@@ -168,7 +168,7 @@ static void rights_reload(struct agent *a, const struct agent_config *wanted)
     }
 }
 
-enum status agent_reload_now(struct agent *a, struct err *out_err)
+static enum status reload(struct agent *a, struct err *out_err)
 {
     struct agent_config wanted;
     struct dns_settings settings;
@@ -215,4 +215,14 @@ enum status agent_reload_now(struct agent *a, struct err *out_err)
     agent_config_release(&wanted);
     log_info("agent", "reloaded");
     return ST_OK;
+}
+
+enum status agent_reload_now(struct agent *a, struct err *out_err)
+{
+    enum status st;
+
+    agent_notify_reload(a, true);
+    st = reload(a, out_err);
+    agent_notify_reload(a, false);
+    return st;
 }

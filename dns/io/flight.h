@@ -9,6 +9,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uthash.h>
 
 #include "dns/core/reply.h"
@@ -56,6 +57,7 @@ struct recursor_stats {
 struct upstream {
     pthread_t thread;
     bool running;
+    atomic_bool turned; /* Since it was asked for the last time. */
     uint8_t id[UPSTREAM_ID_BYTES];
     struct shared_cache *cache;
 

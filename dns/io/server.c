@@ -150,6 +150,16 @@ void dns_server_protect(struct dns_server *s,
     }
 }
 
+bool dns_server_pulse(struct dns_server *s)
+{
+    bool alive = upstream_pulse(s->upstream);
+
+    for (size_t i = 0; i < s->workers_count; i++) {
+        alive = dns_worker_pulse(s->workers[i]) && alive;
+    }
+    return alive;
+}
+
 enum status dns_server_start(const struct dns_server_config *config,
                              struct dns_server **out_server, struct err *err)
 {

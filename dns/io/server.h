@@ -128,6 +128,10 @@ void dns_server_publish(struct dns_server *s, struct dns_zone *zone);
 void dns_server_protect(struct dns_server *s,
                         const struct dns_protection *protection);
 
+/* Whether all threads have turned since the last call: what answered slowly, or
+ * hangs, is told by calls some seconds apart. Never blocks. */
+bool dns_server_pulse(struct dns_server *s);
+
 /* Sums over the workers, monotonic. */
 struct dns_server_stats {
     uint64_t queries_udp;

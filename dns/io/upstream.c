@@ -170,6 +170,7 @@ static void on_wake(uv_async_t *wake)
     bool stopping;
 
     STAILQ_INIT(&taken);
+    atomic_store(&u->turned, true);
     CHECK(pthread_mutex_lock(&u->lock) == 0);
     STAILQ_CONCAT(&taken, &u->inbox);
     wanted = u->wanted;
@@ -192,6 +193,7 @@ static void *run(void *arg)
 {
     struct upstream *u = arg;
 
+    (void)pthread_setname_np(pthread_self(), "muster-upstream");
     (void)uv_run(&u->loop, UV_RUN_DEFAULT);
     return NULL;
 }
@@ -235,6 +237,7 @@ static enum status start(struct upstream *u, struct err *err)
         return err_set(err, ST_IO, "cannot start the thread that forwards: %s",
                        strerror(error));
     }
+    atomic_store(&u->turned, true);
     set_running(u, true);
     return ST_OK;
 }
@@ -259,6 +262,18 @@ enum status upstream_set(struct upstream *u, struct recursion *r,
     recursion_unref(before);
     CHECK(uv_async_send(&u->wake) == 0);
     return ST_OK;
+}
+
+bool upstream_pulse(struct upstream *u)
+{
+    bool turned;
+
+    if (!u->running) {
+        return true;
+    }
+    turned = atomic_exchange(&u->turned, false);
+    CHECK(uv_async_send(&u->wake) == 0);
+    return turned;
 }
 
 void upstream_stop(struct upstream *u)

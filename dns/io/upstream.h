@@ -24,6 +24,9 @@ enum status upstream_set(struct upstream *u, struct recursion *r,
 void upstream_stop(struct upstream *u);
 void upstream_free(struct upstream *u); /* Stopped; NULL is fine. */
 
+/* Whether the thread, if there is one, has turned since the last call. */
+bool upstream_pulse(struct upstream *u);
+
 struct shared_cache *upstream_cache(struct upstream *u);
 
 /* Eight random bytes that stand for this process on the path of a query. */

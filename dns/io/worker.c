@@ -26,6 +26,7 @@ static void close_all(struct worker *w)
     conn_list_close(w->conns);
     uv_close((uv_handle_t *)&w->stop, NULL);
     uv_close((uv_handle_t *)&w->changed, NULL);
+    uv_close((uv_handle_t *)&w->pulse, NULL);
 }
 
 static void on_stop(uv_async_t *async)
@@ -54,10 +55,26 @@ void dns_worker_protect(struct worker *w,
     CHECK(uv_async_send(&w->changed) == 0);
 }
 
+static void on_pulse(uv_async_t *async)
+{
+    struct worker *w = async->data;
+
+    atomic_store(&w->turned, true);
+}
+
+bool dns_worker_pulse(struct worker *w)
+{
+    bool turned = atomic_exchange(&w->turned, false);
+
+    CHECK(uv_async_send(&w->pulse) == 0);
+    return turned;
+}
+
 static void *run(void *arg)
 {
     struct worker *w = arg;
 
+    (void)pthread_setname_np(pthread_self(), "muster-dns");
     (void)uv_run(&w->loop, UV_RUN_DEFAULT);
     return NULL;
 }
@@ -123,6 +140,9 @@ enum status dns_worker_new(const struct worker_config *config,
     w->stop.data = w;
     CHECK(uv_async_init(&w->loop, &w->changed, on_changed) == 0);
     w->changed.data = w;
+    CHECK(uv_async_init(&w->loop, &w->pulse, on_pulse) == 0);
+    w->pulse.data = w;
+    atomic_store(&w->turned, true);
     CHECK(pthread_mutex_init(&w->wanted_lock, NULL) == 0);
     w->conns = conn_list_new(w);
     responder_start(w);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "dns/io/address.h"
@@ -42,6 +43,8 @@ struct worker {
     uv_loop_t loop;
     uv_async_t stop;
     uv_async_t changed; /* There is a new `wanted`. */
+    uv_async_t pulse;
+    atomic_bool turned; /* Since it was asked for the last time. */
     pthread_mutex_t wanted_lock;
     struct dns_protection wanted; /* Under it; of whoever owns the server. */
     struct udp **udps;
@@ -81,6 +84,9 @@ enum status dns_worker_start(struct worker *w, struct err *err);
 /* From any thread; takes effect soon. */
 void dns_worker_protect(struct worker *w,
                         const struct dns_protection *protection);
+
+/* Whether it has turned since the last call; from one thread. */
+bool dns_worker_pulse(struct worker *w);
 
 /* Stop the thread, if it runs, and free everything. NULL is fine. */
 void dns_worker_free(struct worker *w);

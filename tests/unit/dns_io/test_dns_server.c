@@ -82,6 +82,24 @@ START_TEST(udp_answers)
 }
 END_TEST
 
+/* Asked three times, so that the answer to the first asking counts as well. */
+START_TEST(threads_turn)
+{
+    struct fixture f;
+
+    start(&f, "muster.internal.", "192.0.2.1");
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned tries = 20000;
+
+        while (!dns_server_pulse(f.server)) {
+            ck_assert_msg(--tries > 0, "a thread hangs");
+            (void)usleep(1000);
+        }
+    }
+    stop(&f);
+}
+END_TEST
+
 START_TEST(edns_is_mirrored)
 {
     struct fixture f;
@@ -438,6 +456,7 @@ END_TEST
 
 UNIT_MAIN("dns_server", {
     tcase_add_test(tc, udp_answers);
+    tcase_add_test(tc, threads_turn);
     tcase_add_test(tc, edns_is_mirrored);
     tcase_add_test(tc, sizes);
     tcase_add_test(tc, tcp_pipelines);
