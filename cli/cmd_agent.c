@@ -115,6 +115,9 @@ static bool flags_read(struct args *args, int argc, char **argv,
                "HTTPS, with tls.defaults.cert_file and key_file (off)"),
         HANDED("socket", "PATH|off",
                "HTTP on a Unix socket (/run/muster/agent.sock)"),
+        HANDED("line-socket", "PATH|off",
+               "lines for scripts on another one (beside it, agent.lines); "
+               "see muster lookup"),
         HANDED("domain", "NAME", "DNS domain (muster.internal)"),
         HANDED("alt-domain", "NAME", "second DNS domain (consul)"),
         HANDED("recursor", "ADDR[:PORT]",
@@ -310,13 +313,14 @@ static void say_started(const struct session *s)
 {
     const struct agent_config *c = &s->config;
     struct agent_ports ports = agent_ports(s->agent);
-    json_t *line = json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:s?, s:s?, s:s?, s:s}", "event", "started",
-        "node", c->node, "datacenter", c->datacenter, "dns",
-        address_json(c->dns.host, ports.dns), "dot",
-        address_json(c->dot.host, ports.dot), "http", ports.http_address,
-        "https", ports.https_address, "socket", ports.socket_path, "store",
-        without_scheme(c->store_urls.items[0]));
+    json_t *line =
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:s?, s:s?, s:s?, s:s?, s:s}",
+                  "event", "started", "node", c->node, "datacenter",
+                  c->datacenter, "dns", address_json(c->dns.host, ports.dns),
+                  "dot", address_json(c->dot.host, ports.dot), "http",
+                  ports.http_address, "https", ports.https_address, "socket",
+                  ports.socket_path, "line_socket", ports.line_socket, "store",
+                  without_scheme(c->store_urls.items[0]));
     char *text = json_dumps(line, JSON_COMPACT);
 
     CHECK(text != NULL);

@@ -18,6 +18,7 @@
 #include "cli/cmd_guard.h"
 #include "cli/cmd_kv.h"
 #include "cli/cmd_lock.h"
+#include "cli/cmd_lookup.h"
 #include "cli/cmd_nodes.h"
 #include "cli/cmd_register.h"
 #include "cli/cmd_resolver.h"
@@ -39,6 +40,7 @@ static const struct command commands[] = {
     {"agent", "run this host's agent; --dev: with a store inside", cmd_agent},
     {"services", "list services, or the instances of one", cmd_services},
     {"nodes", "list hosts, or the services of one", cmd_nodes},
+    {"lookup", "the instances of a service as lines for scripts", cmd_lookup},
     {"explain", "why an instance is in an answer, or is not", cmd_explain},
     {"register", "register services with this host's agent", cmd_register},
     {"deregister", "take services off this host", cmd_deregister},

@@ -109,6 +109,7 @@ static void on_update(void *ctx, const struct link_update *update)
     if (a->front) {
         front_catalog_changed(a->front);
     }
+    lines_changed(a->lines);
     if (!update->aside) {
         sentry_act(a->sentry);
     }
@@ -141,6 +142,7 @@ static void on_contact(void *ctx)
     if (a->front) {
         front_contact_changed(a->front);
     }
+    lines_changed(a->lines);
     agent_notify_look(a);
 }
 
@@ -395,6 +397,25 @@ static enum status link_open(struct agent *a, struct err *err)
     return st;
 }
 
+/* One that nobody has chosen is not worth a failed start. */
+static enum status lines_open(struct agent *a, const struct front_hooks *hooks,
+                              struct err *err)
+{
+    const struct agent_config *c = a->config;
+    struct lines_config lines = {.path = c->line_socket,
+                                 .mode = c->socket_mode,
+                                 .conns_max = c->http_max_connections,
+                                 .user = c->unix_sockets.user,
+                                 .group = c->unix_sockets.group};
+    enum status st = lines_start(a->loop, &lines, hooks, &a->lines, err);
+
+    if (st && !c->line_socket_chosen) {
+        log_warn("agent", "%s; going on without it", err->text);
+        return ST_OK;
+    }
+    return st;
+}
+
 static enum status front_open(struct agent *a, struct err *err)
 {
     const struct agent_config *c = a->config;
@@ -415,9 +436,10 @@ static enum status front_open(struct agent *a, struct err *err)
                                 .reload = on_reload,
                                 .leave = on_leave,
                                 .guard = on_guard};
+    enum status st =
+        front_start(a->loop, &config, a->state, a->link, hooks, &a->front, err);
 
-    return front_start(a->loop, &config, a->state, a->link, hooks, &a->front,
-                       err);
+    return st || !c->line_socket ? st : lines_open(a, &hooks, err);
 }
 
 static void sentry_open(struct agent *a)
@@ -529,5 +551,6 @@ struct agent_ports agent_ports(const struct agent *a)
         .http_address = front_address(a->front),
         .https_address = front_https_address(a->front),
         .socket_path = front_socket_path(a->front),
+        .line_socket = a->lines ? a->config->line_socket : NULL,
     };
 }

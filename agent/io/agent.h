@@ -29,6 +29,7 @@ struct agent_ports {
     const char *http_address; /* "127.0.0.1:8500" */
     const char *https_address;
     const char *socket_path;
+    const char *line_socket;
 };
 
 enum agent_stop_mode {

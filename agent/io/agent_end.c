@@ -33,6 +33,11 @@ static void end_input(struct agent *a)
         a->open++;
         front_stop(a->front, part_ended, a);
     }
+    if (a->lines) {
+        a->open++;
+        lines_stop(a->lines, part_ended, a);
+        a->lines = NULL;
+    }
     if (a->janitor) {
         a->open++;
         janitor_stop(a->janitor, part_ended, a);

@@ -10,6 +10,7 @@
 #include "agent/io/dnsfeed.h"
 #include "agent/io/front.h"
 #include "agent/io/janitor.h"
+#include "agent/io/lines.h"
 #include "agent/io/link.h"
 #include "agent/io/replica.h"
 #include "agent/io/runner.h"
@@ -52,6 +53,7 @@ struct agent {
     struct services *services;
     struct runner *runner;
     struct front *front;
+    struct lines *lines; /* NULL: no line socket. */
     struct access *access;
     struct dns_server *dns;
     uint8_t cookie_key[DNS_COOKIE_KEY_BYTES];

@@ -170,6 +170,8 @@ struct agent_config {
     struct agent_listen http;  /* Default 127.0.0.1:8500. */
     struct agent_listen https; /* Default off. */
     const char *socket_path;   /* Default /run/muster/agent.sock; NULL: off. */
+    const char *line_socket;   /* Default: beside it, agent.lines; NULL: off. */
+    bool line_socket_chosen;   /* Not by us. */
     unsigned socket_mode;      /* Default 0660. */
     struct agent_socket_config unix_sockets;
 

@@ -371,6 +371,7 @@ static const struct field items[] = {
     {KEY("dns", dns), .kind = FIELD_TEXT, .rule = rule_listen},
     {KEY("http", http), .kind = FIELD_TEXT, .rule = rule_listen},
     {KEY("socket", socket), .kind = FIELD_TEXT, .max = 107},
+    {KEY("line_socket", line_socket), .kind = FIELD_TEXT, .max = 107},
     {KEY("domain", domain), .kind = FIELD_TEXT, .max = 255},
     {KEY("alt_domain", alt_domain), .kind = FIELD_TEXT, .max = 255},
     {KEY("recursor", recursors), .kind = FIELD_TEXTS, .max = 8},

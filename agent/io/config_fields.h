@@ -24,6 +24,7 @@ struct config_keys {
     const char *dns;
     const char *http;
     const char *socket;
+    const char *line_socket; /* "": beside the socket. */
     const char *domain;
     const char *alt_domain;
     struct texts recursors;

@@ -218,6 +218,27 @@ static void dev_move(struct agent_config *c, const json_t *merged)
             : arena_printf(&c->arena, "%s/agent.sock", c->data_dir);
 }
 
+/* Beside the socket, "agent.lines" for "agent.sock". Where that would be too
+ * long for a socket's path, it has to be chosen. */
+static void line_socket_take(struct agent_config *c, const char *chosen)
+{
+    const char *path = c->socket_path;
+    size_t len = path ? strlen(path) : 0;
+
+    c->line_socket_chosen = chosen[0] != '\0';
+    if (c->line_socket_chosen) {
+        c->line_socket = strcmp(chosen, "off") == 0 ? NULL : chosen;
+        return;
+    }
+    if (len > 5 && strcmp(path + len - 5, ".sock") == 0) {
+        len -= 5;
+    }
+    c->line_socket =
+        path == NULL || len + 6 > LIMIT_UNIX_PATH
+            ? NULL
+            : arena_printf(&c->arena, "%.*s.lines", (int)len, path);
+}
+
 /* ---- The whole --------------------------------------------------------- */
 
 static void ignored_list(struct agent_config *c, json_t *merged)
@@ -276,6 +297,7 @@ enum status agent_config_finish(struct agent_config *c, struct err *out_err)
         if (c->dev) {
             dev_move(c, merged);
         }
+        line_socket_take(c, keys.line_socket);
         st = whole_check(c, merged, out_err);
     }
     if (!st) {

@@ -23,8 +23,8 @@ struct pending {
     struct http_exchange *exchange; /* NULL: the client has left. */
     struct api_request request;     /* Borrows from the exchange. */
     struct api_outcome outcome;
-    struct arena arena;      /* Of the outcome. */
-    struct http_owner owner; /* The request's groups are here. */
+    struct arena arena; /* Of the outcome. */
+    struct owner owner; /* The request's groups are here. */
     const struct local *local;
     bool reads_only; /* GET, HEAD. */
     bool busy;       /* On its way to disk or store; ends by that callback. */

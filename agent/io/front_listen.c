@@ -87,7 +87,8 @@ static enum status unix_open(struct front *f, const struct front_config *config,
                                 .conns_max = config->conns_max,
                                 .mode = config->socket_mode,
                                 .user = config->socket_user,
-                                .group = config->socket_group};
+                                .group = config->socket_group,
+                                .flag = "socket"};
 
     return listen_unix(f->loop, &where, &f->handler, &f->unix_socket, err);
 }

@@ -8,6 +8,7 @@
 
 #include "agent/io/account.h"
 #include "base/io/http_server.h"
+#include "base/io/line_server.h"
 
 const char *listen_text(const struct agent_listen *where, char *out,
                         size_t out_len)
@@ -115,29 +116,51 @@ static enum status unix_prepare(const struct listen_unix *where,
     return st;
 }
 
+/* What is spoken there is in `config` already. */
+static enum status listen_path(struct loop *loop,
+                               const struct listen_unix *where,
+                               struct server_config *config,
+                               struct server **out_server, struct err *out_err)
+{
+    char address[4200];
+    enum status st = ST_OK;
+
+    config->fd = where->handed;
+    limit_conns(config, where->conns_max);
+    if (where->handed < 0) {
+        (void)snprintf(address, sizeof(address), "unix:%s", where->path);
+        config->address = address;
+        st = unix_prepare(where, config, out_err);
+    }
+    if (!st) {
+        st = server_start(loop, config, out_server, out_err);
+    }
+    if (st) {
+        return err_prefix(out_err, st, "socket %s (choose with --%s)",
+                          where->handed < 0 ? where->path : "handed over",
+                          where->flag);
+    }
+    return ST_OK;
+}
+
 enum status listen_unix(struct loop *loop, const struct listen_unix *where,
                         const struct http_handler *handler,
                         struct server **out_server, struct err *out_err)
 {
     struct server_config config;
-    char address[4200];
-    enum status st = ST_OK;
 
     server_config_init(&config);
-    config.fd = where->handed;
     config.http = handler;
-    limit_conns(&config, where->conns_max);
-    if (where->handed < 0) {
-        (void)snprintf(address, sizeof(address), "unix:%s", where->path);
-        config.address = address;
-        st = unix_prepare(where, &config, out_err);
-    }
-    if (!st) {
-        st = server_start(loop, &config, out_server, out_err);
-    }
-    if (st) {
-        return err_prefix(out_err, st, "socket %s (choose with --socket)",
-                          where->handed < 0 ? where->path : "handed over");
-    }
-    return ST_OK;
+    return listen_path(loop, where, &config, out_server, out_err);
+}
+
+enum status listen_lines(struct loop *loop, const struct listen_unix *where,
+                         const struct line_handler *handler,
+                         struct server **out_server, struct err *out_err)
+{
+    struct server_config config;
+
+    server_config_init(&config);
+    config.lines = handler;
+    return listen_path(loop, where, &config, out_server, out_err);
 }

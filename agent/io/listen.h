@@ -7,6 +7,7 @@
 #include "base/io/server.h"
 
 struct http_handler;
+struct line_handler;
 struct loop;
 
 struct tls;
@@ -29,11 +30,16 @@ struct listen_unix {
     unsigned conns_max;
     const char *user; /* Name or number; "": unchanged. */
     const char *group;
+    const char *flag; /* By which it is chosen: "socket". */
 };
 
 enum status listen_unix(struct loop *loop, const struct listen_unix *where,
                         const struct http_handler *handler,
                         struct server **out_server, struct err *out_err);
+/* The same for lines. */
+enum status listen_lines(struct loop *loop, const struct listen_unix *where,
+                         const struct line_handler *handler,
+                         struct server **out_server, struct err *out_err);
 
 /* As many open files as the system lets us have: each long poll is one. */
 void listen_raise_files(void);

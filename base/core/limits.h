@@ -76,6 +76,7 @@
 #define LIMIT_PROBE_LOOKUPS    2 /* Names looked up; a thread is bound by one. */
 #define LIMIT_PROBE_NAMES      1024  /* Names whose addresses are kept. */
 #define LIMIT_PROBE_TLS        64    /* Different ways to trust a server. */
+#define LIMIT_UNIX_PATH        107   /* sockaddr_un has a NUL behind it. */
 #define LIMIT_OPEN_FILES       65536 /* What we raise our own limit to. */
 #define LIMIT_CONFIG_FILES     64    /* --config, repeated. */
 #define LIMIT_CONFIG_BYTES     (1024UL * 1024)

@@ -3,13 +3,13 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #include "base/core/check.h"
 #include "base/io/http_conn.h"
 #include "base/io/http_parse.h"
 #include "base/io/loop.h"
+#include "base/io/owner.h"
 #include "base/io/stream.h"
 
 /* Bytes that may arrive while a reply is awaited: pipelined requests. */
@@ -364,27 +364,9 @@ bool http_is_unix(const struct http_exchange *x)
     return x->conn->stream->uv.handle.type == UV_NAMED_PIPE;
 }
 
-bool http_owner(const struct http_exchange *x, struct http_owner *out_owner)
+bool http_owner(const struct http_exchange *x, struct owner *out_owner)
 {
-    struct ucred who;
-    socklen_t len = sizeof(who);
-    gid_t others[LIMIT_ACL_GROUPS];
-    uv_os_fd_t fd;
-
-    if (!http_is_unix(x) || uv_fileno(&x->conn->stream->uv.handle, &fd) ||
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len)) {
-        return false;
-    }
-    out_owner->uid = who.uid;
-    out_owner->groups[0] = who.gid;
-    out_owner->groups_count = 1;
-    len = sizeof(others);
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, others, &len) == 0) {
-        for (size_t i = 0; i < len / sizeof(others[0]); i++) {
-            out_owner->groups[out_owner->groups_count++] = others[i];
-        }
-    }
-    return true;
+    return owner_read(x->conn->stream, out_owner);
 }
 
 const char *http_peer(const struct http_exchange *x)

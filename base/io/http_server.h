@@ -27,6 +27,7 @@
 #include "base/core/arena.h"
 #include "base/core/bytes.h"
 #include "base/core/limits.h"
+#include "base/io/owner.h"
 
 struct http_exchange;
 
@@ -97,16 +98,9 @@ const char *http_peer(const struct http_exchange *x);
 bool http_is_secure(const struct http_exchange *x); /* Over TLS. */
 bool http_is_unix(const struct http_exchange *x);   /* By a Unix socket. */
 
-/* Whose process was at the other end of a Unix socket when it connected, by the
- * kernel's word (SO_PEERCRED, SO_PEERGROUPS). */
-struct http_owner {
-    uint32_t uid;
-    uint32_t groups[LIMIT_ACL_GROUPS + 1]; /* The main one, then the others. */
-    size_t groups_count; /* Of more others than fit there are none. */
-};
-
-/* False: not a Unix socket, or nothing is known. */
-bool http_owner(const struct http_exchange *x, struct http_owner *out_owner);
+/* Whose process was at the other end of a Unix socket (owner.h).
+ * False: not a Unix socket, or nothing is known. */
+bool http_owner(const struct http_exchange *x, struct owner *out_owner);
 
 /* "Not Found"; "" for numbers nobody knows. */
 const char *http_status_text(int status);

@@ -12,6 +12,7 @@
 #include "base/core/log.h"
 #include "base/io/grpc_session.h"
 #include "base/io/http_conn.h"
+#include "base/io/line_conn.h"
 #include "base/io/listener.h"
 #include "base/io/stream.h"
 
@@ -29,7 +30,8 @@
 enum conn_protocol {
     CONN_UNKNOWN,
     CONN_GRPC,
-    CONN_HTTP
+    CONN_HTTP,
+    CONN_LINES
 };
 
 struct conn {
@@ -38,6 +40,7 @@ struct conn {
     enum conn_protocol protocol;
     struct grpc_session *grpc;
     struct http_conn *http;
+    struct line_conn *lines;
     uint8_t first[4]; /* What has come while it is too little to tell. */
     size_t first_len;
     TAILQ_ENTRY(conn) link;
@@ -48,6 +51,7 @@ struct server {
     struct loop *loop;
     struct tls *tls;
     const struct http_handler *http;
+    const struct line_handler *lines;
     struct grpc_side *grpc; /* NULL: none. */
     struct listener listener;
     uv_timer_t grace;
@@ -113,8 +117,17 @@ static struct conn *conn_of(struct stream *stream)
 
 static void conn_on_open(struct stream *stream)
 {
-    /* What it is, the first bytes will tell. */
+    struct conn *c = conn_of(stream);
+
     stream_watch_silence(stream, TCP_QUIET_MS, TCP_PATIENCE_MS);
+    if (c->server->lines == NULL) {
+        return; /* What it is, the first bytes will tell. */
+    }
+    c->protocol = CONN_LINES;
+    c->lines = line_conn_new(stream, c->server->lines);
+    if (c->refused) {
+        line_conn_refuse(c->lines);
+    }
 }
 
 /* The beginning of HTTP/2's preface, which no HTTP/1 request can have. */
@@ -154,6 +167,8 @@ static void conn_feed(struct conn *c, struct slice bytes)
         grpc_session_read(c->grpc, bytes);
     } else if (c->protocol == CONN_HTTP) {
         http_conn_read(c->http, bytes);
+    } else if (c->protocol == CONN_LINES) {
+        line_conn_read(c->lines, bytes);
     }
 }
 
@@ -188,6 +203,8 @@ static void conn_on_eof(struct stream *stream)
 
     if (c->protocol == CONN_HTTP) {
         http_conn_eof(c->http);
+    } else if (c->protocol == CONN_LINES) {
+        line_conn_eof(c->lines);
     } else {
         stream_close(stream, NULL);
     }
@@ -210,6 +227,8 @@ static void conn_on_drained(struct stream *stream)
         grpc_session_drained(c->grpc);
     } else if (c->protocol == CONN_HTTP) {
         http_conn_drained(c->http);
+    } else if (c->protocol == CONN_LINES) {
+        line_conn_drained(c->lines);
     }
 }
 
@@ -226,6 +245,9 @@ static void conn_on_deadline(struct stream *stream)
         return;
     case CONN_HTTP:
         http_conn_deadline(c->http);
+        return;
+    case CONN_LINES:
+        line_conn_deadline(c->lines);
         return;
     }
 }
@@ -255,6 +277,7 @@ static void conn_on_closed(struct stream *stream)
     }
     grpc_session_free(c->grpc);
     http_conn_free(c->http);
+    line_conn_free(c->lines);
     TAILQ_REMOVE(&s->conns, c, link);
     s->conns_count--;
     free(c);
@@ -293,7 +316,9 @@ static void server_accept(struct server *s)
     s->conns_count++;
     stream_accept(&c->stream, s->loop, &conn_hooks, &s->listener.stream,
                   s->tls);
-    stream_set_deadline(&c->stream, loop_now_ms(s->loop) + FIRST_BYTES_MS);
+    if (c->protocol == CONN_UNKNOWN) {
+        stream_set_deadline(&c->stream, loop_now_ms(s->loop) + FIRST_BYTES_MS);
+    }
 }
 
 static void server_complain(struct server *s, const char *what)
@@ -358,6 +383,7 @@ static struct server *server_new(struct loop *loop,
     s->loop = loop;
     s->tls = config->tls;
     s->http = config->http;
+    s->lines = config->lines;
     s->conns_max =
         config->conns_max != 0 ? config->conns_max : server_conns_default();
     s->refused_max = config->refused_max;
@@ -442,6 +468,9 @@ static void server_leave_conns(struct server *s)
             break;
         case CONN_HTTP:
             http_conn_stop(c->http);
+            break;
+        case CONN_LINES:
+            line_conn_stop(c->lines);
             break;
         }
     }

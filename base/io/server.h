@@ -4,7 +4,7 @@
  * One server listens at one address, plain or with TLS. The first bytes of a
  * connection decide what it speaks: HTTP/2 with prior knowledge (or ALPN h2)
  * is gRPC, anything else is HTTP/1. A server may serve one of the two or both;
- * who speaks the other is closed.
+ * who speaks the other is closed. A server of lines speaks nothing else.
  *
  * Above conns_max connections no more are accepted until some have gone; they
  * wait in the kernel's queue, or are told so. When the process has no
@@ -20,6 +20,7 @@
 
 struct grpc_methods;
 struct http_handler;
+struct line_handler;
 struct loop;
 struct server;
 struct tls;
@@ -31,16 +32,18 @@ struct server_config {
     const char *address;
     int fd; /* -1; a bound TCP or Unix socket instead of address, which is the
              * server's from the call on */
-    struct tls *tls;                 /* NULL: plain. */
-    const struct grpc_methods *grpc; /* NULL: no gRPC. */
-    const struct http_handler *http; /* NULL: no HTTP/1. */
-    unsigned socket_mode;            /* Of a Unix socket; 0: 0660 */
-    uid_t socket_uid;                /* -1: as it is */
-    gid_t socket_gid;                /* -1: as it is */
-    unsigned conns_max;              /* 0: LIMIT_CONNS, or fewer if we may
-                                      * not open so many files */
-    unsigned refused_max;            /* So many above conns_max are accepted
-                                      * to be told 429 (HTTP/1); 0: they wait */
+    struct tls *tls;                  /* NULL: plain. */
+    const struct grpc_methods *grpc;  /* NULL: no gRPC. */
+    const struct http_handler *http;  /* NULL: no HTTP/1. */
+    const struct line_handler *lines; /* Not NULL: only these. */
+    unsigned socket_mode;             /* Of a Unix socket; 0: 0660 */
+    uid_t socket_uid;                 /* -1: as it is */
+    gid_t socket_gid;                 /* -1: as it is */
+    unsigned conns_max;               /* 0: LIMIT_CONNS, or fewer if we may
+                                       * not open so many files */
+    unsigned refused_max;             /* So many above conns_max are accepted
+                                       * to be told 429 (HTTP/1) or the lines'
+                                       * word for it; 0: they wait */
 };
 
 /* All fields as their comments call the default: NULL, 0, -1. */

@@ -30,7 +30,7 @@ _muster() {
         return
     fi
     case $previous in
-    --data-dir | --services | --config | --socket | --*-file | --store-ca* | \
+    --data-dir | --services | --config | --socket | --line-socket | --*-file | --store-ca* | \
         --store-cert | --store-key | --cacert | --cert | --key | --token-file)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
@@ -42,6 +42,10 @@ _muster() {
         ;;
     force-leave)
         mapfile -t COMPREPLY < <(compgen -W "$("$program" nodes \
+            2>/dev/null | awk 'NR > 1 { print $1 }')" -- "$current")
+        ;;
+    lookup)
+        mapfile -t COMPREPLY < <(compgen -W "$("$program" services \
             2>/dev/null | awk 'NR > 1 { print $1 }')" -- "$current")
         ;;
     services | nodes)

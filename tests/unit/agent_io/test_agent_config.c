@@ -26,6 +26,9 @@ static const char *show(const struct agent_config *c, const char *what,
     } else if (strcmp(what, "socket") == 0) {
         (void)snprintf(out, len, "%s %o",
                        c->socket_path ? c->socket_path : "off", c->socket_mode);
+    } else if (strcmp(what, "lines") == 0) {
+        (void)snprintf(out, len, "%s %d", c->line_socket ? c->line_socket : "-",
+                       c->line_socket_chosen);
     } else if (strcmp(what, "store") == 0) {
         out[0] = '\0';
         for (size_t i = 0; i < c->store_urls.count; i++) {
@@ -164,6 +167,31 @@ static const struct {
      "dns",
      "::1 0"},
     {"off", NULL, NULL, {{"http", "off"}}, "http", "off 0"},
+    {"line socket",
+     NULL,
+     NULL,
+     {{"socket", "/x/a.sock"}},
+     "lines",
+     "/x/a.lines 0"},
+    {"line socket without .sock",
+     NULL,
+     NULL,
+     {{"socket", "/x/a"}},
+     "lines",
+     "/x/a.lines 0"},
+    {"line socket of no socket",
+     NULL,
+     NULL,
+     {{"socket", "off"}},
+     "lines",
+     "- 0"},
+    {"line socket chosen",
+     "{\"line_socket\": \"/y\"}",
+     NULL,
+     {{"socket", "off"}},
+     "lines",
+     "/y 1"},
+    {"line socket off", NULL, NULL, {{"line-socket", "off"}}, "lines", "- 1"},
     {"socket off", NULL, NULL, {{"socket", "off"}}, "socket", "off 660"},
     {"socket mode",
      "{\"unix_sockets\": {\"mode\": \"0600\"}}",
