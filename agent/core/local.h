@@ -126,6 +126,10 @@ bool local_catalog(struct local *l, const struct catalog *catalog);
  * local_wake_ms() has come. */
 void local_tick(struct local *l, struct local_time now);
 
+/* Time has passed that the monotonic clock has not seen: the machine was
+ * suspended. TTLs are that much nearer to their end; local_tick() ends them. */
+void local_slept(struct local *l, uint64_t slept_ms);
+
 /* When local_due() or local_tick() has something to do; UINT64_MAX: never. */
 uint64_t local_wake_ms(const struct local *l);
 

@@ -183,6 +183,31 @@ static void expire_ttl(struct local *l, struct chk *c, uint64_t now_ms)
     local_set_status(l, c, CHECK_CRITICAL, now_ms);
 }
 
+static bool shorten_ttl(void *ctx, struct slice key, struct shared *value)
+{
+    struct chk *c = (struct chk *)value;
+    uint64_t slept_ms = *(const uint64_t *)ctx;
+
+    (void)key;
+    if (c->expires_ms != NEVER) {
+        c->expires_ms -= c->expires_ms < slept_ms ? c->expires_ms : slept_ms;
+    }
+    return true;
+}
+
+static bool reschedule(void *ctx, struct slice key, struct shared *value)
+{
+    (void)key;
+    local_schedule(ctx, (struct chk *)value);
+    return true;
+}
+
+void local_slept(struct local *l, uint64_t slept_ms)
+{
+    pmap_each(&l->checks, (struct slice){0}, shorten_ttl, &slept_ms);
+    pmap_each(&l->checks, (struct slice){0}, reschedule, l);
+}
+
 struct find_overdue {
     uint64_t now_ms;
     struct chk *expired;

@@ -55,6 +55,11 @@ static void on_local_changed(void *arg)
     (void)agent_local_changed(arg);
 }
 
+static void on_arrives(void *ctx)
+{
+    agent_awake(ctx);
+}
+
 static bool on_api_changed(void *ctx)
 {
     return agent_local_changed(ctx);
@@ -292,6 +297,8 @@ static enum status dns_open(struct agent *a, struct err *err)
                             .key = c->tls.key,
                             .ca = *c->tls.ca != '\0' ? c->tls.ca : NULL};
     struct dns_server_config config = {
+        .woke = agent_worker_woke,
+        .woke_arg = a,
         .listen = listen,
         .listen_count = c->dns.host ? 1 : 0,
         .listen_tls = listen_tls,
@@ -429,6 +436,7 @@ static enum status front_open(struct agent *a, struct err *err)
                                   .socket_user = c->unix_sockets.user,
                                   .socket_group = c->unix_sockets.group};
     struct front_hooks hooks = {.ctx = a,
+                                .arrives = on_arrives,
                                 .view = agent_view,
                                 .changed = on_api_changed,
                                 .metrics = agent_metrics,
@@ -528,6 +536,7 @@ enum status agent_start(struct loop *loop, const struct agent_config *config,
     a->reaper = reaper_new();
     CHECK(uv_timer_init(loop_uv(loop), &a->relist) == 0);
     a->relist.data = a;
+    agent_suspend_open(a);
     files_raise();
     st = parts_open(a, out_err);
     if (st) {

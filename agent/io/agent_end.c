@@ -65,7 +65,7 @@ static void on_sentry_stopped(void *arg)
     part_ended(a);
 }
 
-static void on_relist_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     part_ended(handle->data);
 }
@@ -97,7 +97,9 @@ static void end_disk(struct agent *a)
         state_close(a->state, part_ended, a);
     }
     a->open++;
-    uv_close((uv_handle_t *)&a->relist, on_relist_closed);
+    uv_close((uv_handle_t *)&a->relist, on_handle_closed);
+    a->open++;
+    uv_close((uv_handle_t *)&a->prepare, on_handle_closed);
 }
 
 static void next_phase(struct agent *a)
@@ -156,6 +158,7 @@ void agent_free(struct agent *a)
     if (a->lock_fd >= 0) {
         (void)close(a->lock_fd);
     }
+    agent_suspend_free(a);
     arena_release(&a->view_arena);
     free(a);
 }

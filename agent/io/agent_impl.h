@@ -19,6 +19,7 @@
 #include "agent/io/sessions.h"
 #include "agent/io/state.h"
 #include "base/io/loop.h"
+#include "base/io/suspend.h"
 #include "dns/io/server.h"
 
 /* How an agent ends, one step after the other; each waits for the one before.
@@ -73,6 +74,14 @@ struct agent {
     struct notify *notify; /* NULL: nobody wants to know. */
     bool said_ready;
     char said_status[AGENT_STATUS_BYTES];
+
+    struct suspend suspend;
+    uint64_t sleeps; /* Of the machine, that were noticed. */
+    uv_prepare_t prepare;
+    struct loop_task woken;
+    uv_mutex_t awake_lock;
+    uv_cond_t awake;         /* The next has grown. */
+    int64_t awake_offset_ms; /* Under the lock: sleep that is seen to. */
 };
 
 /* agent.c */
@@ -91,6 +100,13 @@ void agent_upstream_metrics(struct dns_server *dns, struct arena *arena,
 /* Something changed the local state: save, register, schedule. True: an answer
  * about it waits for state_sync(). */
 bool agent_local_changed(struct agent *a);
+
+/* agent_suspend.c: the machine may have slept. */
+void agent_suspend_open(struct agent *a);
+void agent_suspend_free(struct agent *a);
+void agent_awake(struct agent *a);
+/* On a DNS worker's thread. */
+void agent_worker_woke(void *arg, int64_t offset_ms);
 
 /* agent_duties.c: what a janitor does; after the link has started. */
 void agent_duties_open(struct agent *a);

@@ -249,6 +249,9 @@ static void page_local(struct page *p, struct agent *a)
         "Long polls that were looked at again.", (double)front.wakeups);
     add(p, METRIC_COUNTER, "muster_reloads_total", "Reloads.",
         (double)a->reloads);
+    add(p, METRIC_COUNTER, "muster_machine_sleeps_total",
+        "Times that the machine was suspended, as seen when it woke.",
+        (double)a->sleeps);
 }
 
 #define STAT(kind, title, member, text, label)                                 \

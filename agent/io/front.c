@@ -401,6 +401,7 @@ static void on_request(struct http_exchange *x)
     struct pending *p = calloc(1, sizeof(*p));
 
     CHECK(p != NULL);
+    f->hooks.arrives(f->hooks.ctx);
     p->front = f;
     p->exchange = x;
     p->request = (struct api_request){.method = http_method(x),

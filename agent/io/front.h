@@ -26,6 +26,8 @@ enum front_detail {
 
 struct front_hooks {
     void *ctx;
+    /* A request has come and is not looked at yet. */
+    void (*arrives)(void *ctx);
     /* What a request may see now. */
     void (*view)(void *ctx, enum front_detail detail,
                  struct api_view *out_view);

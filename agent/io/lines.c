@@ -139,6 +139,7 @@ static void on_line(struct line_conn *conn, struct slice line)
     struct arena arena = {0};
     struct err err;
 
+    l->hooks.arrives(l->hooks.ctx);
     if (line_data(conn) != NULL) {
         send_error(conn, "a WATCH is the last request of its connection");
         line_finish(conn);

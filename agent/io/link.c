@@ -63,6 +63,13 @@ void link_set_current(struct link *l, bool current)
     }
 }
 
+void link_slept(struct link *l, uint64_t slept_ms)
+{
+    link_drop(l, "this machine has slept");
+    link_set_current(l, false);
+    l->stale_since_ms -= slept_ms; /* What is older than the clock wraps. */
+}
+
 void link_maybe_healthy(struct link *l)
 {
     if (!l->current || (!l->lease.attached && !l->lease.claim.taken)) {

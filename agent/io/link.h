@@ -148,6 +148,10 @@ typedef void link_confirm_fn(void *arg, enum status st);
 void link_confirm(struct link *l, uint64_t timeout_ms, link_confirm_fn *on_done,
                   void *arg);
 
+/* The machine has slept: what is known is that much older, and the store may
+ * have forgotten us. */
+void link_slept(struct link *l, uint64_t slept_ms);
+
 /* Read everything again (the replica on disk could not be written). */
 void link_relist(struct link *l);
 

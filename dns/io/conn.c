@@ -145,7 +145,7 @@ static size_t take(struct tcp_conn *c, const struct dns_zone *zone,
 static size_t take_all(struct tcp_conn *c, struct slice bytes)
 {
     struct worker *w = c->list->worker;
-    const struct dns_zone *zone = reader_enter(&w->reader, w->publisher);
+    const struct dns_zone *zone = worker_enter(w);
     uint8_t *out = c->list->batch;
     size_t out_len = 0;
     size_t at = 0;

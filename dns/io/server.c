@@ -97,6 +97,8 @@ static void read_limits(struct dns_server *s,
                         const struct dns_server_config *config)
 {
     s->worker_config = (struct worker_config){
+        .woke = config->woke,
+        .woke_arg = config->woke_arg,
         .upstream = s->upstream,
         .recursion = s->recursion,
         .udp_max_remote = (uint16_t)or_default(config->udp_max_remote, 1232),

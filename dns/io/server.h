@@ -82,7 +82,14 @@ struct dns_protection {
  * 128 of one client, 10 s. */
 void dns_protection_init(struct dns_protection *p);
 
+/* The machine has slept; `offset_ms` is by how much boot time is ahead of the
+ * monotonic clock by now. On a worker's thread, before the first answer that
+ * follows; the worker waits for it to return. */
+typedef void dns_woke_fn(void *arg, int64_t offset_ms);
+
 struct dns_server_config {
+    dns_woke_fn *woke; /* NULL: nobody wants to know. */
+    void *woke_arg;
     const char *const *listen; /* UDP and TCP: "127.0.0.1:8600", "[::1]:0" */
     size_t listen_count;
     const char *const *listen_tls; /* DNS over TLS. */

@@ -152,7 +152,7 @@ static void on_readable(uv_poll_t *poll, int error, int events)
         return;
     }
     count_add(&w->counts.queries_udp, n);
-    zone = reader_enter(&w->reader, w->publisher);
+    zone = worker_enter(w);
     for (int i = 0; i < n; i++) {
         take(u, zone, (unsigned)i);
     }

@@ -128,6 +128,7 @@ enum status dns_worker_new(const struct worker_config *config,
     memset(w, 0, sizeof(*w));
     atomic_store(&w->reader.seen, READER_IDLE);
     w->config = config;
+    suspend_init(&w->suspend);
     w->publisher = publisher;
     w->udps_count = sockets.udp_count;
     w->tcps_count = sockets.tcp_count;

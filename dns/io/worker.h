@@ -11,9 +11,11 @@
 #include <stdatomic.h>
 #include <uv.h>
 
+#include "base/io/suspend.h"
 #include "dns/io/address.h"
 #include "dns/io/publish.h"
 #include "dns/io/responder.h"
+#include "dns/io/server.h"
 
 struct udp;
 struct tcp;
@@ -26,6 +28,8 @@ struct tls_files;
 
 /* The same for all workers, fixed at start. */
 struct worker_config {
+    dns_woke_fn *woke; /* Or NULL. */
+    void *woke_arg;
     struct upstream *upstream;
     struct recursion *recursion; /* At the start. */
     uint16_t udp_max_remote;
@@ -40,6 +44,7 @@ struct worker {
     const struct publisher *publisher;
     struct counts counts;
     struct responder responder;
+    struct suspend suspend;
     uv_loop_t loop;
     uv_async_t stop;
     uv_async_t changed; /* There is a new `wanted`. */
@@ -62,6 +67,15 @@ struct worker {
 static inline const struct dns_protection *worker_limits(const struct worker *w)
 {
     return &w->responder.guard.settings;
+}
+
+/* Before questions that have just come are answered. */
+static inline const struct dns_zone *worker_enter(struct worker *w)
+{
+    if (w->config->woke != NULL && suspend_look(&w->suspend) > 0) {
+        w->config->woke(w->config->woke_arg, w->suspend.offset_ms);
+    }
+    return reader_enter(&w->reader, w->publisher);
 }
 
 /* Bound, the TCP ones not listening yet. */

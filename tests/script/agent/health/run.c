@@ -19,6 +19,7 @@
  *     node NAME live|dead      another host
  *     remote NODE SERVICE STATUS   a service there
  *     sleep DURATION           time passes
+ *     suspend DURATION         the machine sleeps; its monotonic clock, too
  *     restart DURATION         the agent is killed, and back after that time
  *     show                     the services' health
  *     runs                     how many runs there were since the last "runs"
@@ -225,6 +226,8 @@ static bool pass(struct run *r, const struct words *w)
 {
     if (strcmp(w->name, "sleep") == 0) {
         world_pass(&r->world, read_ms(w->first));
+    } else if (strcmp(w->name, "suspend") == 0) {
+        world_suspend(&r->world, read_ms(w->first));
     } else if (strcmp(w->name, "restart") == 0) {
         world_restart(&r->world, read_ms(w->first));
     } else if (strcmp(w->name, "show") == 0) {

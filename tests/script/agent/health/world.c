@@ -243,6 +243,14 @@ void world_pass(struct world *w, uint64_t ms)
     world_look(w);
 }
 
+void world_suspend(struct world *w, uint64_t ms)
+{
+    w->now.wall_ms += (int64_t)ms;
+    local_slept(w->local, ms);
+    local_tick(w->local, w->now);
+    world_look(w);
+}
+
 /* ---- Files and the disk ------------------------------------------------ */
 
 static void load(struct world *w, const char *name, const char *text)

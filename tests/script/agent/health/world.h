@@ -73,6 +73,7 @@ void world_pass(struct world *w, uint64_t ms);
 
 /* The agent is killed and is back after `ms`. */
 void world_restart(struct world *w, uint64_t ms);
+void world_suspend(struct world *w, uint64_t ms);
 
 struct behaviour *world_behaviour(struct world *w, const char *id);
 void world_file(struct world *w, const char *name, const char *text);
