@@ -1,6 +1,7 @@
 #include "agent/core/api_plan.h"
 
 #include "base/core/check.h"
+#include "base/core/hash.h"
 
 enum {
     CHECKS_MAX = LIMIT_CHECKS_OF_ONE,
@@ -96,7 +97,7 @@ static const struct field service_items[] = {
      .max = 64},
 };
 
-static const struct fields reg_service_fields = {
+const struct fields reg_service_fields = {
     .items = service_items,
     .count = sizeof(service_items) / sizeof(service_items[0]),
     .size = sizeof(struct reg_service),
@@ -151,7 +152,7 @@ static const struct field check_items[] = {
      .max = ID_MAX},
 };
 
-static const struct fields reg_check_fields = {
+const struct fields reg_check_fields = {
     .items = check_items,
     .count = sizeof(check_items) / sizeof(check_items[0]),
     .size = sizeof(struct reg_check),
@@ -251,6 +252,17 @@ struct slice plan_key(struct plan *p, enum record_kind kind,
         .kind = kind, .node = p->reg.node, .service = service, .id = id};
 
     return record_key_write(p->call->arena, p->call->dc, &key);
+}
+
+const char *plan_made_up_id(struct arena *arena, struct slice node_key)
+{
+    static const struct hash_key keys[2] = {{1, 2}, {3, 4}};
+    unsigned long long a = hash_bytes(keys[0], node_key);
+    unsigned long long b = hash_bytes(keys[1], node_key);
+
+    return arena_printf(arena, "%08llx-%04llx-8%03llx-a%03llx-%012llx", a >> 32,
+                        a >> 16 & 0xffff, a & 0xfff, b >> 48 & 0xfff,
+                        b & 0xffffffffffff);
 }
 
 /* Takes the encoded record; 413 if it did not fit. */

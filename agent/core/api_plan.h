@@ -38,6 +38,12 @@ struct reg {
     const char *check_id;
 };
 
+extern const struct fields reg_service_fields; /* struct reg_service */
+extern const struct fields reg_check_fields;   /* struct reg_check */
+
+/* A stable UUID for a host that has none: some clients key on it. */
+const char *plan_made_up_id(struct arena *arena, struct slice node_key);
+
 struct plan {
     struct api_call *call;
     struct reg reg;

@@ -6,19 +6,11 @@
 
 #include "agent/core/api_plan.h"
 #include "base/core/check.h"
-#include "base/core/hash.h"
 
-/* A stable UUID for a host that has none: some clients key on it. */
 static const char *made_up_id(struct plan *p)
 {
-    static const struct hash_key keys[2] = {{1, 2}, {3, 4}};
-    struct slice text = plan_key(p, RECORD_NODE, NULL, NULL);
-    unsigned long long a = hash_bytes(keys[0], text);
-    unsigned long long b = hash_bytes(keys[1], text);
-
-    return arena_printf(p->call->arena, "%08llx-%04llx-8%03llx-a%03llx-%012llx",
-                        a >> 32, a >> 16 & 0xffff, a & 0xfff, b >> 48 & 0xfff,
-                        b & 0xffffffffffff);
+    return plan_made_up_id(p->call->arena,
+                           plan_key(p, RECORD_NODE, NULL, NULL));
 }
 
 /* A name belongs to the node id that it was first registered with, as with

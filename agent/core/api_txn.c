@@ -1,7 +1,8 @@
 /*
- * /v1/txn: operations on entries, all of them or none.
+ * /v1/txn: operations on entries, nodes, services and checks, all of them or
+ * none.
  */
-#include "agent/core/api_kv.h"
+#include "agent/core/api_txn.h"
 #include "agent/core/fields.h"
 #include "base/core/base64.h"
 #include "base/core/check.h"
@@ -45,8 +46,7 @@ static bool reads_only(enum kv_verb verb)
 
 /* ---- Reading ------------------------------------------------------ */
 
-/* A member by Consul's rule for names. */
-static const json_t *member(const json_t *object, const char *name)
+const json_t *api_txn_member(const json_t *object, const char *name)
 {
     const char *key;
     json_t *value;
@@ -60,16 +60,16 @@ static const json_t *member(const json_t *object, const char *name)
     return NULL;
 }
 
-static bool refuse(struct api_call *call, size_t at, const char *what)
+bool api_txn_refuse(struct api_call *call, size_t at, const char *what)
 {
     api_text(call, 400, "Operation %zu: %s", at, what);
     return false;
 }
 
-static const char *text_of(struct api_call *call, const json_t *object,
-                           const char *name)
+const char *api_txn_text(struct api_call *call, const json_t *object,
+                         const char *name)
 {
-    const json_t *value = member(object, name);
+    const json_t *value = api_txn_member(object, name);
 
     return json_is_string(value)
                ? arena_strdup(call->arena, slice_of(json_string_value(value),
@@ -77,9 +77,9 @@ static const char *text_of(struct api_call *call, const json_t *object,
                : "";
 }
 
-static bool number_of(const json_t *object, const char *name, uint64_t *out)
+bool api_txn_number(const json_t *object, const char *name, uint64_t *out)
 {
-    const json_t *value = member(object, name);
+    const json_t *value = api_txn_member(object, name);
 
     *out = json_is_integer(value) ? (uint64_t)json_integer_value(value) : 0;
     return value == NULL || json_is_null(value) ||
@@ -89,9 +89,9 @@ static bool number_of(const json_t *object, const char *name, uint64_t *out)
 static bool read_kv(struct api_call *call, size_t at, const json_t *kv,
                     struct kv_op *op)
 {
-    const char *verb = text_of(call, kv, "Verb");
-    const char *key = text_of(call, kv, "Key");
-    const char *value = text_of(call, kv, "Value");
+    const char *verb = api_txn_text(call, kv, "Verb");
+    const char *key = api_txn_text(call, kv, "Key");
+    const char *value = api_txn_text(call, kv, "Value");
 
     if (!find_verb(verb, &op->verb)) {
         api_text(call, 400, "Operation %zu: unknown KV verb \"%.64s\"", at,
@@ -99,20 +99,21 @@ static bool read_kv(struct api_call *call, size_t at, const json_t *kv,
         return false;
     }
     op->key = slice_str(key);
-    op->session = text_of(call, kv, "Session");
+    op->session = api_txn_text(call, kv, "Session");
     if (op->key.len > LIMIT_KV_KEY) {
-        return refuse(call, at, "the key is too long");
+        return api_txn_refuse(call, at, "the key is too long");
     }
     if (op->key.len == 0 && op->verb != KV_GET_TREE &&
         op->verb != KV_DELETE_TREE) {
-        return refuse(call, at, "missing key name");
+        return api_txn_refuse(call, at, "missing key name");
     }
-    if (!number_of(kv, "Flags", &op->flags) ||
-        !number_of(kv, "Index", &op->index)) {
-        return refuse(call, at, "Flags and Index are numbers of 0 or more");
+    if (!api_txn_number(kv, "Flags", &op->flags) ||
+        !api_txn_number(kv, "Index", &op->index)) {
+        return api_txn_refuse(call, at,
+                              "Flags and Index are numbers of 0 or more");
     }
     if (base64_decode(call->arena, slice_str(value), &op->value)) {
-        return refuse(call, at, "the value is not base64");
+        return api_txn_refuse(call, at, "the value is not base64");
     }
     if (op->value.len > LIMIT_KV_VALUE) {
         api_text(call, 413,
@@ -142,8 +143,23 @@ static bool may_do(struct api_call *call, const struct kv_op *op)
     return true;
 }
 
+/* A place in the list of entries' operations for each, so that errors and
+ * results name it. */
+static bool read_item(struct api_call *call, size_t at, const json_t *item,
+                      struct api_txn *t)
+{
+    const json_t *kv = api_txn_member(item, "KV");
+    struct kv_op *op = &t->kv_ops[at];
+
+    if (json_is_object(kv)) {
+        return read_kv(call, at, kv, op) && may_do(call, op);
+    }
+    *op = (struct kv_op){.verb = KV_OTHER, .session = ""};
+    return api_txn_read_catalog(call, at, item, t);
+}
+
 static bool read_list(struct api_call *call, const json_t *list,
-                      struct kv_op *ops, size_t *out_count)
+                      struct api_txn *t)
 {
     size_t i;
     json_t *item;
@@ -160,23 +176,15 @@ static bool read_list(struct api_call *call, const json_t *list,
     }
     json_array_foreach((json_t *)list, i, item)
     {
-        const json_t *kv = member(item, "KV");
-
-        if (!json_is_object(kv)) {
-            return refuse(call, i,
-                          "only KV operations are served; for nodes, services "
-                          "and checks use /v1/catalog/register");
-        }
-        if (!read_kv(call, i, kv, &ops[i]) || !may_do(call, &ops[i])) {
+        if (!read_item(call, i, item, t)) {
             return false;
         }
     }
-    *out_count = json_array_size(list);
+    t->kv.ops_count = json_array_size(list);
     return true;
 }
 
-static bool read_ops(struct api_call *call, struct kv_op *ops,
-                     size_t *out_count)
+static bool read_ops(struct api_call *call, struct api_txn *t)
 {
     struct err err;
     struct field_reader r = {
@@ -188,45 +196,70 @@ static bool read_ops(struct api_call *call, struct kv_op *ops,
         api_text(call, 400, "Request decode failed: %s", err.text);
         return false;
     }
-    good = read_list(call, json, ops, out_count);
+    good = read_list(call, json, t);
     json_decref(json);
     return good;
 }
 
 /* ---- Replies ------------------------------------------------------ */
 
-static void reply_errors(struct api_call *call, const struct kv_txn *t)
+static void write_error(struct jsonw *w, size_t at, const char *text)
+{
+    jsonw_object(w);
+    jsonw_key_uint(w, "OpIndex", at);
+    jsonw_key_text(w, "What", text);
+    jsonw_object_end(w);
+}
+
+/* In the order of the operations. */
+static void reply_errors(struct api_call *call, const struct api_txn *t)
 {
     struct jsonw *w = api_json(call, 409);
+    size_t kv = 0;
+    size_t cat = 0;
 
     jsonw_object(w);
     jsonw_key(w, "Results");
     jsonw_null(w);
     jsonw_key(w, "Errors");
     jsonw_list(w);
-    for (size_t i = 0; i < t->errors_count; i++) {
-        jsonw_object(w);
-        jsonw_key_uint(w, "OpIndex", t->errors[i].op);
-        jsonw_key_text(w, "What", t->errors[i].text);
-        jsonw_object_end(w);
+    for (size_t i = 0; i < t->kv.ops_count; i++) {
+        for (; kv < t->kv.errors_count && t->kv.errors[kv].op == i; kv++) {
+            write_error(w, i, t->kv.errors[kv].text);
+        }
+        for (; cat < t->cat.errors_count &&
+               t->cat_ops[t->cat.errors[cat].op].at == i;
+             cat++) {
+            write_error(w, i, t->cat.errors[cat].text);
+        }
     }
     jsonw_list_end(w);
     jsonw_object_end(w);
     api_json_end(call);
 }
 
-static void reply_results(struct api_call *call, const struct kv_txn *t)
+static void reply_results(struct api_call *call, const struct api_txn *t)
 {
     struct jsonw *w = api_json(call, 200);
+    size_t kv = 0;
+    size_t cat = 0;
 
     jsonw_object(w);
     jsonw_key(w, "Results");
     jsonw_list(w);
-    for (size_t i = 0; i < t->results_count; i++) {
-        jsonw_object(w);
-        jsonw_key(w, "KV");
-        api_write_kv(call, &t->results[i].entry, t->results[i].with_value);
-        jsonw_object_end(w);
+    for (size_t i = 0; i < t->kv.ops_count; i++) {
+        for (; kv < t->kv.results_count && t->kv.results[kv].op == i; kv++) {
+            jsonw_object(w);
+            jsonw_key(w, "KV");
+            api_write_kv(call, &t->kv.results[kv].entry,
+                         t->kv.results[kv].with_value);
+            jsonw_object_end(w);
+        }
+        for (; cat < t->cat.results_count &&
+               t->cat_ops[t->cat.results[cat].op].at == i;
+             cat++) {
+            api_txn_write_catalog(call, t, &t->cat.results[cat]);
+        }
     }
     jsonw_list_end(w);
     jsonw_key(w, "Errors");
@@ -237,44 +270,73 @@ static void reply_results(struct api_call *call, const struct kv_txn *t)
 
 /* ---- Steps -------------------------------------------------------- */
 
-static void next_step(struct api_call *call, struct kv_txn *t)
+/* What is to be written goes out, under the guards of all that was read; the
+ * reply is made if there is nothing. */
+static void write_changes(struct api_call *call, struct api_txn *t)
+{
+    struct store_ask *ask = api_ask(call);
+
+    if (cat_txn_changes(&t->cat, ask)) {
+        call->outcome->kind = API_REPLY;
+        api_text(call, 413, "A record is larger than %lu bytes",
+                 LIMIT_RECORD_BYTES);
+        return;
+    }
+    kv_txn_changes(&t->kv, ask);
+    if (ask->changes_count > 0) {
+        cat_txn_guards(&t->cat, ask);
+    } else {
+        reply_results(call, t);
+    }
+}
+
+static void next_step(struct api_call *call, struct api_txn *t)
 {
     const struct api_flow *flow = call->request->flow;
+    int64_t revision = flow->done ? flow->done->revision : 0;
     struct store_ask *ask;
 
     if (flow->seen == NULL && flow->done == NULL) {
         ask = api_ask(call);
-        kv_txn_reads(t, ask);
+        cat_txn_reads(&t->cat, ask);
+        kv_txn_reads(&t->kv, ask);
         if (ask->reads_count > 0) {
             return;
         }
     }
-    kv_txn_play(t, flow->seen, flow->done ? flow->done->revision : 0);
-    if (t->errors_count > 0) {
+    cat_txn_play(&t->cat, flow->seen, revision);
+    kv_txn_play(&t->kv, flow->seen, revision);
+    if (t->kv.errors_count + t->cat.errors_count > 0) {
         reply_errors(call, t);
-        return;
-    }
-    if (flow->done != NULL) {
+    } else if (flow->done != NULL) {
         reply_results(call, t);
-        return;
-    }
-    ask = api_ask(call);
-    kv_txn_changes(t, ask);
-    if (ask->changes_count == 0) {
-        reply_results(call, t);
+    } else {
+        write_changes(call, t);
     }
 }
 
 void api_kv_txn(struct api_call *call)
 {
-    struct kv_op *ops = arena_zalloc(call->arena, LIMIT_KV_OPS, sizeof(*ops));
-    struct kv_txn *t = arena_zalloc(call->arena, 1, sizeof(*t));
+    struct api_txn *t = arena_zalloc(call->arena, 1, sizeof(*t));
 
-    t->arena = call->arena;
-    t->dc = call->dc;
-    t->catalog = call->view->catalog;
-    t->ops = ops;
-    if (read_ops(call, ops, &t->ops_count)) {
-        next_step(call, t);
+    t->kv_ops = arena_zalloc(call->arena, LIMIT_KV_OPS, sizeof(*t->kv_ops));
+    t->cat_ops = arena_zalloc(call->arena, LIMIT_KV_OPS, sizeof(*t->cat_ops));
+    t->kv.arena = call->arena;
+    t->kv.dc = call->dc;
+    t->kv.catalog = call->view->catalog;
+    t->kv.ops = t->kv_ops;
+    t->cat.arena = call->arena;
+    t->cat.dc = call->dc;
+    t->cat.catalog = call->view->catalog;
+    t->cat.force = api_flag(call, "force");
+    t->cat.ops = t->cat_ops;
+    if (!read_ops(call, t)) {
+        return;
     }
+    /* Where things are, the replica says: let it be up to date. */
+    if (t->cat.ops_count > 0 && !call->request->confirmed) {
+        call->outcome->kind = API_CONFIRM;
+        return;
+    }
+    next_step(call, t);
 }

@@ -64,7 +64,8 @@ def b64(text):
 def txn(*ops):
     request = urllib.request.Request(
         "http://127.0.0.1:%s/v1/txn" % sys.argv[1], method="PUT",
-        data=json.dumps([{"KV": op} for op in ops]).encode())
+        data=json.dumps([op if "KV" in op or len(op) == 1 else {"KV": op}
+                         for op in ops]).encode())
     try:
         with urllib.request.urlopen(request) as reply:
             return json.load(reply)
@@ -81,6 +82,32 @@ assert r["Errors"][0]["OpIndex"] == 1 and r["Results"] is None, r
 assert c.kv.get("m")[1]["Value"] == b"1"
 print("transactions")
 
+# A host, a service, its check and an entry at once; seen at once; one by its
+# index.
+r = txn({"Node": {"Verb": "set", "Node": {"Node": "printer",
+                                          "Address": "10.0.0.99"}}},
+        {"Service": {"Verb": "set", "Node": "printer", "Service":
+                     {"ID": "lp1", "Service": "lpd", "Port": 515}}},
+        {"Check": {"Verb": "set", "Check": {"Node": "printer", "CheckID": "p",
+                   "ServiceID": "lp1", "Status": "passing"}}},
+        {"Verb": "set", "Key": "printers/lp1", "Value": b64("new")})
+assert [list(x)[0] for x in r["Results"]] == ["Node", "Service", "Check", "KV"]
+index = r["Results"][1]["Service"]["ModifyIndex"]
+assert index == r["Results"][3]["KV"]["ModifyIndex"], r
+lpd = c.health.service("lpd", passing=True, index=index - 1)[1]
+assert lpd[0]["Service"]["Port"] == 515 and len(lpd[0]["Checks"]) == 1, lpd
+r = txn({"Service": {"Verb": "delete-cas", "Node": "printer", "Service":
+                     {"ID": "lp1", "ModifyIndex": index - 1}}},
+        {"Verb": "delete", "Key": "printers/lp1"})
+assert "index is stale" in r["Errors"][0]["What"], r
+assert c.kv.get("printers/lp1")[1] is not None
+r = txn({"Node": {"Verb": "delete", "Node": {"Node": "printer"}}},
+        {"Verb": "delete", "Key": "printers/lp1"})
+assert r == {"Results": [], "Errors": None}, r
+assert c.kv.get("printers/lp1")[1] is None
+assert not c.catalog.service("lpd", consistency="consistent")[1]
+print("of the catalogue")
+
 assert c.event.fire("deploy", "v2", node="^one$")["Name"] == "deploy"
 index, events = c.event.list(name="deploy")
 assert [e["Name"] for e in events] == ["deploy"], events
@@ -92,5 +119,5 @@ PY
 )
 is $? 0 "python3-consul is content"
 is "$out" "$(printf '%s\n' entries 'a poll wakes' 'sessions and locks' \
-    transactions events)" "in every part"
+    transactions 'of the catalogue' events)" "in every part"
 done_testing

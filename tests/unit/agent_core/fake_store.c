@@ -481,6 +481,11 @@ void fake_ask(struct fake *f, const char *line, const char *body,
     }
     request.arrived_ms = f->arrived_ms ? f->arrived_ms : request.arrived_ms;
     api_handle(&request, &view, &f->arena, out_outcome);
+    if (out_outcome->kind == API_CONFIRM && f->confirms) {
+        api_outcome_release(out_outcome);
+        request.confirmed = true;
+        api_handle(&request, &view, &f->arena, out_outcome);
+    }
     while (out_outcome->kind == API_STORE) {
         struct store_answer answer;
 

@@ -36,6 +36,7 @@ struct fake {
     int64_t leases_gone[64]; /* Ended, by fake_lease_end(). */
     size_t leases_gone_count;
     bool store_down;    /* Asks are not answered. */
+    bool confirms;      /* API_CONFIRM is carried out, too. */
     unsigned asks;      /* Of requests, answered. */
     struct arena arena; /* Of the last request. */
     /* Who asks, and what the agent says about that. */
@@ -87,7 +88,7 @@ uint64_t fake_settle(struct fake *f);
 struct api_view fake_view(struct fake *f);
 
 /* One HTTP request, "GET /v1/x?y" and a body; API_TXN and API_STORE are carried
- * out. */
+ * out, and API_CONFIRM if the test says so. */
 void fake_ask(struct fake *f, const char *line, const char *body,
               struct api_outcome *out_outcome);
 /* Again, about a poll that waits; `waiting` is replaced. */
