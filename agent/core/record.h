@@ -48,6 +48,9 @@ struct record_range {
 };
 
 struct record_range record_range(struct arena *a, const char *dc);
+/* The same of a datacenter that is not ours, whose tokens are not our business.
+ */
+struct record_range record_range_elsewhere(struct arena *a, const char *dc);
 
 /* "/muster/v1/dc1/acl/" for "acl": where other things of a datacenter are. */
 struct slice record_folder(struct arena *a, const char *dc, const char *name);

@@ -79,20 +79,31 @@ static const char *kind_name(enum record_kind kind)
     UNREACHABLE();
 }
 
-struct record_range record_range(struct arena *a, const char *dc)
+static struct slice below_prefix(struct arena *a, const char *dc,
+                                 const char *rest)
 {
-    struct record_range range;
     struct buf b;
 
     buf_init(&b, LIMIT_URL_BYTES);
     add_prefix(&b, dc);
-    CHECK(buf_add_str(&b, "acl/") == ST_OK);
-    range.begin = take(a, &b);
-    buf_init(&b, LIMIT_URL_BYTES);
-    add_prefix(&b, dc);
-    CHECK(buf_add_str(&b, "node0") == ST_OK); /* '0' follows '/'. */
-    range.end = take(a, &b);
-    return range;
+    CHECK(buf_add_str(&b, rest) == ST_OK);
+    return take(a, &b);
+}
+
+struct record_range record_range(struct arena *a, const char *dc)
+{
+    return (struct record_range){
+        .begin = below_prefix(a, dc, "acl/"),
+        .end = below_prefix(a, dc, "node0"), /* '0' follows '/'. */
+    };
+}
+
+struct record_range record_range_elsewhere(struct arena *a, const char *dc)
+{
+    return (struct record_range){
+        .begin = below_prefix(a, dc, "inst/"),
+        .end = below_prefix(a, dc, "node0"),
+    };
 }
 
 struct slice record_folder(struct arena *a, const char *dc, const char *name)

@@ -141,6 +141,15 @@ struct agent_socket_config {
     const char *mode; /* Octal text. */
 };
 
+/* Another datacenter that we follow. */
+struct agent_datacenter {
+    const char *name;   /* A DNS label, lower case. */
+    struct texts store; /* Empty: our own store, which has its keys, too. */
+    const char *cacert; /* As store_cacert and the like. */
+    const char *cert;
+    const char *key;
+};
+
 struct agent_config {
     struct arena arena;
     struct json_t *files;                  /* What the files say, merged. */
@@ -181,6 +190,11 @@ struct agent_config {
     const char *store_cert;   /* NULL: no client certificate. */
     const char *store_key;
     uint32_t lease_ttl_s; /* Default 15. */
+
+    /* Others, in the order in which they were given. */
+    const struct agent_datacenter *datacenters;
+    size_t datacenters_count;
+    bool translate_wan_addrs; /* Their tagged "wan" addresses are shown. */
 
     /* --dev: one member inside, listening here. */
     bool dev;

@@ -423,6 +423,11 @@ static const struct field items[] = {
     {KEY("recursion_from", recursion_from), .kind = FIELD_TEXTS, .max = 64},
     {KEY("user", user), .kind = FIELD_TEXT, .max = 63},
     {KEY("group", group), .kind = FIELD_TEXT, .max = 63},
+    {KEY("remote_datacenters", datacenters), .kind = FIELD_MAP,
+     .max = LIMIT_DATACENTERS,
+     .count_offset = offsetof(struct config_keys, datacenters_count),
+     .sub = &config_datacenter_fields, .rule = config_rule_datacenters},
+    {KEY("translate_wan_addrs", translate_wan_addrs), .kind = FIELD_BOOL},
     /* Consul's keys for its servers, gossip and logs: understood, so that its
      * files can be used as they are, and without effect. */
     {.key = "auto_reload_config", .kind = FIELD_ANY},

@@ -57,9 +57,22 @@ struct config_keys {
     bool guard_serve_passing;
     const char *user;
     const char *group;
+    struct agent_datacenter *datacenters;
+    size_t datacenters_count;
+    bool translate_wan_addrs;
 };
 
 extern const struct fields config_fields;
+
+/* Of remote_datacenters (config_datacenters.c). */
+extern const struct fields config_datacenter_fields;
+enum status config_rule_datacenters(struct field_reader *r,
+                                    const struct json_at *at,
+                                    const void *value);
+/* After the store and our own datacenter are known. */
+enum status config_datacenters_take(struct agent_config *c,
+                                    const struct config_keys *k,
+                                    struct err *err);
 
 /* Of dns_config (config_protect.c). */
 extern const struct fields config_rrl_fields;

@@ -301,6 +301,9 @@ enum status agent_config_finish(struct agent_config *c, struct err *out_err)
         st = whole_check(c, merged, out_err);
     }
     if (!st) {
+        st = config_datacenters_take(c, &keys, out_err);
+    }
+    if (!st) {
         st = config_access_take(c, &keys.acl, &keys.http_config, &keys.tls,
                                 out_err);
     }

@@ -33,6 +33,11 @@ const char *link_endpoint(const struct link *l)
     return l->addresses[l->endpoints.current].target;
 }
 
+uint32_t link_round_trip_us(const struct link *l)
+{
+    return l->pulse.round_trip_us;
+}
+
 struct link_stats link_stats(const struct link *l)
 {
     struct link_stats stats = l->stats;
@@ -72,13 +77,16 @@ void link_slept(struct link *l, uint64_t slept_ms)
 
 void link_maybe_healthy(struct link *l)
 {
-    if (!l->current || (!l->lease.attached && !l->lease.claim.taken)) {
+    bool registers = !l->config.follows_only;
+
+    if (!l->current ||
+        (registers && !l->lease.attached && !l->lease.claim.taken)) {
         return;
     }
     if (l->endpoints.failures_in_row > 0 || !l->ever_current) {
-        log_info("agent",
-                 "store: in contact with %s, catalogue at revision %lld",
-                 link_endpoint(l), (long long)catalog_revision(l->catalog));
+        log_info("agent", "%s: in contact with %s, catalogue at revision %lld",
+                 l->title, link_endpoint(l),
+                 (long long)catalog_revision(l->catalog));
     }
     l->ever_current = true;
     endpoints_serves(&l->endpoints);
@@ -96,7 +104,7 @@ void link_adopt_catalog(struct link *l, struct catalog *next,
     for (size_t i = 0; i < update.changes->problems_count; i++) {
         const struct catalog_problem *p = &update.changes->problems[i];
 
-        log_warn("agent", "store: %s: %s; left out", p->key, p->text);
+        log_warn("agent", "%s: %s: %s; left out", l->title, p->key, p->text);
     }
     if (!l->stopping) {
         l->hooks.on_update(l->hooks.ctx, &update);
@@ -138,21 +146,31 @@ void link_live_value(struct link *l, bool stopped)
     CHECK(live_record_write(&record, &l->live_value) == ST_OK);
 }
 
-static void strings_copy(struct link *l)
+/* What this host is called in the store. */
+static void self_copy(struct link *l)
 {
     struct record_key live = {.kind = RECORD_LIVE};
 
-    l->config.datacenter =
-        arena_strdup(&l->names, slice_str(l->config.datacenter));
     l->config.node = arena_strdup(&l->names, slice_str(l->config.node));
     l->config.node_id = arena_strdup(&l->names, slice_str(l->config.node_id));
     l->config.incarnation =
         arena_strdup(&l->names, slice_str(l->config.incarnation));
-    l->range = record_range(&l->names, l->config.datacenter);
     live.node = l->config.node;
     l->live_key = record_key_write(&l->names, l->config.datacenter, &live);
     buf_init(&l->live_value, LIMIT_RECORD_BYTES);
     link_live_value(l, false);
+}
+
+static void strings_copy(struct link *l)
+{
+    l->config.datacenter =
+        arena_strdup(&l->names, slice_str(l->config.datacenter));
+    if (l->config.follows_only) {
+        l->range = record_range_elsewhere(&l->names, l->config.datacenter);
+    } else {
+        l->range = record_range(&l->names, l->config.datacenter);
+        self_copy(l);
+    }
     /* Only used while starting. */
     l->config.urls = NULL;
     l->config.cacert = NULL;
@@ -192,6 +210,9 @@ enum status link_start(struct loop *loop, const struct link_config *config,
     l->cluster_id = cluster_id;
     l->keys_count = keys_count;
     l->stale_since_ms = loop_now_ms(loop);
+    l->title = config->follows_only
+                   ? arena_printf(&l->names, "store of %s", config->datacenter)
+                   : "store";
     l->sync = sync_new(config->seed);
     buf_init(&l->request, LIMIT_STORE_REQUEST);
     st = link_endpoints_init(l, out_err);

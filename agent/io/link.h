@@ -40,6 +40,9 @@ struct link_config {
     const char *cert;   /* NULL: none. */
     const char *key;
     const char *datacenter;
+    bool follows_only; /* It is not our datacenter: nothing of this host is
+                          written, and what follows, `local` included, is not
+                          given. */
     const char *node;
     const char *node_id;
     const char *incarnation;
@@ -97,6 +100,8 @@ uint64_t link_stale_ms(const struct link *l); /* 0 while current. */
 const char *link_leader(const struct link *l);
 struct texts link_peers(const struct link *l);
 const char *link_endpoint(const struct link *l); /* In use or being tried. */
+/* Of a question to the member in use, smoothed; 0: not known yet. */
+uint32_t link_round_trip_us(const struct link *l);
 
 /* Carry out a transaction of the API. on_done comes once, later. */
 typedef void link_txn_fn(void *arg, enum sync_result result, int64_t revision);

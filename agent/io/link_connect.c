@@ -24,7 +24,8 @@ static void failure_log(struct link *l, const char *why)
 {
     enum log_level level = l->failure_logged ? LOG_DEBUG : LOG_WARN;
 
-    log_line(level, "agent", "store: %s: %s; trying %s", link_endpoint(l), why,
+    log_line(level, "agent", "%s: %s: %s; trying %s", l->title,
+             link_endpoint(l), why,
              l->endpoints.count > 1 ? "the next endpoint" : "again");
     if (endpoints_all_failed(&l->endpoints)) {
         l->failure_logged = true;
@@ -148,7 +149,7 @@ void link_call_failed(struct link *l, const char *what, enum grpc_code code,
         code == GRPC_INTERNAL || code == GRPC_UNKNOWN) {
         link_drop(l, "%s: %s (%s)", what, text, grpc_code_name(code));
     } else if (code != GRPC_CANCELLED) {
-        log_warn("agent", "store: %s: %s (%s)", what, text,
+        log_warn("agent", "%s: %s: %s (%s)", l->title, what, text,
                  grpc_code_name(code));
     }
 }
@@ -164,7 +165,9 @@ static void on_ready(void *ctx)
     }
     l->state = LINK_READY;
     link_watch_begin(l);
-    link_lease_begin(l);
+    if (!l->config.follows_only) {
+        link_lease_begin(l);
+    }
     link_writer_begin(l);
     link_asks_begin(l);
     link_follows_begin(l);

@@ -191,6 +191,8 @@ struct link_follows {
 struct link_pulse {
     struct grpc_stream *call;
     uint64_t asked_ms;
+    uint64_t asked_ns;      /* uv_hrtime() */
+    uint32_t round_trip_us; /* Smoothed; 0: not known. */
     uint64_t leaderless_ms; /* Since when it has none; 0: it has. */
     uint64_t leader;        /* Member id and term, as it said last; */
     uint64_t term;          /* 0: not yet. */
@@ -211,6 +213,7 @@ struct link {
     struct loop *loop;
     struct link_config config;
     struct link_hooks hooks;
+    const char *title; /* "store", or "store of dc2"; for messages. */
     struct local *local;
     struct sync *sync;
     const struct catalog *catalog;

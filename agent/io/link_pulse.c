@@ -66,6 +66,19 @@ static void pulse_take(struct link *l, struct slice reply)
     arena_release(&arena);
 }
 
+/* As TCP smooths its own (RFC 6298): an eighth of each sample. */
+static void round_trip_take(struct link_pulse *p)
+{
+    uint64_t us = (uv_hrtime() - p->asked_ns) / 1000;
+    uint32_t sample = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+
+    sample = sample == 0 ? 1 : sample;
+    p->round_trip_us =
+        p->round_trip_us == 0
+            ? sample
+            : (uint32_t)(((uint64_t)p->round_trip_us * 7 + sample + 7) / 8);
+}
+
 static void on_status(void *ctx, enum grpc_code code, const char *text,
                       struct slice reply)
 {
@@ -76,6 +89,7 @@ static void on_status(void *ctx, enum grpc_code code, const char *text,
         return;
     }
     if (code == GRPC_OK) {
+        round_trip_take(&l->pulse);
         pulse_take(l, reply);
     } else if (code == GRPC_DEADLINE_EXCEEDED) {
         /* A long answer that is on its way may hold this one up. */
@@ -97,6 +111,7 @@ static void pulse_ask(struct link *l)
 {
     if (!l->pulse.call) {
         l->pulse.asked_ms = loop_now_ms(l->loop);
+        l->pulse.asked_ns = uv_hrtime();
         l->pulse.call = grpc_unary(l->channel, ETCD_STATUS, (struct slice){0},
                                    ANSWER_MS, on_status, l);
     }

@@ -139,7 +139,8 @@ static void watch_open(struct link *l);
 /* The store cannot give what comes after our revision: read all again. */
 static void watch_restart(struct link *l, const char *why)
 {
-    log_info("agent", "store: %s, reading the whole catalogue again", why);
+    log_info("agent", "%s: %s, reading the whole catalogue again", l->title,
+             why);
     l->watch.relist = true;
     if (l->watch.stream) {
         grpc_stream_cancel(l->watch.stream); /* Goes on in its on_closed. */
