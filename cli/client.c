@@ -20,6 +20,7 @@ struct client {
     CURL *curl;
     struct curl_slist *headers;
     char token[TOKEN_BYTES_MAX]; /* Read from a file. */
+    char *dc;                    /* Quoted; NULL: the agent's own. */
     const char *trouble;         /* With a file; NULL: none. */
     struct buf reply;
     const char *where;        /* Last tried, for messages. */
@@ -136,6 +137,7 @@ struct client *client_new(const struct client_flags *flags)
     c->flags = flags;
     environment_read(c);
     headers_make(c);
+    c->dc = flags->datacenter == NULL ? NULL : client_quote(flags->datacenter);
     c->curl = curl_easy_init();
     CHECK(c->curl != NULL);
     buf_init(&c->reply, (size_t)REPLY_MB_MAX << 20);
@@ -150,6 +152,7 @@ void client_free(struct client *c)
     curl_easy_cleanup(c->curl);
     curl_slist_free_all(c->headers);
     buf_release(&c->reply);
+    free(c->dc);
     explicit_bzero(c->token, sizeof(c->token));
     free(c);
 }
@@ -184,11 +187,15 @@ static CURLcode perform(struct client *c, const char *socket, const char *http,
     bool has_scheme = !socket && strstr(http, "://") != NULL;
     char url[8192];
 
-    (void)snprintf(url, sizeof(url), "%s%s%s",
+    (void)snprintf(url, sizeof(url), "%s%s%s%s%s",
                    has_scheme             ? ""
                    : c->secure && !socket ? "https://"
                                           : "http://",
-                   socket ? "agent" : http, path);
+                   socket ? "agent" : http, path,
+                   c->dc == NULL               ? ""
+                   : strchr(path, '?') != NULL ? "&dc="
+                                               : "?dc=",
+                   c->dc == NULL ? "" : c->dc);
     c->index = 0;
     (void)curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
     (void)curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, c);

@@ -27,9 +27,10 @@ struct client_flags {
                            or "http://", "https://", "unix://". */
     const char *token;  /* NULL: none. */
     const char *token_file;
-    const char *cacert; /* Who has signed the agent's certificate. */
-    const char *cert;   /* Ours, if it asks for one, */
-    const char *key;    /* and its key. */
+    const char *cacert;     /* Who has signed the agent's certificate. */
+    const char *cert;       /* Ours, if it asks for one, */
+    const char *key;        /* and its key. */
+    const char *datacenter; /* NULL: the agent's own. */
 };
 
 /* The flags, for a command's option table. */
@@ -74,6 +75,18 @@ struct client_flags {
          .string = &(flags)->cert,                                  \
          .metavar = "FILE",                                         \
          .help = "our certificate, for an agent that wants one"},   \
+        {.name = "datacenter",                                      \
+         .kind = ARG_STRING,                                        \
+         .string = &(flags)->datacenter,                            \
+         .metavar = "NAME",                                         \
+         .help = "another one's catalogue or keys; what is about "  \
+                 "the agent itself ignores it"},                    \
+        {.name = "dc",                                              \
+         .kind = ARG_STRING,                                        \
+         .string = &(flags)->datacenter,                            \
+         .metavar = "NAME",                                         \
+         .hidden = true,                                            \
+         .help = "the same"},                                       \
     {                                                               \
         .name = "key", .kind = ARG_STRING, .string = &(flags)->key, \
         .metavar = "FILE", .help = "its key"                        \

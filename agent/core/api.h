@@ -70,10 +70,11 @@ struct api_request {
 
 /* A question for DNS to explain. */
 struct api_question {
-    const char *name;    /* NULL: that of `service`. */
-    const char *service; /* Or NULL. */
-    const char *type;    /* "SRV" */
-    const char *client;  /* The address that would ask. */
+    const char *name;       /* NULL: that of `service`. */
+    const char *service;    /* Or NULL. */
+    const char *datacenter; /* Of the service; NULL: ours. */
+    const char *type;       /* "SRV" */
+    const char *client;     /* The address that would ask. */
 };
 
 /* What DNS says to that, and why of each instance. */
@@ -141,6 +142,10 @@ struct api_view {
 /* NULL: our own, or none that we know. */
 const struct api_datacenter *api_find_datacenter(const struct api_view *view,
                                                  const char *name);
+
+/* Let the view show that datacenter's catalogue and store instead of ours. What
+ * is this host's (local state, access) stays. */
+void api_view_turn(struct api_view *view, const struct api_datacenter *dc);
 
 enum api_outcome_kind {
     API_REPLY,     /* Send status, headers, body. */

@@ -19,16 +19,19 @@ const struct api_datacenter *api_find_datacenter(const struct api_view *view,
 
 /* ---- One of them -------------------------------------------------- */
 
-/* The state that handlers see is from now on that of `dc`. What is this host's
- * (local state, access) stays. */
+void api_view_turn(struct api_view *view, const struct api_datacenter *dc)
+{
+    view->catalog = dc->catalog;
+    view->known_leader = dc->known_leader;
+    view->last_contact_ms = dc->last_contact_ms;
+    view->leader = dc->leader;
+    view->peers = dc->peers;
+}
+
 static void look_at(struct api_call *call, const struct api_datacenter *dc)
 {
     call->elsewhere = *call->home;
-    call->elsewhere.catalog = dc->catalog;
-    call->elsewhere.known_leader = dc->known_leader;
-    call->elsewhere.last_contact_ms = dc->last_contact_ms;
-    call->elsewhere.leader = dc->leader;
-    call->elsewhere.peers = dc->peers;
+    api_view_turn(&call->elsewhere, dc);
     call->view = &call->elsewhere;
     call->dc = dc->name;
     call->is_elsewhere = true;

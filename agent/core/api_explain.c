@@ -169,6 +169,7 @@ void api_explain(struct api_call *call)
         call->outcome->question = (struct api_question){
             .name = name,
             .service = by_name ? NULL : call->rest,
+            .datacenter = call->is_elsewhere ? call->dc : NULL,
             .type = or_default(api_param(call, "type"), "SRV"),
             .client = or_default(api_param(call, "client"), "127.0.0.1"),
         };

@@ -99,6 +99,7 @@ static void on_update(void *ctx, const struct link_update *update)
     rights_changed = access_news(a->access);
     if (rights_changed && a->phase == AGENT_RUNS) {
         services_reload(a->services);
+        datacenters_feed(a->datacenters);
     }
     if (update->changes->lives.count > 0) {
         reaper_look(a->reaper, catalog, loop_now_ms(a->loop));
@@ -169,47 +170,24 @@ static void on_replica_lost(void *arg)
     }
 }
 
-static uint64_t stale_ms(void *arg)
-{
-    struct agent *a = arg;
-
-    return a->link ? link_stale_ms(a->link) : 0;
-}
-
-static bool is_kept(void *arg)
-{
-    struct agent *a = arg;
-
-    return a->sentry && sentry_status(a->sentry).store_emptied;
-}
-
-static void on_asked(void *arg, const char *service)
-{
-    struct agent *a = arg;
-
-    if (a->sentry) {
-        sentry_asked(a->sentry, service);
-    }
-}
-
-static enum knock_verdict verdict_of(void *arg, const char *address,
-                                     uint16_t port)
-{
-    struct agent *a = arg;
-
-    return a->sentry ? sentry_verdict(a->sentry, address, port) : KNOCK_UNKNOWN;
-}
-
 static void on_guard(void *ctx, enum guard_mode mode)
 {
     struct agent *a = ctx;
 
     sentry_set_mode(a->sentry, mode);
+    datacenters_set_guard(a->datacenters, mode);
 }
 
 static void on_leave(void *ctx)
 {
     agent_stop(ctx, AGENT_STOP_LEAVE);
+}
+
+static struct link *on_link(void *ctx, const char *datacenter)
+{
+    struct agent *a = ctx;
+
+    return datacenter ? datacenters_link(a->datacenters, datacenter) : a->link;
 }
 
 static enum status on_reload(void *ctx, struct err *out_err)
@@ -332,29 +310,6 @@ static enum status dns_open(struct agent *a, struct err *err)
     return st ? err_prefix(err, st, "dns (choose with --dns, --dot)") : ST_OK;
 }
 
-static enum status feed_open(struct agent *a, struct err *err)
-{
-    struct arena arena = {0};
-    struct dnsfeed_config config = {
-        .acl = access_table(a->access),
-        .stale_mark_ms = a->config->dns_config.stale_mark_ms,
-        .stale_max_ms = a->config->dns_config.max_stale_ms,
-        .server = a->dns,
-        .stale_ms = stale_ms,
-        .kept = is_kept,
-        .asked = on_asked,
-        .verdict = verdict_of,
-        .held_is_passing = a->config->guard_serve_passing,
-        .arg = a,
-    };
-    enum status st;
-
-    agent_dns_settings(a->config, &arena, &config.settings);
-    st = dnsfeed_start(a->loop, &config, &a->feed, err);
-    arena_release(&arena);
-    return st;
-}
-
 static enum status link_open(struct agent *a, struct err *err)
 {
     const struct agent_config *c = a->config;
@@ -438,6 +393,7 @@ static enum status front_open(struct agent *a, struct err *err)
     struct front_hooks hooks = {.ctx = a,
                                 .arrives = on_arrives,
                                 .view = agent_view,
+                                .link = on_link,
                                 .changed = on_api_changed,
                                 .metrics = agent_metrics,
                                 .explain = agent_explain,
@@ -445,15 +401,17 @@ static enum status front_open(struct agent *a, struct err *err)
                                 .leave = on_leave,
                                 .guard = on_guard};
     enum status st =
-        front_start(a->loop, &config, a->state, a->link, hooks, &a->front, err);
+        front_start(a->loop, &config, a->state, hooks, &a->front, err);
 
     return st || !c->line_socket ? st : lines_open(a, &hooks, err);
 }
 
 static void sentry_open(struct agent *a)
 {
-    struct sentry_hooks hooks = {
-        .ctx = a, .on_refill_over = on_refill_over, .on_verdict = on_verdict};
+    struct sentry_hooks hooks = {.ctx = a,
+                                 .title = "guard",
+                                 .on_refill_over = on_refill_over,
+                                 .on_verdict = on_verdict};
 
     a->guard_configured = a->config->guard_mode;
     a->sentry = sentry_start(a->loop, a->link, &a->config->guard,
@@ -479,10 +437,13 @@ static enum status parts_open(struct agent *a, struct err *err)
         st = dns_open(a, err);
     }
     if (!st) {
-        st = feed_open(a, err);
+        st = agent_feed_open(a, err);
     }
     if (!st) {
         st = link_open(a, err);
+    }
+    if (!st) {
+        st = agent_datacenters_open(a, err);
     }
     if (!st) {
         sentry_open(a);

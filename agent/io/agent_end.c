@@ -48,6 +48,10 @@ static void end_input(struct agent *a)
 
 static void end_link(struct agent *a)
 {
+    if (a->datacenters) {
+        a->open++;
+        datacenters_stop(a->datacenters, part_ended, a);
+    }
     if (a->link) {
         a->open++;
         link_stop(a->link,
@@ -84,6 +88,10 @@ static void end_disk(struct agent *a)
     if (a->sentry) {
         a->open++;
         sentry_stop(a->sentry, on_sentry_stopped, a);
+    }
+    if (a->datacenters) {
+        a->open++;
+        datacenters_close(a->datacenters, part_ended, a);
     }
     if (a->replica) {
         a->open++;
@@ -150,6 +158,7 @@ void agent_free(struct agent *a)
     }
     CHECK(a->phase == AGENT_ENDED);
     front_free(a->front);
+    datacenters_free(a->datacenters);
     janitor_free(a->janitor);
     sessions_free(a->sessions);
     reaper_free(a->reaper);

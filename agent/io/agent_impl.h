@@ -7,6 +7,7 @@
 #include "agent/io/access.h"
 #include "agent/io/activation.h"
 #include "agent/io/agent.h"
+#include "agent/io/datacenters.h"
 #include "agent/io/dnsfeed.h"
 #include "agent/io/front.h"
 #include "agent/io/janitor.h"
@@ -45,6 +46,7 @@ struct agent {
     struct state *state;
     struct replica *replica;
     struct link *link;
+    struct datacenters *datacenters; /* The others. */
     struct sentry *sentry;
     enum guard_mode guard_configured;
     bool replica_behind; /* It keeps what the store has lost. */
@@ -97,6 +99,10 @@ struct metrics;
 void agent_upstream_metrics(struct dns_server *dns, struct arena *arena,
                             struct metrics *list);
 
+/* agent_feed.c: in this order, the datacenters after the link. */
+enum status agent_feed_open(struct agent *a, struct err *err);
+enum status agent_datacenters_open(struct agent *a, struct err *err);
+
 /* Something changed the local state: save, register, schedule. True: an answer
  * about it waits for state_sync(). */
 bool agent_local_changed(struct agent *a);
@@ -124,6 +130,9 @@ void agent_explain(void *ctx, const struct api_question *question,
 /* agent_reload.c */
 void agent_dns_settings(const struct agent_config *c, struct arena *arena,
                         struct dns_settings *out_settings);
+/* Those that run: they cannot change without a restart. */
+void agent_dns_others(const struct agent_config *running, struct arena *arena,
+                      struct dns_settings *settings);
 void agent_dns_recursion(const struct agent_config *c, struct arena *arena,
                          struct dns_recursion_config *out_recursion);
 enum status agent_reload_now(struct agent *a, struct err *out_err);

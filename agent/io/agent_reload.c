@@ -78,6 +78,19 @@ void agent_dns_settings(const struct agent_config *c, struct arena *arena,
     s->near_min_percent = d->near_min_percent;
 }
 
+void agent_dns_others(const struct agent_config *running, struct arena *arena,
+                      struct dns_settings *settings)
+{
+    const char **names =
+        arena_zalloc(arena, running->datacenters_count, sizeof(*names));
+
+    for (size_t i = 0; i < running->datacenters_count; i++) {
+        names[i] = running->datacenters[i].name;
+    }
+    settings->others = names;
+    settings->others_count = running->datacenters_count;
+}
+
 void agent_dns_recursion(const struct agent_config *c, struct arena *arena,
                          struct dns_recursion_config *out_recursion)
 {
@@ -117,12 +130,33 @@ static void say_fixed(const char *key, const char *now, const char *wanted)
     }
 }
 
+/* "dc2 http://10.2.0.1:2379; dc3" */
+static const char *others_text(const struct agent_config *c,
+                               struct arena *arena)
+{
+    const char *text = "";
+
+    for (size_t i = 0; i < c->datacenters_count; i++) {
+        const struct agent_datacenter *d = &c->datacenters[i];
+
+        text = arena_printf(arena, "%s%s%s", text, i > 0 ? "; " : "", d->name);
+        for (size_t k = 0; k < d->store.count; k++) {
+            text = arena_printf(arena, "%s %s", text, d->store.items[k]);
+        }
+    }
+    return text;
+}
+
 /* What has to stay as it is until a restart. */
 static void compare_fixed(const struct agent_config *now,
                           const struct agent_config *wanted)
 {
+    struct arena arena = {0};
+
     say_fixed("node", now->node, wanted->node);
     say_fixed("datacenter", now->datacenter, wanted->datacenter);
+    say_fixed("remote_datacenters", others_text(now, &arena),
+              others_text(wanted, &arena));
     say_fixed("advertise", now->advertise, wanted->advertise);
     say_fixed("data_dir", now->data_dir, wanted->data_dir);
     say_fixed("services", now->services_dir, wanted->services_dir);
@@ -139,6 +173,7 @@ static void compare_fixed(const struct agent_config *now,
     say_fixed("tls verify_incoming",
               now->tls.verify_incoming ? "true" : "false",
               wanted->tls.verify_incoming ? "true" : "false");
+    arena_release(&arena);
 }
 
 static enum status recursion_reload(struct agent *a,
@@ -165,6 +200,7 @@ static void rights_reload(struct agent *a, const struct agent_config *wanted)
     access_configure(a->access, wanted);
     if (access_news(a->access) || before) {
         dnsfeed_catalog(a->feed, link_catalog(a->link), NULL);
+        datacenters_feed(a->datacenters);
     }
 }
 
@@ -179,14 +215,16 @@ static enum status reload(struct agent *a, struct err *out_err)
         return st;
     }
     agent_dns_settings(&wanted, &arena, &settings);
+    agent_dns_others(a->config, &arena, &settings);
     st = recursion_reload(a, &wanted, out_err);
     if (!st) {
-        st = dnsfeed_set(a->feed, &settings,
-                         (struct dnsfeed_ages){
-                             .mark_ms = wanted.dns_config.stale_mark_ms,
-                             .max_ms = wanted.dns_config.max_stale_ms,
-                             .held_is_passing = wanted.guard_serve_passing},
-                         out_err);
+        st = dnsfeed_set(
+            a->feed, &settings,
+            (struct dnsfeed_ages){.mark_ms = wanted.dns_config.stale_mark_ms,
+                                  .max_ms = wanted.dns_config.max_stale_ms,
+                                  .held_is_passing = wanted.guard_serve_passing,
+                                  .translate_wan = wanted.translate_wan_addrs},
+            out_err);
     }
     arena_release(&arena);
     if (st) {
@@ -203,10 +241,12 @@ static enum status reload(struct agent *a, struct err *out_err)
     rights_reload(a, &wanted);
     a->strict_default = wanted.http_strict_default;
     sentry_set_limits(a->sentry, &wanted.guard);
+    datacenters_set_limits(a->datacenters, &wanted.guard);
     if (wanted.guard_mode != a->guard_configured) {
         /* Only if the file has changed: what was said by hand stands. */
         a->guard_configured = wanted.guard_mode;
         sentry_set_mode(a->sentry, wanted.guard_mode);
+        datacenters_set_guard(a->datacenters, wanted.guard_mode);
     }
     compare_fixed(a->config, &wanted);
     services_reload(a->services);

@@ -11,7 +11,7 @@
 
 /* ---- /v1/agent/self, Stats --------------------------------------------- */
 
-#define STATS_MAX 32
+#define STATS_MAX (48 + LIMIT_DATACENTERS)
 
 struct stats_list {
     struct arena *arena;
@@ -29,6 +29,17 @@ static void stat_number(struct stats_list *s, const char *key, uint64_t value)
 {
     stat_text(s, key,
               arena_printf(s->arena, "%llu", (unsigned long long)value));
+}
+
+static void stat_datacenters(struct stats_list *s, struct agent *a)
+{
+    size_t count;
+    const struct api_datacenter *all = datacenters_view(a->datacenters, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        stat_number(s, arena_printf(s->arena, "replica_age_ms_%s", all[i].name),
+                    all[i].last_contact_ms);
+    }
 }
 
 static struct pairs stats_of(struct agent *a, struct arena *arena)
@@ -58,6 +69,7 @@ static struct pairs stats_of(struct agent *a, struct arena *arena)
     stat_number(&s, "services_local", local_services_count(a->local));
     stat_number(&s, "checks_local", local_checks_count(a->local));
     stat_number(&s, "files_faulty", services_stats(a->services).faulty);
+    stat_datacenters(&s, a);
     return (struct pairs){.items = s.items, .count = s.count};
 }
 
@@ -80,6 +92,8 @@ void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view)
     };
     access_view(a->access, out_view);
     out_view->guard = sentry_status(a->sentry);
+    out_view->datacenters =
+        datacenters_view(a->datacenters, &out_view->datacenters_count);
     if (detail == FRONT_STATS) {
         arena_reset(&a->view_arena);
         out_view->stats = stats_of(a, &a->view_arena);
@@ -371,6 +385,7 @@ void agent_metrics(void *ctx, enum api_metrics form, struct buf *out)
     if (a->dns) {
         agent_upstream_metrics(a->dns, &arena, &page.list);
     }
+    datacenters_metrics(a->datacenters, &arena, &page.list);
     if (form == API_METRICS_JSON) {
         metrics_json(&page.list, (int64_t)loop_wall_ms(), out);
     } else {

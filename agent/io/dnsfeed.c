@@ -50,7 +50,7 @@ static enum dns_health health_of(enum health_sum sum)
     UNREACHABLE();
 }
 
-static const char *pairs_find(struct pairs pairs, const char *key)
+const char *dnsfeed_pair(struct pairs pairs, const char *key)
 {
     for (size_t i = 0; i < pairs.count; i++) {
         if (strcmp(pairs.items[i].key, key) == 0) {
@@ -60,8 +60,8 @@ static const char *pairs_find(struct pairs pairs, const char *key)
     return NULL;
 }
 
-static const char *tagged_find(const struct tagged_address *tagged,
-                               size_t count, const char *name)
+const char *dnsfeed_tagged(const struct tagged_address *tagged, size_t count,
+                           const char *name)
 {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(tagged[i].name, name) == 0) {
@@ -69,18 +69,6 @@ static const char *tagged_find(const struct tagged_address *tagged,
         }
     }
     return NULL;
-}
-
-/* An instance without an address of its own has its node's, all of them. */
-static const char *lan_of(const struct instance_record *r,
-                          const struct catalog_node *node, const char *name)
-{
-    const char *own = tagged_find(r->tagged, r->tagged_count, name);
-
-    if (own || (r->address && r->address[0] != '\0') || !node) {
-        return own;
-    }
-    return pairs_find(node->record.tagged, name);
 }
 
 static const struct dns_pair *pairs_of(struct arena *a, struct pairs pairs)
@@ -142,12 +130,7 @@ static bool on_instance(void *ctx, const struct catalog_instance *i)
     *out = (struct dns_instance){
         .id = r->id,
         .node = node && node->known ? node->record.name : r->node,
-        .node_address = node && node->known ? node->record.address : "",
-        .address = r->address,
-        .lan_ipv4 = lan_of(r, node, "lan_ipv4"),
-        .lan_ipv6 = lan_of(r, node, "lan_ipv6"),
-        .area = node ? pairs_find(node->record.meta, "zone") : NULL,
-        .port = r->port,
+        .area = node ? dnsfeed_pair(node->record.meta, "zone") : NULL,
         .weight_passing = weight_of(r->weight_passing),
         .weight_warning = weight_of(r->weight_warning),
         .health = health_of(catalog_instance_health(g->catalog, i)),
@@ -158,6 +141,7 @@ static bool on_instance(void *ctx, const struct catalog_instance *i)
         .ports = ports_of(g->arena, r->ports, r->ports_count),
         .ports_count = r->ports_count,
     };
+    dnsfeed_instance_addresses(g->feed, r, node, out);
     dnsfeed_held_mark(g->feed, node, i, out);
     g->held += out->held;
     return true;
@@ -192,13 +176,11 @@ static void node_put(struct dnsfeed *f, const struct node_record *r)
     struct arena arena = {0};
     struct dns_node node = {
         .name = r->name,
-        .address = r->address,
-        .lan_ipv4 = pairs_find(r->tagged, "lan_ipv4"),
-        .lan_ipv6 = pairs_find(r->tagged, "lan_ipv6"),
         .meta = pairs_of(&arena, r->meta),
         .meta_count = r->meta.count,
     };
 
+    dnsfeed_node_addresses(f, r, &node);
     dns_model_put_node(f->model, &node);
     arena_release(&arena);
 }
@@ -310,9 +292,9 @@ static bool on_own_instance(void *ctx, const struct local_service *s)
         .node = node->name,
         .node_address = node->address,
         .address = d->address,
-        .lan_ipv4 = tagged_find(d->tagged, d->tagged_count, "lan_ipv4"),
-        .lan_ipv6 = tagged_find(d->tagged, d->tagged_count, "lan_ipv6"),
-        .area = pairs_find(node->meta, "zone"),
+        .lan_ipv4 = dnsfeed_tagged(d->tagged, d->tagged_count, "lan_ipv4"),
+        .lan_ipv6 = dnsfeed_tagged(d->tagged, d->tagged_count, "lan_ipv6"),
+        .area = dnsfeed_pair(node->meta, "zone"),
         .port = d->port,
         .weight_passing = weight_of(d->weight_passing),
         .weight_warning = weight_of(d->weight_warning),
@@ -388,7 +370,7 @@ static bool warned_before(struct dnsfeed *f, struct slice name)
 }
 
 /* Once a service, and for the first ones only. */
-static void warn_oversized(struct dnsfeed *f, const struct dns_zone *zone)
+void dnsfeed_warn_oversized(struct dnsfeed *f, const struct dns_zone *zone)
 {
     struct slice names[DNS_OVERSIZED_NAMES];
     size_t count = dns_zone_new_oversized(zone, names);
@@ -412,9 +394,15 @@ void dnsfeed_publish(struct dnsfeed *f)
 {
     loop_undefer(f->loop, LOOP_WORK, &f->commit);
     f->state = state_now(f);
+    if (f->config.home) {
+        f->fed = true;
+        loop_defer(f->loop, LOOP_WORK, &f->config.home->commit);
+        return;
+    }
     if (f->config.server) {
+        dnsfeed_others_commit(f);
         f->zone = dns_model_commit(f->model, f->revision, f->state);
-        warn_oversized(f, f->zone);
+        dnsfeed_warn_oversized(f, f->zone);
         dns_server_publish(f->config.server, f->zone);
     }
 }
@@ -448,9 +436,11 @@ static void on_age(uv_timer_t *timer)
 enum status dnsfeed_set(struct dnsfeed *f, const struct dns_settings *settings,
                         struct dnsfeed_ages ages, struct err *out_err)
 {
-    enum status st = dns_model_set_settings(f->model, settings, out_err);
+    struct dns_settings own = dnsfeed_settings(f, settings);
+    enum status st = dns_model_set_settings(f->model, &own, out_err);
 
     if (!st) {
+        f->config.translate_wan = ages.translate_wan;
         f->config.stale_mark_ms = ages.mark_ms;
         f->config.stale_max_ms = ages.max_ms;
         f->config.held_is_passing = ages.held_is_passing;
@@ -459,7 +449,7 @@ enum status dnsfeed_set(struct dnsfeed *f, const struct dns_settings *settings,
     if (!st && !f->stopped) {
         loop_defer(f->loop, LOOP_WORK, &f->commit);
     }
-    return st;
+    return st ? st : dnsfeed_others_set(f, settings, ages, out_err);
 }
 
 /* ---- Start, stop ------------------------------------------------------- */
@@ -469,6 +459,7 @@ enum status dnsfeed_start(struct loop *loop,
                           struct dnsfeed **out_feed, struct err *out_err)
 {
     struct dnsfeed *f = calloc(1, sizeof(*f));
+    struct dns_settings settings;
     struct hash_key key;
     enum status st;
 
@@ -477,7 +468,8 @@ enum status dnsfeed_start(struct loop *loop,
     f->loop = loop;
     f->config = *config;
     f->commit.run = on_commit;
-    st = dns_model_new(&config->settings, key, &f->model, out_err);
+    settings = dnsfeed_settings(f, &config->settings);
+    st = dns_model_new(&settings, key, &f->model, out_err);
     if (st) {
         free(f);
         return st;
@@ -486,6 +478,10 @@ enum status dnsfeed_start(struct loop *loop,
     f->age.data = f;
     CHECK(uv_timer_start(&f->age, on_age, AGE_EVERY_MS, AGE_EVERY_MS) == 0);
     dnsfeed_held_init(f);
+    if (f->config.home) {
+        CHECK(f->config.home->others_count == f->config.index);
+        f->config.home->others[f->config.home->others_count++] = f;
+    }
     *out_feed = f;
     return ST_OK;
 }
@@ -494,16 +490,45 @@ void dnsfeed_stop(struct dnsfeed *f)
 {
     f->stopped = true;
     f->zone = NULL; /* The server frees it. */
+    dnsfeed_others_stop(f);
     loop_undefer(f->loop, LOOP_WORK, &f->commit);
     (void)uv_timer_stop(&f->age);
     dnsfeed_held_stop(f);
 }
 
+static void on_other_closed(void *arg);
+
+/* Of our zones, the last of which keeps those of the others, nothing is left:
+ * now these may go. */
+static void others_close(struct dnsfeed *f)
+{
+    f->others_open = f->others_count;
+    for (size_t i = 0; i < f->others_count; i++) {
+        dnsfeed_close(f->others[i], on_other_closed, f);
+    }
+}
+
+static void feed_free(struct dnsfeed *f)
+{
+    dnsfeed_closed_fn *on_closed = f->on_closed;
+    void *arg = f->closed_arg;
+
+    free(f);
+    on_closed(arg);
+}
+
+static void on_other_closed(void *arg)
+{
+    struct dnsfeed *home = arg;
+
+    if (--home->others_open == 0) {
+        feed_free(home);
+    }
+}
+
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct dnsfeed *f = handle->data;
-    dnsfeed_closed_fn *on_closed = f->on_closed;
-    void *arg = f->closed_arg;
 
     if (--f->open > 0) {
         return;
@@ -512,8 +537,10 @@ static void on_timer_closed(uv_handle_t *handle)
     catalog_unref(f->catalog);
     dns_model_free(f->model);
     arena_release(&f->warned_texts);
-    free(f);
-    on_closed(arg);
+    others_close(f);
+    if (f->others_count == 0) {
+        feed_free(f);
+    }
 }
 
 void dnsfeed_close(struct dnsfeed *f, dnsfeed_closed_fn *on_closed, void *arg)

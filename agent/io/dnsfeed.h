@@ -5,6 +5,9 @@
  * turn of the loop is published once, at the turn's end. Before anything is
  * known of the store, only this host's own services are in the zone, and other
  * names get SERVFAIL.
+ *
+ * Each other datacenter has a feed of its own, which is published with that of
+ * ours, the home feed: all names that a client can see are of one moment.
  */
 #pragma once
 
@@ -44,9 +47,15 @@ struct dnsfeed_config {
     dnsfeed_verdict_fn *verdict;
     bool held_is_passing; /* What a guard holds passes, and does not warn. */
     void *arg;
+    /* For another datacenter: */
+    struct dnsfeed *home;   /* Ours, whose settings.others names it; or NULL. */
+    const char *datacenter; /* Its name, */
+    size_t index;           /* and its place there. */
+    bool translate_wan;     /* Its tagged "wan" addresses are shown. */
 };
 
-/* ST_INVALID: a domain is no DNS name. */
+/* ST_INVALID: a domain is no DNS name. With `home`, that feed sets, stops and
+ * frees it. */
 enum status dnsfeed_start(struct loop *loop,
                           const struct dnsfeed_config *config,
                           struct dnsfeed **out_feed, struct err *out_err);
@@ -69,7 +78,8 @@ void dnsfeed_publish(struct dnsfeed *f);
 struct dnsfeed_ages {
     uint64_t mark_ms;
     uint64_t max_ms;
-    bool held_is_passing; /* As in the config. */
+    bool held_is_passing; /* As in the config, */
+    bool translate_wan;   /* of other datacenters. */
 };
 
 /* What DNS answers from now; NULL: nothing yet, or DNS is off. Good until the
@@ -87,6 +97,6 @@ size_t dnsfeed_oversized(const struct dnsfeed *f);
 void dnsfeed_stop(struct dnsfeed *f);
 
 /* After the DNS server was stopped, which frees the zones, and on_closed
- * comes later, once; `f` is freed by then. */
+ * comes later, once; `f` is freed by then. Of the home feed. */
 typedef void dnsfeed_closed_fn(void *arg);
 void dnsfeed_close(struct dnsfeed *f, dnsfeed_closed_fn *on_closed, void *arg);

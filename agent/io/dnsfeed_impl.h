@@ -41,10 +41,36 @@ struct dnsfeed {
     dnsfeed_closed_fn *on_closed;
     void *closed_arg;
     struct dns_zone *zone; /* The last one published; the server's. */
+    struct dnsfeed *others[LIMIT_DATACENTERS]; /* Of a home feed. */
+    size_t others_count;
+    size_t others_open; /* Those that are closing. */
+    bool fed;           /* Of another's: not in the home feed's zone yet. */
 };
 
 /* dnsfeed.c: feed this service again. */
 void dnsfeed_service(struct dnsfeed *f, const char *name);
+
+const char *dnsfeed_pair(struct pairs pairs, const char *key);
+const char *dnsfeed_tagged(const struct tagged_address *tagged, size_t count,
+                           const char *name);
+void dnsfeed_warn_oversized(struct dnsfeed *f, const struct dns_zone *zone);
+
+/* dnsfeed_others.c: what is different for other datacenters. */
+void dnsfeed_instance_addresses(const struct dnsfeed *f,
+                                const struct instance_record *r,
+                                const struct catalog_node *node,
+                                struct dns_instance *out);
+void dnsfeed_node_addresses(const struct dnsfeed *f,
+                            const struct node_record *r, struct dns_node *out);
+/* The settings of its model. */
+struct dns_settings dnsfeed_settings(const struct dnsfeed *f,
+                                     const struct dns_settings *home);
+/* Let the next zone of the home feed show what they were fed. */
+void dnsfeed_others_commit(struct dnsfeed *home);
+enum status dnsfeed_others_set(struct dnsfeed *home,
+                               const struct dns_settings *settings,
+                               struct dnsfeed_ages ages, struct err *err);
+void dnsfeed_others_stop(struct dnsfeed *home);
 
 /* dnsfeed_held.c */
 void dnsfeed_held_init(struct dnsfeed *f);

@@ -160,6 +160,14 @@ static void ask(struct agent *a, const struct dns_question *q,
     write_reasons(arena, &e, out);
 }
 
+static const char *service_name(const struct api_question *q,
+                                struct arena *arena, const char *domain)
+{
+    return arena_printf(arena, "%s.service.%s%s%s", q->service,
+                        q->datacenter ? q->datacenter : "",
+                        q->datacenter ? "." : "", domain);
+}
+
 void agent_explain(void *ctx, const struct api_question *question,
                    struct arena *arena, struct api_dns_answer *out_answer)
 {
@@ -174,9 +182,8 @@ void agent_explain(void *ctx, const struct api_question *question,
 
     *out_answer = (struct api_dns_answer){
         .type = question->type, .service = "", .extended_error = DNS_EDE_NONE};
-    out_answer->name = question->name ? question->name
-                                      : arena_printf(arena, "%s.service.%s",
-                                                     question->service, domain);
+    out_answer->name =
+        question->name ? question->name : service_name(question, arena, domain);
     if (!a->feed || !dnsfeed_zone(a->feed)) {
         out_answer->trouble = "DNS is off (--dns), or has nothing yet";
     } else if (!type_find(question->type, &type)) {

@@ -145,16 +145,20 @@ static void on_txn(void *arg, enum sync_result result, int64_t revision)
 
     (void)revision;
     p->busy = false;
+    if (!p->exchange) { /* Of the agent, too, there may be nothing to see. */
+        pending_free(p);
+        return;
+    }
     if (result == SYNC_WRITTEN && p->outcome.txn_again && !f->stopping) {
         p->request.confirmed = true;
         p->busy = true;
-        link_confirm(f->link, CONFIRM_MS, on_raced, p);
+        link_confirm(p->store, CONFIRM_MS, on_raced, p);
         return;
     }
     if (result == SYNC_GUARDED && ++p->tries < TXN_TRIES_MAX && !f->stopping) {
         /* Somebody was quicker: look at what is there now. */
         p->busy = true;
-        link_confirm(f->link, CONFIRM_MS, on_raced, p);
+        link_confirm(p->store, CONFIRM_MS, on_raced, p);
         return;
     }
     if (result == SYNC_GUARDED) {
@@ -165,7 +169,7 @@ static void on_txn(void *arg, enum sync_result result, int64_t revision)
     api_txn_done(result, &view, &p->arena, &p->outcome);
     if (settle) { /* Whoever was given a token may use it here at once. */
         p->busy = true;
-        link_confirm(f->link, CONFIRM_MS, on_settled, p);
+        link_confirm(p->store, CONFIRM_MS, on_settled, p);
     } else {
         reply(p);
     }
@@ -196,7 +200,7 @@ static void do_store(struct pending *p)
         return;
     }
     p->busy = true;
-    link_store(p->front->link, &p->outcome.ask, on_stored, p);
+    link_store(p->store, &p->outcome.ask, on_stored, p);
 }
 
 /* What was seen is read again then; it need not be kept meanwhile. */
@@ -206,7 +210,7 @@ static void do_follow(struct pending *p)
 
     store_answer_release(&p->seen);
     p->flow.seen = NULL;
-    if (!parking_follow(&f->parking, f->link, p)) {
+    if (!parking_follow(&f->parking, p)) {
         fail(p, 429, "Too many requests wait for keys of the store");
     }
 }
@@ -279,6 +283,7 @@ static void act(struct pending *p, uint64_t generation_before)
 {
     struct front *f = p->front;
 
+    p->store = f->hooks.link(f->hooks.ctx, p->outcome.datacenter);
     switch (p->outcome.kind) {
     case API_REPLY:
         reply_durably(p, generation_before);
@@ -289,11 +294,11 @@ static void act(struct pending *p, uint64_t generation_before)
         return;
     case API_CONFIRM:
         p->busy = true;
-        link_confirm(f->link, CONFIRM_MS, on_confirmed, p);
+        link_confirm(p->store, CONFIRM_MS, on_confirmed, p);
         return;
     case API_TXN:
         p->busy = true;
-        link_txn(f->link, &p->outcome.txn, on_txn, p);
+        link_txn(p->store, &p->outcome.txn, on_txn, p);
         return;
     case API_STORE:
         do_store(p);
@@ -533,9 +538,8 @@ void front_free(struct front *f)
 }
 
 enum status front_start(struct loop *loop, const struct front_config *config,
-                        struct state *state, struct link *link,
-                        struct front_hooks hooks, struct front **out_front,
-                        struct err *out_err)
+                        struct state *state, struct front_hooks hooks,
+                        struct front **out_front, struct err *out_err)
 {
     struct front *f = calloc(1, sizeof(*f));
     uint64_t seed;
@@ -546,14 +550,13 @@ enum status front_start(struct loop *loop, const struct front_config *config,
     rng_init(&f->rng, seed);
     f->loop = loop;
     f->state = state;
-    f->link = link;
     f->hooks = hooks;
     f->handler = (struct http_handler){.ctx = f,
                                        .on_request = on_request,
                                        .on_gone = on_gone,
                                        .on_drained = on_drained};
     LIST_INIT(&f->pendings);
-    parking_init(&f->parking, loop, link);
+    parking_init(&f->parking, loop);
     streams_init(&f->streams, loop, &f->hooks);
     st = front_listen(f, config, out_err);
     if (st) {

@@ -31,6 +31,9 @@ struct front_hooks {
     /* What a request may see now. */
     void (*view)(void *ctx, enum front_detail detail,
                  struct api_view *out_view);
+    /* The way to a datacenter's store; NULL: to ours. One that the view has
+     * shown has one, for as long as the front lives. */
+    struct link *(*link)(void *ctx, const char *datacenter);
     /* A request has changed the local state. True: something was saved that
      * the reply must wait for (state_sync). */
     bool (*changed)(void *ctx);
@@ -58,9 +61,8 @@ struct front_config {
 
 /* Bind and serve. On failure nothing is left open. */
 enum status front_start(struct loop *loop, const struct front_config *config,
-                        struct state *state, struct link *link,
-                        struct front_hooks hooks, struct front **out_front,
-                        struct err *out_err);
+                        struct state *state, struct front_hooks hooks,
+                        struct front **out_front, struct err *out_err);
 
 uint16_t front_port(const struct front *f);       /* 0: no TCP listener. */
 uint16_t front_https_port(const struct front *f); /* The same. */

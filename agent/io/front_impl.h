@@ -23,6 +23,7 @@ struct pending {
     struct http_exchange *exchange; /* NULL: the client has left. */
     struct api_request request;     /* Borrows from the exchange. */
     struct api_outcome outcome;
+    struct link *store; /* Of the outcome's datacenter. */
     struct arena arena; /* Of the outcome. */
     struct owner owner; /* The request's groups are here. */
     const struct local *local;
@@ -51,8 +52,7 @@ LIST_HEAD(pending_list, pending);
  */
 struct parking {
     struct loop *loop;
-    const struct link *link;       /* For the catalogue. */
-    struct park_group *groups;     /* uthash, by scope. */
+    struct park_group *groups;     /* uthash, by datacenter and scope. */
     struct pending_list hashes;    /* Waiting for the local state. */
     struct pending_list followers; /* Waiting for keys of the store; */
     struct pending_list woken;     /* these have changed. */
@@ -69,11 +69,10 @@ struct parking {
     void *arg;
 };
 
-void parking_init(struct parking *g, struct loop *loop,
-                  const struct link *link);
+void parking_init(struct parking *g, struct loop *loop);
 void parking_enter(struct parking *g, struct pending *p);
 /* For API_FOLLOW. False: too many different ranges. */
-bool parking_follow(struct parking *g, struct link *link, struct pending *p);
+bool parking_follow(struct parking *g, struct pending *p);
 /* Fine for one that is not parked. */
 void parking_leave(struct parking *g, struct pending *p);
 void parking_catalog_changed(struct parking *g);
@@ -89,7 +88,6 @@ void pending_free(struct pending *p);
 struct front {
     struct loop *loop;
     struct state *state;
-    struct link *link;
     struct front_hooks hooks;
     struct http_handler handler;
     struct server *http;

@@ -63,7 +63,7 @@ void link_set_current(struct link *l, bool current)
     if (!l->stopping) {
         l->hooks.on_contact(l->hooks.ctx);
     }
-    if (current) {
+    if (current && !l->config.follows_only) {
         link_lease_contact(l);
     }
 }

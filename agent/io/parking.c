@@ -13,34 +13,36 @@
 
 struct park_group {
     UT_hash_handle hh;
+    const struct link *link;    /* Of the datacenter. */
     struct catalog_scope scope; /* Its name is in `key`. */
     uint64_t index;             /* Of the scope at the last pass. */
     struct pending_list members;
-    char key[]; /* One letter for the kind, then the name. */
+    char key[]; /* A letter for the kind, the datacenter, '/', the name. */
 };
 
 /* ---- Groups ------------------------------------------------------------ */
 
-static struct park_group *group_get(struct parking *g,
-                                    struct catalog_scope scope)
+static struct park_group *group_get(struct parking *g, const struct pending *p)
 {
-    size_t name_len = scope.name ? strlen(scope.name) : 0;
-    struct park_group *group = calloc(1, sizeof(*group) + name_len + 2);
+    struct catalog_scope scope = p->outcome.scope;
+    const char *name = scope.name ? scope.name : "";
+    const char *dc = p->outcome.datacenter ? p->outcome.datacenter : "";
+    size_t size = strlen(dc) + strlen(name) + 3;
+    struct park_group *group = calloc(1, sizeof(*group) + size);
     struct park_group *found;
 
     CHECK(group != NULL);
-    group->key[0] = (char)('a' + (int)scope.kind);
-    if (name_len > 0) {
-        memcpy(group->key + 1, scope.name, name_len);
-    }
+    (void)snprintf(group->key, size, "%c%s/%s", 'a' + (int)scope.kind, dc,
+                   name);
     HASH_FIND_STR(g->groups, group->key, found);
     if (found) {
         free(group);
         return found;
     }
     group->scope.kind = scope.kind;
-    group->scope.name = scope.name ? group->key + 1 : NULL;
-    group->index = catalog_index(link_catalog(g->link), group->scope);
+    group->scope.name = scope.name ? group->key + strlen(dc) + 2 : NULL;
+    group->link = p->store;
+    group->index = catalog_index(link_catalog(group->link), group->scope);
     LIST_INIT(&group->members);
     HASH_ADD_STR(g->groups, key, group);
     return group;
@@ -82,7 +84,7 @@ void parking_enter(struct parking *g, struct pending *p)
         p->group = NULL;
         LIST_INSERT_HEAD(&g->hashes, p, parked);
     } else {
-        p->group = group_get(g, p->outcome.scope);
+        p->group = group_get(g, p);
         LIST_INSERT_HEAD(&p->group->members, p, parked);
     }
     alarm_at(g, p->outcome.deadline_ms);
@@ -101,10 +103,10 @@ static void on_followed(void *arg)
     parking_catalog_changed(g);
 }
 
-bool parking_follow(struct parking *g, struct link *link, struct pending *p)
+bool parking_follow(struct parking *g, struct pending *p)
 {
     CHECK(!p->is_parked);
-    p->follow = link_follow(link, &p->outcome.range,
+    p->follow = link_follow(p->store, &p->outcome.range,
                             (int64_t)p->outcome.index + 1, on_followed, p);
     if (!p->follow) {
         return false;
@@ -157,9 +159,9 @@ static void ask_all(struct parking *g, struct pending_list *ready)
 }
 
 static void group_look(struct parking *g, struct park_group *group,
-                       const struct catalog *catalog,
                        struct pending_list *ready)
 {
+    const struct catalog *catalog = link_catalog(group->link);
     uint64_t index = catalog_index(catalog, group->scope);
     struct pending *p = LIST_FIRST(&group->members);
 
@@ -182,7 +184,6 @@ static void on_pass(struct loop_task *task)
     struct parking *g =
         (struct parking *)(void *)((char *)task -
                                    offsetof(struct parking, pass));
-    const struct catalog *catalog = link_catalog(g->link);
     struct pending_list ready = LIST_HEAD_INITIALIZER(ready);
     struct park_group *group;
     struct park_group *after;
@@ -191,7 +192,7 @@ static void on_pass(struct loop_task *task)
     g->passed_ms = loop_now_ms(g->loop);
     HASH_ITER(hh, g->groups, group, after)
     {
-        group_look(g, group, catalog, &ready);
+        group_look(g, group, &ready);
     }
     if (g->local_changed) {
         g->local_changed = false;
@@ -290,9 +291,9 @@ void parking_answer_all(struct parking *g)
     ask_all(g, &ready);
 }
 
-void parking_init(struct parking *g, struct loop *loop, const struct link *link)
+void parking_init(struct parking *g, struct loop *loop)
 {
-    *g = (struct parking){.loop = loop, .link = link, .open = 2};
+    *g = (struct parking){.loop = loop, .open = 2};
     LIST_INIT(&g->hashes);
     LIST_INIT(&g->followers);
     LIST_INIT(&g->woken);

@@ -69,12 +69,12 @@ static void say(struct sentry *s)
     }
     if (status.cause != GUARD_CAUSE_NONE) {
         log_warn("agent",
-                 "guard: %s; those that are lost are taken for alive until it "
-                 "is over (muster guard off ends it)",
-                 s->work.said);
+                 "%s: %s; those that are lost are taken for alive until it is "
+                 "over (muster guard off ends it)",
+                 s->hooks.title, s->work.said);
     } else {
-        log_warn("agent", "guard: over: %s; %zu nodes are let go", s->work.said,
-                 s->work.release.count);
+        log_warn("agent", "%s: over: %s; %zu nodes are let go", s->hooks.title,
+                 s->work.said, s->work.release.count);
     }
 }
 
@@ -162,7 +162,8 @@ void sentry_set_mode(struct sentry *s, enum guard_mode mode)
     if (s->stopping) {
         return;
     }
-    log_info("agent", "guard: the operator wants it %s", guard_mode_text(mode));
+    log_info("agent", "%s: the operator wants it %s", s->hooks.title,
+             guard_mode_text(mode));
     arena_reset(&s->arena);
     guard_set_mode(s->guard, mode, link_catalog(s->link), loop_now_ms(s->loop),
                    &s->arena, &s->work);

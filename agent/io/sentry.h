@@ -19,6 +19,7 @@ struct sentry;
 
 struct sentry_hooks {
     void *ctx;
+    const char *title; /* "guard"; for messages. */
     /* The guard has ended, and the store had been emptied: the replica on disk
      * has to be written anew. */
     void (*on_refill_over)(void *ctx);

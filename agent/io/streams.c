@@ -20,6 +20,7 @@ struct streamer {
     struct streams *streams;
     struct http_exchange *exchange;
     struct follow *follow;
+    const char *datacenter; /* NULL: ours. */
     streams_ended_fn *on_ended;
     void *arg;
 };
@@ -51,9 +52,23 @@ static void send_lines(struct streamer *r, struct slice lines)
     http_stream_close_chunk(r->exchange);
 }
 
+/* What its client is to see. */
+static void view_of(const struct streamer *r, struct api_view *out_view)
+{
+    const struct front_hooks *hooks = r->streams->hooks;
+
+    hooks->view(hooks->ctx, FRONT_PLAIN, out_view);
+    if (r->datacenter) {
+        const struct api_datacenter *dc =
+            api_find_datacenter(out_view, r->datacenter);
+
+        CHECK(dc != NULL); /* Its outcome has named one. */
+        api_view_turn(out_view, dc);
+    }
+}
+
 static void tell(struct streamer *r)
 {
-    struct streams *s = r->streams;
     struct api_view view;
     struct buf lines;
     enum follow_step step;
@@ -62,7 +77,7 @@ static void tell(struct streamer *r)
         follow_behind(r->follow); /* on_drained comes. */
         return;
     }
-    s->hooks->view(s->hooks->ctx, FRONT_PLAIN, &view);
+    view_of(r, &view);
     buf_init(&lines, SERVICE_MAX);
     step = follow_next(r->follow, &view, WAITING_MAX, &lines);
     if (step != FOLLOW_FULL) {
@@ -92,6 +107,7 @@ struct streamer *streams_open(struct streams *s, struct http_exchange *x,
     r->streams = s;
     r->exchange = x;
     r->follow = follow_new(&outcome->follow);
+    r->datacenter = outcome->datacenter;
     r->on_ended = on_ended;
     r->arg = arg;
     LIST_INSERT_HEAD(&s->open, r, link);

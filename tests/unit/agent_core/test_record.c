@@ -83,6 +83,31 @@ START_TEST(range_covers_what_is_ours)
 }
 END_TEST
 
+/* All of the catalogue, and no tokens or sessions. */
+START_TEST(range_elsewhere_is_the_catalogue)
+{
+    static const char *const secrets[] = {"/muster/v1/dc1/acl/token/a",
+                                          "/muster/v1/dc1/alive/a",
+                                          "/muster/v1/dc1/event/a"};
+    struct arena a = {0};
+    struct record_range range = record_range_elsewhere(&a, "dc1");
+
+    for (int i = 0; i < COUNT_OF(keys); i++) {
+        struct slice bytes = slice_str(keys[i].key);
+
+        if (keys[i].st == ST_OK && keys[i].kind != RECORD_FOREIGN) {
+            ck_assert_msg(slice_cmp(bytes, range.begin) >= 0 &&
+                              slice_cmp(bytes, range.end) < 0,
+                          "%s", keys[i].key);
+        }
+    }
+    for (int i = 0; i < COUNT_OF(secrets); i++) {
+        ck_assert(slice_cmp(slice_str(secrets[i]), range.begin) < 0);
+    }
+    arena_release(&a);
+}
+END_TEST
+
 START_TEST(instance_survives_its_record)
 {
     static const char *const tags[] = {"a", "b\"\\\n"};
@@ -196,6 +221,7 @@ END_TEST
 UNIT_MAIN("record", {
     tcase_add_loop_test(tc, key_is_taken_apart, 0, COUNT_OF(keys));
     tcase_add_test(tc, range_covers_what_is_ours);
+    tcase_add_test(tc, range_elsewhere_is_the_catalogue);
     tcase_add_test(tc, instance_survives_its_record);
     tcase_add_loop_test(tc, damage_is_named, 0, COUNT_OF(damaged));
     tcase_add_test(tc, newer_fields_are_ignored);

@@ -53,6 +53,16 @@ static const char *show(const struct agent_config *c, const char *what,
     } else if (strcmp(what, "ignored") == 0) {
         (void)snprintf(out, len, "%zu %s", c->ignored.count,
                        c->ignored.count ? c->ignored.items[0] : "");
+    } else if (strcmp(what, "dcs") == 0) {
+        out[0] = '\0';
+        for (size_t i = 0; i < c->datacenters_count; i++) {
+            const struct agent_datacenter *d = &c->datacenters[i];
+
+            (void)snprintf(out + strlen(out), len - strlen(out), "%s=%s,%s ",
+                           d->name,
+                           d->store.count > 0 ? d->store.items[0] : "ours",
+                           d->cacert ? d->cacert : "none");
+        }
     } else if (strcmp(what, "term") == 0) {
         (void)snprintf(out, len, "%d", c->leave_on_terminate);
     } else {
@@ -205,6 +215,20 @@ static const struct {
      {{"alt-domain", ""}},
      "domains",
      "muster.internal,"},
+    {"other datacenters",
+     "{\"remote_datacenters\": {\"dc2\": {\"store\": [\"https://a:1\"], "
+     "\"store_cacert\": \"b.pem\"}, \"dc3\": {}}, "
+     "\"store_cacert\": \"a.pem\"}",
+     NULL,
+     {{0}},
+     "dcs",
+     "dc2=https://a:1,b.pem dc3=ours,a.pem "},
+    {"other datacenters of two files",
+     "{\"remote_datacenters\": {\"dc2\": {}}}",
+     "{\"remote_datacenters\": {\"dc3\": {}}}",
+     {{0}},
+     "dcs",
+     "dc2=ours,none dc3=ours,none "},
     {"keys without meaning",
      "{\"server\": true, \"telemetry\": {\"a\": 1}}",
      NULL,
@@ -275,6 +299,19 @@ static const struct {
      "lease_ttl: is below the minimum of 5s"},
     {"ttl", "{\"dns_config\": {\"service_ttl\": {\"web\": \"soon\"}}}",
      "dns_config.service_ttl.web: \"soon\" is not a duration"},
+    {"datacenter that is no label", "{\"remote_datacenters\": {\"a.b\": {}}}",
+     "remote_datacenters: \"a.b\" is not a name of up to 63"},
+    {"datacenter with a capital", "{\"remote_datacenters\": {\"DC2\": {}}}",
+     "lower-case letters"},
+    {"datacenter with a name of DNS",
+     "{\"remote_datacenters\": {\n\"service\": {}}}",
+     "\"service\" has a meaning of its own in DNS names"},
+    {"datacenter with half a certificate",
+     "{\"remote_datacenters\": {\"dc2\": {\"store_cert\": \"a\"}}}",
+     "store_cert and store_key are given together"},
+    {"datacenter with another key",
+     "{\"remote_datacenters\": {\"dc2\": {\"stor\": \"a\"}}}",
+     "did you mean \"store\"?"},
     {"not an object", "[]", "must be an object"},
 };
 

@@ -337,6 +337,64 @@ static bool b_sees_mail(struct world *w)
     return seen(&w->b, "mail") == 1;
 }
 
+/* A link of another datacenter: it sees, and leaves no trace. */
+static void follower_start(struct host *h)
+{
+    const char *url = h->world->etcd.url;
+    struct link_config config = {.urls = &url,
+                                 .urls_count = 1,
+                                 .datacenter = "dc1",
+                                 .follows_only = true,
+                                 .seed = 4711};
+    struct link_hooks hooks = {
+        .ctx = h, .on_update = on_update, .on_contact = on_contact};
+    struct err err = {""};
+
+    ck_assert_msg(link_start(h->world->loop, &config, NULL, catalog_new("dc1"),
+                             0, 0, hooks, &h->link, &err) == ST_OK,
+                  "%s", err.text);
+}
+
+static bool follower_sees_a(struct world *w)
+{
+    return seen(&w->b, "web") == 1 && live(&w->b, "a") &&
+           link_current(w->b.link) && link_round_trip_us(w->b.link) > 0;
+}
+
+static bool follower_sees_mail(struct world *w)
+{
+    return seen(&w->b, "mail") == 1;
+}
+
+static bool follower_lost_contact(struct world *w)
+{
+    return !link_current(w->b.link);
+}
+
+START_TEST(a_follower_writes_nothing)
+{
+    struct world w;
+
+    world_init(&w);
+    host_register(&w.a, "web");
+    host_register(&w.b, "web"); /* Is not this link's business. */
+    host_start(&w.a);
+    follower_start(&w.b);
+    await(&w, "what another host has registered", follower_sees_a);
+    host_register(&w.a, "mail");
+    await(&w, "a change", follower_sees_mail);
+    etcd_kill(&w.etcd);
+    await(&w, "the loss", follower_lost_contact);
+    ck_assert_uint_eq(seen(&w.b, "web"), 1);
+    etcd_start(&w.etcd);
+    await(&w, "the return", follower_sees_a);
+    ck_assert_int_eq(link_stats(w.b.link).lease_grants, 0);
+    ck_assert(!live(&w.b, "b"));
+    host_stop(&w.b, LINK_STOP_KEEP);
+    world_release(&w);
+}
+END_TEST
+
 START_TEST(changes_follow_soon)
 {
     struct world w;
@@ -647,6 +705,7 @@ END_TEST
 
 UNIT_MAIN("link", {
     tcase_add_test(tc, what_one_registers_the_other_sees);
+    tcase_add_test(tc, a_follower_writes_nothing);
     tcase_add_test(tc, changes_follow_soon);
     tcase_add_test(tc, store_restart_is_survived);
     tcase_add_test(tc, leave_removes_all);
