@@ -36,6 +36,7 @@ void endpoints_serves(struct endpoints *e)
     e->items[e->current].failed = 0;
     e->items[e->current].failures = 0;
     e->failures_in_row = 0;
+    e->told = false;
     endpoints_verify(e);
 }
 
@@ -104,4 +105,19 @@ uint64_t endpoints_connect_ms(const struct endpoints *e)
 bool endpoints_all_failed(const struct endpoints *e)
 {
     return e->failures_in_row >= e->count;
+}
+
+enum endpoints_news endpoints_tell(struct endpoints *e, uint64_t now_ms)
+{
+    enum endpoints_news news = ENDPOINTS_FIRST;
+
+    if (e->told) {
+        news = now_ms - e->told_ms >= ENDPOINTS_TELL_MS ? ENDPOINTS_STILL
+                                                        : ENDPOINTS_AGAIN;
+    }
+    if (endpoints_all_failed(e) && news != ENDPOINTS_AGAIN) {
+        e->told = true;
+        e->told_ms = now_ms;
+    }
+    return news;
 }

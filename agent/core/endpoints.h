@@ -31,6 +31,8 @@ struct endpoints {
     size_t current;
     uint64_t failed_last; /* Numbers failures of all. */
     unsigned failures_in_row;
+    bool told;        /* That all have failed, */
+    uint64_t told_ms; /* and when last. */
     struct rng rng;
 };
 
@@ -59,3 +61,13 @@ uint64_t endpoints_connect_ms(const struct endpoints *e);
 
 /* All have failed since the last success. */
 bool endpoints_all_failed(const struct endpoints *e);
+
+/* How much people want to know of the failure that was just reported: one of
+ * each endpoint, then one every five minutes. */
+#define ENDPOINTS_TELL_MS 300000
+enum endpoints_news {
+    ENDPOINTS_FIRST, /* Of this endpoint since the last success. */
+    ENDPOINTS_AGAIN,
+    ENDPOINTS_STILL, /* Again, but it has not been said for long. */
+};
+enum endpoints_news endpoints_tell(struct endpoints *e, uint64_t now_ms);

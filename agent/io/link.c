@@ -90,7 +90,6 @@ void link_maybe_healthy(struct link *l)
     }
     l->ever_current = true;
     endpoints_serves(&l->endpoints);
-    l->failure_logged = false;
 }
 
 void link_adopt_catalog(struct link *l, struct catalog *next,

@@ -19,17 +19,22 @@
 
 /* ---- Losing an endpoint ------------------------------------------------ */
 
-/* A failure is logged when it begins, not at each of the tries that follow. */
 static void failure_log(struct link *l, const char *why)
 {
-    enum log_level level = l->failure_logged ? LOG_DEBUG : LOG_WARN;
+    enum endpoints_news news =
+        endpoints_tell(&l->endpoints, loop_now_ms(l->loop));
 
-    log_line(level, "agent", "%s: %s: %s; trying %s", l->title,
-             link_endpoint(l), why,
-             l->endpoints.count > 1 ? "the next endpoint" : "again");
-    if (endpoints_all_failed(&l->endpoints)) {
-        l->failure_logged = true;
+    if (news == ENDPOINTS_STILL) {
+        log_warn("agent",
+                 "%s: no contact for %llu s, answering from the replica; last "
+                 "tried %s: %s",
+                 l->title, (unsigned long long)link_stale_ms(l) / 1000,
+                 link_endpoint(l), why);
+        return;
     }
+    log_line(news == ENDPOINTS_FIRST ? LOG_WARN : LOG_DEBUG, "agent",
+             "%s: %s: %s; trying %s", l->title, link_endpoint(l), why,
+             l->endpoints.count > 1 ? "the next endpoint" : "again");
 }
 
 static void on_retry(uv_timer_t *timer)

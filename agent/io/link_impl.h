@@ -230,7 +230,6 @@ struct link {
     struct tls *tls;
     enum link_state state;
     struct grpc_channel *channel;
-    bool failure_logged;
     uv_timer_t retry;
     bool current;
     bool ever_current;

@@ -108,6 +108,34 @@ START_TEST(success_is_remembered)
 }
 END_TEST
 
+START_TEST(failures_are_told_once_then_every_five_minutes)
+{
+    /* What the failure at that second is; S: all is well again. */
+    static const struct {
+        unsigned at_s;
+        char expect;
+    } story[] = {{1, 'F'},   {1, 'F'},   {2, 'A'},   {3, 'A'},   {300, 'A'},
+                 {301, '!'}, {302, 'A'}, {600, 'A'}, {601, '!'}, {602, 'S'},
+                 {603, 'F'}, {604, 'F'}, {605, 'A'}, {904, '!'}};
+    static const char told[] = {[ENDPOINTS_FIRST] = 'F',
+                                [ENDPOINTS_AGAIN] = 'A',
+                                [ENDPOINTS_STILL] = '!'};
+    struct endpoints e;
+
+    endpoints_init(&e, 2, 1);
+    for (size_t i = 0; i < sizeof(story) / sizeof(story[0]); i++) {
+        if (story[i].expect == 'S') {
+            endpoints_serves(&e);
+            continue;
+        }
+        (void)lose(&e);
+        ck_assert_msg(told[endpoints_tell(&e, 1000 * story[i].at_s)] ==
+                          story[i].expect,
+                      "at %u s", story[i].at_s);
+    }
+}
+END_TEST
+
 START_TEST(busy_ones_are_passed_over)
 {
     struct endpoints e;
@@ -165,6 +193,7 @@ UNIT_MAIN("endpoints", {
     tcase_add_test(tc, who_loses_one_spreads_over_the_others);
     tcase_add_test(tc, the_dead_one_comes_last);
     tcase_add_test(tc, success_is_remembered);
+    tcase_add_test(tc, failures_are_told_once_then_every_five_minutes);
     tcase_add_test(tc, busy_ones_are_passed_over);
     tcase_add_loop_test(tc, pace_by_row, 0, COUNT_OF(paces));
 })
