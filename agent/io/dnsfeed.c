@@ -474,6 +474,9 @@ enum status dnsfeed_start(struct loop *loop,
         free(f);
         return st;
     }
+    if (config->serial_known) {
+        dns_model_serial_after(f->model, config->serial);
+    }
     CHECK(uv_timer_init(loop_uv(loop), &f->age) == 0);
     f->age.data = f;
     CHECK(uv_timer_start(&f->age, on_age, AGE_EVERY_MS, AGE_EVERY_MS) == 0);

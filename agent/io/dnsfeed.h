@@ -46,6 +46,8 @@ struct dnsfeed_config {
     dnsfeed_asked_fn *asked;
     dnsfeed_verdict_fn *verdict;
     bool held_is_passing; /* What a guard holds passes, and does not warn. */
+    bool serial_known;    /* Serials come after this one. */
+    uint32_t serial;
     void *arg;
     /* For another datacenter: */
     struct dnsfeed *home;   /* Ours, whose settings.others names it; or NULL. */

@@ -102,3 +102,11 @@
 #define LIMIT_DNS_REPLY_RECORDS 2048  /* The same: all records. */
 #define LIMIT_DNS_REPLY_EXTRAS  64    /* Of its additional section. */
 #define LIMIT_DNS_INSTANCES     16384 /* Of a service; no message holds more. */
+#define LIMIT_DNS_TRANSFERS     16    /* Zone transfers at the same time. */
+#define LIMIT_DNS_JOURNAL_BYTES \
+    (4UL * 1024 * 1024)                /* Differences kept, a zone. */
+#define LIMIT_DNS_JOURNAL_STEPS   1024 /* The same, in serials. */
+#define LIMIT_DNS_TSIG_KEYS       32
+#define LIMIT_DNS_TSIG_SECRET     256 /* Bytes of a key. */
+#define LIMIT_DNS_TRANSFER_RULES  64  /* Who may transfer. */
+#define LIMIT_DNS_TRANSFER_NOTIFY 32  /* Secondaries told of changes. */

@@ -173,6 +173,7 @@ struct dns_zone {
     struct dns_model *model; /* NULL once it has gone on without us. */
     uint64_t sequence;
     uint32_t serial;
+    bool serial_ahead; /* Of the store's revision. */
     enum dns_state state;
     struct hash_key hash_key;
     struct dns_table names;

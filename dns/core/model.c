@@ -5,6 +5,7 @@
 #include "base/core/check.h"
 #include "base/core/limits.h"
 #include "dns/core/content.h"
+#include "dns/core/serial.h"
 
 struct dns_model {
     struct hash_key hash_key;
@@ -21,6 +22,9 @@ struct dns_model {
     struct dns_service_names *services; /* Likewise. */
     size_t oversized;                   /* Entries that are. */
     struct dns_zone *others[LIMIT_DATACENTERS]; /* Ours, or NULL. */
+    bool changed;  /* What is shown, since the last commit. */
+    bool numbered; /* There is a serial before the next one. */
+    uint32_t serial;
 };
 
 enum status dns_model_new(const struct dns_settings *settings,
@@ -69,6 +73,7 @@ static void mark_dirty(struct dns_model *m, struct dns_entry *entry)
         CHECK(m->dirty != NULL);
     }
     m->dirty[m->dirty_count++] = entry;
+    m->changed = true;
 }
 
 static const struct dns_entry *find(const struct dns_model *m,
@@ -382,6 +387,7 @@ void dns_model_clear(struct dns_model *m)
     dns_table_drop(&m->names, &m->dropped);
     m->names.count = 0;
     m->oversized = 0;
+    m->changed = true;
     drop_locations(m);
     drop_service_names(m);
 }
@@ -480,6 +486,28 @@ static void prepare_dirty(struct dns_model *m, struct dns_zone *z)
     z->oversized = m->oversized;
 }
 
+void dns_model_serial_after(struct dns_model *m, uint32_t serial)
+{
+    m->numbered = true;
+    m->serial = serial;
+}
+
+/* Before anything is known of the store, the zone is not the store's. */
+static void number(struct dns_model *m, struct dns_zone *z, uint64_t revision)
+{
+    if (z->state == DNS_UNKNOWN) {
+        z->serial = m->numbered ? m->serial : (uint32_t)revision;
+        return;
+    }
+    m->serial = m->numbered
+                    ? dns_serial_next(m->serial, (uint32_t)revision, m->changed)
+                    : (uint32_t)revision;
+    m->numbered = true;
+    m->changed = false;
+    z->serial = m->serial;
+    z->serial_ahead = z->serial != (uint32_t)revision;
+}
+
 struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
                                   enum dns_state state)
 {
@@ -488,8 +516,8 @@ struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
     CHECK(z != NULL);
     z->model = m;
     z->sequence = m->round;
-    z->serial = (uint32_t)revision;
     z->state = state;
+    number(m, z, revision);
     z->hash_key = m->hash_key;
     z->names = m->names;
     z->config = m->config;

@@ -190,7 +190,12 @@ void dns_model_clear(struct dns_model *m);
 void dns_model_set_other(struct dns_model *m, size_t index,
                          struct dns_zone *zone);
 
-/* A zone of the present content. `revision` is the SOA serial (modulo 2^32).
+/* Serials come after `serial`, which was given out in an earlier life. Once,
+ * before the first commit. */
+void dns_model_serial_after(struct dns_model *m, uint32_t serial);
+
+/* A zone of the present content. `revision` is the SOA serial, but for changes
+ * that come without one (serial.h).
  * The zone belongs to the caller, who passes it to dns_server_publish() or
  * frees it; zones are freed in the order they were made, before the model. */
 struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,

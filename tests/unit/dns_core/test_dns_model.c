@@ -239,9 +239,10 @@ START_TEST(incremental_equals_fresh)
         for (uint64_t n = rng_below(&rng, STEPS); n > 0; n--) {
             step(m, &w, &rng);
         }
-        next = dns_model_commit(m, 7, DNS_FRESH);
+        next = dns_model_commit(m, 8 + round, DNS_FRESH);
         fresh_model = model_of(round % 2 == 0 ? &w : &before);
-        fresh = dns_model_commit(fresh_model, 7, DNS_FRESH);
+        fresh = dns_model_commit(fresh_model, 7 + round + (round % 2 == 0),
+                                 DNS_FRESH);
         same_zone(round % 2 == 0 ? next : zone, fresh);
         dns_zone_free(fresh);
         dns_model_free(fresh_model);
