@@ -150,33 +150,50 @@ static bool read_opt(struct wire_reader *r, struct dns_edns *edns)
     return read_options(options, edns);
 }
 
-/* Records behind the question: the answer and authority sections of a query are
- * empty, the additional one may hold OPT. Other additional records (TSIG, a
- * SIG(0)) are stepped over. */
-static bool read_additional(struct slice rest, unsigned count,
-                            struct dns_edns *edns)
+/* A record's name. *out_root: it is the root. */
+static bool skip_name(struct wire_reader *r, bool *out_root)
 {
-    struct wire_reader r = {.rest = rest};
+    uint8_t label = wire_u8(r);
+
+    *out_root = label == 0;
+    while (label != 0 && label <= DNS_LABEL_MAX && !r->failed) {
+        (void)wire_bytes(r, label);
+        label = wire_u8(r);
+    }
+    if (label > DNS_LABEL_MAX) {
+        (void)wire_u8(r); /* The second half of a pointer ends it. */
+    }
+    return !r->failed;
+}
+
+/* Records behind the question: the answer and authority sections of a query are
+ * empty, the additional one may hold OPT. TSIG is noted, and must be the last
+ * (RFC 8945, 5.1); others (a SIG(0)) are stepped over. */
+static bool read_additional(struct slice packet, size_t at, unsigned count,
+                            struct dns_question *q)
+{
+    struct wire_reader r = {.rest = slice_skip(packet, at)};
 
     for (unsigned i = 0; i < count; i++) {
-        uint8_t label = wire_u8(&r);
-        bool root = label == 0;
+        size_t begin = packet.len - r.rest.len;
+        uint16_t type;
+        bool root;
 
-        while (label != 0 && label <= DNS_LABEL_MAX && !r.failed) {
-            (void)wire_bytes(&r, label);
-            label = wire_u8(&r);
-        }
-        if (r.failed) {
+        if (!skip_name(&r, &root)) {
             return false;
         }
-        if (label > DNS_LABEL_MAX) {
-            (void)wire_u8(&r); /* The second half of a pointer ends it. */
-        }
-        if (wire_u16be(&r) == DNS_TYPE_OPT) {
-            if (!root || !read_opt(&r, edns)) {
+        type = wire_u16be(&r);
+        if (type == DNS_TYPE_OPT) {
+            if (!root || !read_opt(&r, &q->edns)) {
                 return false;
             }
             continue;
+        }
+        if (type == DNS_TYPE_TSIG) {
+            if (i + 1 < count) {
+                return false;
+            }
+            q->tsig_at = begin;
         }
         (void)wire_bytes(&r, 6); /* Class and TTL. */
         (void)wire_bytes(&r, wire_u16be(&r));
@@ -213,6 +230,7 @@ enum dns_parse dns_question_parse(struct slice packet, struct dns_question *q,
     q->name = slice_of(NULL, 0);
     q->labels_count = 0;
     q->edns = (struct dns_edns){0};
+    q->tsig_at = 0;
     q->stream = false;
     q->flaw = DNS_FLAW_RESPONSE;
     if (q->flags & DNS_FLAG_QR) {
@@ -241,12 +259,57 @@ enum dns_parse dns_question_parse(struct slice packet, struct dns_question *q,
         return malformed(q, DNS_FLAW_COUNTS, out_rcode);
     }
     if (additional > 0 &&
-        !read_additional(slice_skip(packet, DNS_HEADER_BYTES + len + 4),
-                         additional, &q->edns)) {
+        !read_additional(packet, DNS_HEADER_BYTES + len + 4, additional, q)) {
         return malformed(q, DNS_FLAW_OPTIONS, out_rcode);
     }
     if (q->edns.version > 0) {
         return fail(DNS_BADVERS, out_rcode);
+    }
+    return DNS_PARSE_OK;
+}
+
+/* RFC 1995, 3: the SOA that the client has, its owner perhaps a pointer; of
+ * its data, which begins with two names, the serial. */
+static bool read_soa(struct wire_reader *r, uint32_t *out_serial)
+{
+    struct slice data;
+    struct wire_reader in;
+    uint16_t type;
+    uint16_t len;
+    bool root;
+
+    if (!skip_name(r, &root)) {
+        return false;
+    }
+    type = wire_u16be(r);
+    (void)wire_bytes(r, 6);
+    len = wire_u16be(r);
+    data = wire_bytes(r, len);
+    in = (struct wire_reader){.rest = data};
+    if (wire_finish(r) || type != DNS_TYPE_SOA || !skip_name(&in, &root) ||
+        !skip_name(&in, &root) || in.rest.len != 20) {
+        return false;
+    }
+    *out_serial = wire_get_u32be(in.rest.data);
+    return true;
+}
+
+enum dns_parse dns_question_transfer(struct slice packet,
+                                     struct dns_question *q,
+                                     uint32_t *out_serial)
+{
+    size_t at = DNS_HEADER_BYTES + q->name.len + 4;
+    struct wire_reader r = {.rest = slice_skip(packet, at)};
+    unsigned authority = get_u16(packet.data + 8);
+    bool incremental = q->type == DNS_TYPE_IXFR;
+
+    *out_serial = 0;
+    if (get_u16(packet.data + 6) != 0 || authority != (incremental ? 1 : 0) ||
+        (incremental && !read_soa(&r, out_serial)) ||
+        !read_additional(packet, packet.len - r.rest.len,
+                         get_u16(packet.data + 10), q) ||
+        q->edns.version > 0) {
+        return DNS_PARSE_ERROR;
     }
     return DNS_PARSE_OK;
 }
@@ -259,6 +322,7 @@ void dns_question_make(struct dns_question *q, struct slice name, uint16_t type)
     q->class = DNS_CLASS_IN;
     q->name = name;
     q->edns = (struct dns_edns){0};
+    q->tsig_at = 0;
     q->stream = false;
     CHECK(read_name(name.data, name.len, q) == name.len);
 }

@@ -26,6 +26,7 @@ enum {
     DNS_TYPE_AAAA = 28,
     DNS_TYPE_SRV = 33,
     DNS_TYPE_OPT = 41,
+    DNS_TYPE_TSIG = 250,
     DNS_TYPE_IXFR = 251,
     DNS_TYPE_AXFR = 252,
     DNS_TYPE_ANY = 255,
@@ -48,6 +49,7 @@ enum dns_rcode {
     DNS_NXDOMAIN = 3,
     DNS_NOTIMP = 4,
     DNS_REFUSED = 5,
+    DNS_NOTAUTH = 9,    /* Not signed as it should be, or not our zone. */
     DNS_BADVERS = 16,   /* Needs EDNS: the high bits travel in OPT. */
     DNS_BADCOOKIE = 23, /* The same. */
 };
@@ -97,7 +99,8 @@ struct dns_question {
     uint8_t labels[DNS_LABELS_MAX + 1]; /* Offset of each label; then root's. */
     unsigned labels_count;              /* Without the root. */
     struct dns_edns edns;
-    bool stream; /* Came over TCP: the receiver says so after parsing. */
+    size_t tsig_at; /* Where the TSIG record begins, the last one; 0: none. */
+    bool stream;    /* Came over TCP: the receiver says so after parsing. */
 };
 
 enum dns_parse {
@@ -110,6 +113,13 @@ enum dns_parse {
 
 enum dns_parse dns_question_parse(struct slice packet, struct dns_question *q,
                                   enum dns_rcode *out_rcode);
+
+/* The rest of a question for AXFR or IXFR, which dns_question_parse() has
+ * refused with NOTIMP: the serial that the client has (IXFR), OPT and TSIG.
+ * DNS_PARSE_ERROR: it is malformed. */
+enum dns_parse dns_question_transfer(struct slice packet,
+                                     struct dns_question *q,
+                                     uint32_t *out_serial);
 
 /* A question of our own for `name` (wire form with root), which is borrowed. */
 void dns_question_make(struct dns_question *q, struct slice name,

@@ -183,7 +183,7 @@ struct asked {
     bool prepared;
 };
 
-static struct dns_zone *commit(struct run *r)
+struct dns_zone *commit_now(struct run *r)
 {
     for (size_t i = 0; i < r->others_count; i++) {
         const struct site *s = &r->others[i];
@@ -198,7 +198,7 @@ static struct dns_zone *commit(struct run *r)
 static void ask(struct run *r, char **words, const struct options *o,
                 struct asked *a, struct arena *arena)
 {
-    struct dns_zone *zone = commit(r);
+    struct dns_zone *zone = commit_now(r);
     struct rng rng;
     struct dns_transport t = {.tcp = o->tcp,
                               .client = slice_of(o->from, o->from_len),

@@ -25,6 +25,11 @@
  *     order NAME TYPE [OPTION...]  prints which record came first, and how
  * often when asked 400 times; at=1 looks at the second one, and so on
  *
+ *     transfer DOMAIN [SERIAL]     prints what a secondary is sent that has
+ *         nothing, or the zone with this serial
+ *     back COUNT           the store's revision, which each command raises by
+ *         one, is so much less: a backup was restored
+ *
  * Options: tcp, edns=SIZE, do, from=ADDRESS (of the client),
  * subnet=ADDRESS/LEN. Every question is also packed and asked of the prepared
  * answers; the two packets must be equal byte by byte.
@@ -275,6 +280,10 @@ static void command(struct run *r, char *line)
         do_set(r, words[1], words[2]);
     } else if (count >= 2 && strcmp(words[0], "state") == 0) {
         do_state(r, words[1]);
+    } else if (count >= 2 && strcmp(words[0], "transfer") == 0) {
+        do_transfer(r, words, count);
+    } else if (count >= 2 && strcmp(words[0], "back") == 0) {
+        r->revision -= strtoul(words[1], NULL, 10);
     } else if (count >= 2 && strcmp(words[0], "dc") == 0) {
         do_dc(r, words[1]);
     } else {
@@ -311,6 +320,8 @@ static void run_script(FILE *in, struct buf *result)
             command(r, line);
         }
     }
+    dns_transfer_set_free(r->sets[0]);
+    dns_transfer_set_free(r->sets[1]);
     dns_model_free(r->home.model);
     for (size_t i = 0; i < r->others_count; i++) {
         dns_model_free(r->others[i].model);

@@ -5,6 +5,7 @@
 
 #include "base/core/arena.h"
 #include "dns/core/model.h"
+#include "dns/core/transfer.h"
 
 enum {
     WORDS_MAX = 32,
@@ -36,7 +37,8 @@ struct run {
     uint64_t revision;
     struct held held[INSTANCES_MAX];
     size_t held_count;
-    struct arena words; /* Every text of the script. */
+    struct dns_transfer_set *sets[2]; /* Of each domain; NULL: not yet. */
+    struct arena words;               /* Every text of the script. */
     struct buf *out;
 };
 
@@ -47,6 +49,12 @@ void say(struct run *r, const char *text);
 void do_ask(struct run *r, char **words, size_t count);
 void do_send(struct run *r, char **words, size_t count);
 void do_order(struct run *r, char **words, size_t count);
+
+/* The zone as it is now, to be freed. */
+struct dns_zone *commit_now(struct run *r);
+
+/* transfer.c */
+void do_transfer(struct run *r, char **words, size_t count);
 
 /* set.c: settings, and datacenters by name. */
 void do_set(struct run *r, const char *key, char *value);
