@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "base/core/check.h"
+#include "dns/io/transfers.h"
 
 /* ---- out ---- */
 
@@ -127,6 +128,11 @@ static size_t take(struct tcp_conn *c, const struct dns_zone *zone,
     if (kind == RESPONSE_NONE) {
         return 0;
     }
+    if (kind == RESPONSE_TRANSFER) {
+        c->transfer = taken.job;
+        transfer_job_open(taken.job, w->transfer_desk, c);
+        return 0;
+    }
     if (kind != RESPONSE_SEND) {
         if (forwarder_ask(w->forwarder, kind, &taken, packet, &origin)) {
             return 0;
@@ -151,7 +157,7 @@ static size_t take_all(struct tcp_conn *c, struct slice bytes)
     size_t at = 0;
 
     while (bytes.len - at >= 2 && c->out.len <= CONN_PAUSE_BYTES &&
-           !c->closing) {
+           !c->closing && c->transfer == NULL) {
         const uint8_t *head = bytes.data + at;
         size_t len = (size_t)(head[0] << 8 | head[1]);
 
@@ -205,6 +211,58 @@ static void take_bytes(struct tcp_conn *c, struct slice bytes)
     bytes = slice_skip(bytes, take_all(c, bytes));
     if (bytes.len > 0 && !c->closing) {
         CHECK(buf_add(&c->in, bytes) == ST_OK);
+    }
+}
+
+/* ---- transfers ---- */
+
+static void count_transfer(struct counts *counts, const struct transfer_job *j)
+{
+    switch (dns_transfer_kind(j->stream)) {
+    case DNS_TRANSFER_WHOLE:
+        count(&counts->transfers_whole);
+        return;
+    case DNS_TRANSFER_DIFFERENCES:
+        count(&counts->transfers_differences);
+        return;
+    case DNS_TRANSFER_CURRENT:
+        count(&counts->transfers_current);
+        return;
+    }
+    UNREACHABLE();
+}
+
+void conn_transfer_ready(struct transfer_job *job)
+{
+    struct tcp_conn *c = job->conn;
+
+    if (job->stream == NULL) { /* The zone has become too old meanwhile. */
+        conn_close(c);
+        return;
+    }
+    c->transferring = true;
+    conn_touch(c);
+    conn_settle(c);
+}
+
+/* The client has taken what it was sent: the next message. */
+static void transfer_go_on(struct tcp_conn *c)
+{
+    uint8_t *out = c->list->batch;
+    size_t len = transfer_job_next(c->transfer, out + 2);
+
+    if (len == 0) {
+        count_transfer(&c->list->worker->counts, c->transfer);
+        transfer_job_close(c->transfer);
+        c->transfer = NULL;
+        c->transferring = false;
+        return;
+    }
+    out[0] = (uint8_t)(len >> 8);
+    out[1] = (uint8_t)len;
+    send_framed(c, slice_of(out, len + 2));
+    if (!c->closing) {
+        conn_touch(c);
     }
 }
 
@@ -290,21 +348,22 @@ void conn_settle(struct tcp_conn *c)
     if (c->closing) {
         return;
     }
-    if (c->paused && c->out.len == 0) {
+    if (c->paused && c->out.len == 0 && c->transfer == NULL) {
         c->paused = false;
         take_rest(c); /* Goes out, or waits for the next turn. */
         if (c->closing) {
             return;
         }
     }
-    c->paused = c->out.len > CONN_PAUSE_BYTES;
-    if (c->ended && c->holds == 0 && c->out.len == 0 && !c->late) {
+    c->paused = c->out.len > CONN_PAUSE_BYTES || c->transfer != NULL;
+    if (c->ended && c->holds == 0 && c->out.len == 0 && !c->late &&
+        c->transfer == NULL) {
         say_goodbye(c);
         conn_close(c);
         return;
     }
     events |= c->paused || c->ended ? 0 : UV_READABLE;
-    events |= c->out.len > 0 ? UV_WRITABLE : 0;
+    events |= c->out.len > 0 || c->transferring ? UV_WRITABLE : 0;
     if (events == c->events) {
         return;
     }
@@ -326,6 +385,8 @@ void conn_on_ready(uv_poll_t *poll, int error, int events)
     }
     if ((events & UV_WRITABLE) && c->out.len > 0) {
         on_writable(c);
+    } else if ((events & UV_WRITABLE) && c->transferring) {
+        transfer_go_on(c);
     }
     if ((events & UV_READABLE) && !c->closing) {
         on_readable(c);

@@ -15,6 +15,9 @@
  *     CONN_PROGRESS_BYTES in tcp_idle_ms, or has more than CONN_OUT_BYTES_MAX
  *     waiting (late responses add to it), is closed and counted.
  *
+ * A zone transfer has its connection for itself: queries behind it wait, and
+ * its messages are made as the client takes them, one a turn of the loop.
+ *
  * Responses to queries that came together go out in one write; so do late ones
  * that become ready in one turn of the loop.
  */
@@ -53,6 +56,9 @@ struct tcp_conn {
     bool paused;  /* Not read from: it does not read. */
     bool ended;   /* It will send no more; what is under way is answered. */
     bool secured; /* TLS has shaken hands. */
+    struct transfer_job *transfer; /* Under way: nothing else is taken; or
+                                      NULL. */
+    bool transferring;             /* It is open. */
     bool closing;
     bool closed;             /* By libuv: the memory goes with the last hold. */
     int events;              /* Polled for. */
@@ -101,6 +107,9 @@ void conn_flush_later(struct tcp_conn *c);
 
 /* What the socket is ready for. */
 void conn_on_ready(uv_poll_t *poll, int error, int events);
+
+/* Its transfer is open, or could not be. */
+void conn_transfer_ready(struct transfer_job *job);
 
 /* Send what is in c->late_out. */
 void conn_flush(struct tcp_conn *c);

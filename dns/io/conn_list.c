@@ -4,6 +4,7 @@
 
 #include "base/core/check.h"
 #include "dns/io/conn.h"
+#include "dns/io/transfers.h"
 
 enum {
     TICK_MS = 500 /* How exactly idle connections are found. */
@@ -54,6 +55,12 @@ void conn_close(struct tcp_conn *c)
         TAILQ_REMOVE(&l->late, c, flush_link);
         c->late = false;
     }
+    if (c->transfer != NULL) {
+        count(&l->worker->counts.transfers_broken);
+        transfer_job_close(c->transfer);
+        c->transfer = NULL;
+        c->transferring = false;
+    }
     l->prefixes[c->prefix]--;
     count_add(&l->worker->counts.tcp_conns, -1);
     if (--l->count == 0 && !l->closing) {
@@ -95,7 +102,7 @@ static void conn_expire(struct tcp_conn *c)
 {
     struct counts *counts = &c->list->worker->counts;
 
-    if (c->holds > 0 ||
+    if (c->holds > 0 || (c->transfer != NULL && !c->transferring) ||
         (c->out.len > 0 && c->progress >= CONN_PROGRESS_BYTES)) {
         conn_touch(c);
         return;

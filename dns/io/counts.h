@@ -6,42 +6,48 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define COUNTS_LIST(X)    \
-    X(queries_udp)        \
-    X(queries_tcp)        \
-    X(answers_prepared)   \
-    X(noerror)            \
-    X(nxdomain)           \
-    X(servfail)           \
-    X(refused)            \
-    X(truncated)          \
-    X(dropped)            \
-    X(forwarded)          \
-    X(forward_failed)     \
-    X(forward_loops)      \
-    X(cache_hits)         \
-    X(cache_stale)        \
-    X(cache_misses)       \
-    X(tcp_conns)          \
-    X(queries_tls)        \
-    X(tls_handshakes)     \
-    X(tls_failed)         \
-    X(tcp_idle)           \
-    X(tcp_evicted)        \
-    X(tcp_refused)        \
-    X(tcp_slow_readers)   \
-    X(tcp_slow_senders)   \
-    X(malformed_long)     \
-    X(malformed_short)    \
-    X(malformed_response) \
-    X(malformed_counts)   \
-    X(malformed_name)     \
-    X(malformed_options)  \
-    X(rate_dropped)       \
-    X(rate_slipped)       \
-    X(amplified)          \
-    X(cookies_good)       \
-    X(cookies_new)
+#define COUNTS_LIST(X)       \
+    X(queries_udp)           \
+    X(queries_tcp)           \
+    X(answers_prepared)      \
+    X(noerror)               \
+    X(nxdomain)              \
+    X(servfail)              \
+    X(refused)               \
+    X(truncated)             \
+    X(dropped)               \
+    X(forwarded)             \
+    X(forward_failed)        \
+    X(forward_loops)         \
+    X(cache_hits)            \
+    X(cache_stale)           \
+    X(cache_misses)          \
+    X(tcp_conns)             \
+    X(queries_tls)           \
+    X(tls_handshakes)        \
+    X(tls_failed)            \
+    X(tcp_idle)              \
+    X(tcp_evicted)           \
+    X(tcp_refused)           \
+    X(tcp_slow_readers)      \
+    X(tcp_slow_senders)      \
+    X(malformed_long)        \
+    X(malformed_short)       \
+    X(malformed_response)    \
+    X(malformed_counts)      \
+    X(malformed_name)        \
+    X(malformed_options)     \
+    X(rate_dropped)          \
+    X(rate_slipped)          \
+    X(amplified)             \
+    X(cookies_good)          \
+    X(cookies_new)           \
+    X(transfers_whole)       \
+    X(transfers_differences) \
+    X(transfers_current)     \
+    X(transfers_refused)     \
+    X(transfers_broken)      \
+    X(tsig_bad)
 
 struct counts {
 #define X(name) _Atomic uint64_t name;

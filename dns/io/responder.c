@@ -4,6 +4,7 @@
 #include "base/core/limits.h"
 #include "dns/core/prepared.h"
 #include "dns/io/recursion.h"
+#include "dns/io/transfer_take.h"
 
 /* UDP's own limit, less a little. */
 enum {
@@ -168,11 +169,11 @@ static enum response decide(struct responder *r, const struct dns_zone *zone,
     return RESPONSE_SEND;
 }
 
-/* A query that was read, or could not be and gets `rcode`. */
-static enum response respond(struct responder *r, const struct dns_zone *zone,
-                             const struct query *query,
-                             const struct dns_transport *t, uint8_t *out,
-                             struct taken *taken)
+enum response responder_respond(struct responder *r,
+                                const struct dns_zone *zone,
+                                const struct query *query,
+                                const struct dns_transport *t, uint8_t *out,
+                                struct taken *taken)
 {
     const struct dns_question *q = &taken->question;
 
@@ -230,7 +231,7 @@ static enum response respond_unproven(struct responder *r,
         taken->len = slip(r, q, t, out);
         return RESPONSE_SEND;
     }
-    kind = respond(r, zone, query, t, out, taken);
+    kind = responder_respond(r, zone, query, t, out, taken);
     if (kind == RESPONSE_SEND && taken->len > AMPLIFY_MAX * query->packet.len &&
         !guard_knows(&r->guard, query->client) &&
         !(r->recursion && recursion_is_for(r->rules, query->client))) {
@@ -264,6 +265,23 @@ static void count_flaw(struct counts *c, enum dns_flaw flaw)
     UNREACHABLE();
 }
 
+/* false: nobody is to transfer anything, nor to sign. */
+static bool take_with_rules(struct responder *r, const struct dns_zone *zone,
+                            const struct query *query, uint8_t *out,
+                            struct taken *taken, enum response *out_kind)
+{
+    struct transfer_rules *rules = transfers_rules(r->transfers);
+    bool proven;
+
+    if (rules == NULL) {
+        return false;
+    }
+    (void)cookie_of(r, &taken->question, query, &proven);
+    *out_kind = transfer_take(r, rules, zone, query, proven, out, taken);
+    transfer_rules_unref(rules);
+    return true;
+}
+
 enum response responder_take(struct responder *r, const struct dns_zone *zone,
                              const struct query *query, uint8_t *out,
                              struct taken *out_taken)
@@ -280,9 +298,16 @@ enum response responder_take(struct responder *r, const struct dns_zone *zone,
         return RESPONSE_NONE;
     }
     q->stream = query->tcp;
+    if (q->tsig_at > 0 || is_transfer(q)) {
+        enum response kind;
+
+        if (take_with_rules(r, zone, query, out, out_taken, &kind)) {
+            return kind;
+        }
+    }
     t = transport_with(r, q, query, cookie_of(r, q, query, &proven));
     if (query->tcp || proven || address_is_loopback(query->client)) {
-        return respond(r, zone, query, &t, out, out_taken);
+        return responder_respond(r, zone, query, &t, out, out_taken);
     }
     return respond_unproven(r, zone, query, &t, out, out_taken);
 }

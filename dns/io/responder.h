@@ -16,6 +16,8 @@
 
 struct recursion;
 struct shared_cache;
+struct transfers;
+struct transfer_job;
 
 struct responder {
     struct rng rng;
@@ -25,6 +27,7 @@ struct responder {
     struct shared_cache *cache;    /* What they have said. */
     uint16_t udp_remote;           /* Largest UDP response off loopback. */
     struct guard guard;
+    struct transfers *transfers; /* NULL: no secondaries. */
     struct counts *counts;
 };
 
@@ -37,10 +40,11 @@ struct query {
 };
 
 enum response {
-    RESPONSE_SEND,    /* It is ready. */
-    RESPONSE_NONE,    /* Not a query: silence. */
-    RESPONSE_FORWARD, /* Ask upstream for the question's own name. */
-    RESPONSE_CHASE,   /* Ask upstream where a CNAME of ours leads. */
+    RESPONSE_SEND,     /* It is ready. */
+    RESPONSE_NONE,     /* Not a query: silence. */
+    RESPONSE_FORWARD,  /* Ask upstream for the question's own name. */
+    RESPONSE_CHASE,    /* Ask upstream where a CNAME of ours leads. */
+    RESPONSE_TRANSFER, /* TCP: open taken->job. */
 };
 
 /* How long a response to `q` may be; what `out` below must have room for. */
@@ -61,6 +65,7 @@ struct taken {
                                              what to ask for. Valid until the
                                              next call. */
     size_t wants_count;
+    struct transfer_job *job; /* RESPONSE_TRANSFER: the caller's. */
 };
 
 /* Decide on one query; `zone` may be NULL. After RESPONSE_NONE *out_taken means
@@ -68,6 +73,14 @@ struct taken {
 enum response responder_take(struct responder *r, const struct dns_zone *zone,
                              const struct query *query, uint8_t *out,
                              struct taken *out_taken);
+
+/* A query that was read, or could not be and gets taken->rcode; nothing of
+ * rates and signatures is looked at. */
+enum response responder_respond(struct responder *r,
+                                const struct dns_zone *zone,
+                                const struct query *query,
+                                const struct dns_transport *t, uint8_t *out,
+                                struct taken *taken);
 
 /* A response to a forwarded query: what upstream has said, made fit for our
  * client (relay.c). */

@@ -9,12 +9,14 @@
 #include "base/io/tls.h"
 #include "dns/io/recursion.h"
 #include "dns/io/sockets.h"
+#include "dns/io/transfers.h"
 #include "dns/io/upstream.h"
 #include "dns/io/worker.h"
 
 struct dns_server {
     struct worker_config worker_config;
     struct upstream *upstream;
+    struct transfers *transfers;
     struct recursion *recursion; /* The present one. */
     struct socket_set sockets;   /* Addresses; dealt out. */
     struct tls_files tls;
@@ -22,7 +24,7 @@ struct dns_server {
     struct dns_protection protection;
     struct publisher publisher;
     struct worker *workers[THREADS_MAX];
-    struct reader *readers[THREADS_MAX];
+    struct reader *readers[THREADS_MAX + 1]; /* And of the transfers. */
     size_t workers_count;
 };
 
@@ -101,6 +103,7 @@ static void read_limits(struct dns_server *s,
         .woke_arg = config->woke_arg,
         .upstream = s->upstream,
         .recursion = s->recursion,
+        .transfers = s->transfers,
         .udp_max_remote = (uint16_t)or_default(config->udp_max_remote, 1232),
         .protection = s->protection,
     };
@@ -162,6 +165,17 @@ bool dns_server_pulse(struct dns_server *s)
     return alive;
 }
 
+/* Where NOTIFY may come from. */
+static void own_addresses(struct dns_server *s)
+{
+    union address own[3 * LISTEN_MAX];
+
+    for (size_t i = 0; i < s->sockets.count; i++) {
+        own[i] = s->sockets.listeners[i].address;
+    }
+    transfers_listen(s->transfers, own, s->sockets.count);
+}
+
 enum status dns_server_start(const struct dns_server_config *config,
                              struct dns_server **out_server, struct err *err)
 {
@@ -172,6 +186,7 @@ enum status dns_server_start(const struct dns_server_config *config,
     CHECK(s != NULL);
     CHECK(ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS);
     s->upstream = upstream_new();
+    s->transfers = transfers_new(&s->publisher);
     socket_set_init(&s->sockets);
     st = socket_set_open(&s->sockets, config, err);
     if (st == ST_OK) {
@@ -190,7 +205,9 @@ enum status dns_server_start(const struct dns_server_config *config,
     for (unsigned i = 0; i < threads && st == ST_OK; i++) {
         st = worker_add(s, threads, err);
     }
-    publisher_init(&s->publisher, s->readers, s->workers_count);
+    own_addresses(s);
+    s->readers[s->workers_count] = transfers_reader(s->transfers);
+    publisher_init(&s->publisher, s->readers, s->workers_count + 1);
     for (unsigned i = 0; i < threads && st == ST_OK; i++) {
         st = dns_worker_start(s->workers[i], err);
     }
@@ -246,6 +263,22 @@ enum status dns_server_recursion(struct dns_server *s,
     return ST_OK;
 }
 
+enum status dns_server_transfer(struct dns_server *s,
+                                const struct dns_transfer_config *config,
+                                struct err *err)
+{
+    struct transfer_rules *rules = NULL;
+    enum status st = transfer_rules_new(config, &rules, err);
+
+    return st ? st : transfers_set(s->transfers, rules, err);
+}
+
+void dns_server_transfer_stats(struct dns_server *s,
+                               struct dns_transfer_stats *out_stats)
+{
+    transfers_stats(s->transfers, out_stats);
+}
+
 void dns_server_upstream_stats(struct dns_server *s,
                                struct dns_upstream_stats *out_stats)
 {
@@ -255,6 +288,7 @@ void dns_server_upstream_stats(struct dns_server *s,
 void dns_server_publish(struct dns_server *s, struct dns_zone *zone)
 {
     publisher_show(&s->publisher, zone);
+    transfers_published(s->transfers);
 }
 
 void dns_server_stats(const struct dns_server *s,
@@ -278,11 +312,13 @@ void dns_server_stop(struct dns_server *s)
     if (s == NULL) {
         return;
     }
+    transfers_stop(s->transfers);
     upstream_stop(s->upstream); /* It hands back what the workers wait for. */
     for (size_t i = 0; i < s->workers_count; i++) {
         dns_worker_free(s->workers[i]);
     }
     upstream_free(s->upstream);
+    transfers_free(s->transfers);
     recursion_unref(s->recursion);
     publisher_release(&s->publisher);
     socket_set_release(&s->sockets);

@@ -87,6 +87,39 @@ void dns_protection_init(struct dns_protection *p);
  * follows; the worker waits for it to return. */
 typedef void dns_woke_fn(void *arg, int64_t offset_ms);
 
+struct dns_transfer_key {
+    const char *name;      /* "site.example" */
+    const char *algorithm; /* "hmac-sha256" */
+    struct slice secret;   /* 16 to LIMIT_DNS_TSIG_SECRET bytes. */
+};
+
+/* Who comes from one of the networks and signs with the key may transfer. */
+struct dns_transfer_rule {
+    const char *const *networks;
+    size_t networks_count; /* 0: from anywhere. */
+    const char *key;       /* NULL: unsigned. */
+};
+
+struct dns_transfer_target {
+    const char *address; /* "192.0.2.1", "192.0.2.1:5353" */
+    const char *key;     /* NULL: unsigned. */
+};
+
+/* Secondaries: AXFR, IXFR, NOTIFY, and queries with TSIG. Without rules there
+ * are none, and AXFR is NOTIMP. */
+struct dns_transfer_config {
+    const struct dns_transfer_key *keys;
+    size_t keys_count;
+    const struct dns_transfer_rule *allow;
+    size_t allow_count;
+    const struct dns_transfer_target *notify;
+    size_t notify_count;
+    uint32_t notify_interval_ms; /* Least time from one to the next. */
+    const char *const *zones;    /* Which of our domains. */
+    size_t zones_count;          /* 0: all. */
+    const char *serial_path; /* For serials ahead of the store; NULL: nowhere */
+};
+
 struct dns_server_config {
     dns_woke_fn *woke; /* NULL: nobody wants to know. */
     void *woke_arg;
@@ -125,6 +158,17 @@ uint16_t dns_server_tls_port(const struct dns_server *s, size_t index);
 enum status dns_server_recursion(struct dns_server *s,
                                  const struct dns_recursion_config *config,
                                  struct err *err);
+
+/* Other secondaries from now on; transfers that are under way go on. Everything
+ * is copied. ST_INVALID, ST_NOT_FOUND (a key that is not there), ST_IO: `err`
+ * says what, and everything stays as it was. */
+enum status dns_server_transfer(struct dns_server *s,
+                                const struct dns_transfer_config *config,
+                                struct err *err);
+
+/* What serials have to come after (dns_model_serial_after()), from the file at
+ * config->serial_path. false: nothing was kept there. */
+bool dns_transfer_serial(const char *path, uint32_t *out_serial);
 
 /* From now on questions are answered from `zone`, which the server owns and
  * frees when no worker reads it any more (checked at later publications). Zones
@@ -180,7 +224,25 @@ struct dns_server_stats {
     uint64_t cookies_good;
     uint64_t
         cookies_new; /* From clients that had none of ours, or an old one. */
+    uint64_t transfers_whole;       /* Ended well: the whole zone, */
+    uint64_t transfers_differences; /* differences, */
+    uint64_t transfers_current;     /* nothing new. */
+    uint64_t transfers_refused;     /* Who asks may not, or too many do. */
+    uint64_t transfers_broken;      /* The client went away. */
+    uint64_t tsig_bad;              /* Signatures that are not good. */
 };
+
+struct dns_transfer_stats {
+    size_t running;
+    size_t records; /* Of all zones that were asked for. */
+    size_t bytes;   /* Of these, and of the journal. */
+    uint64_t notify_sent;
+    uint64_t notify_answered;
+    uint64_t notify_failed; /* No answer, or a refusal. */
+};
+
+void dns_server_transfer_stats(struct dns_server *s,
+                               struct dns_transfer_stats *out_stats);
 
 void dns_server_stats(const struct dns_server *s,
                       struct dns_server_stats *out_stats);

@@ -122,6 +122,8 @@ static void take(struct udp *u, const struct dns_zone *zone, unsigned index)
     case RESPONSE_CHASE:
         forward(u, kind, &taken, index, packet);
         return;
+    case RESPONSE_TRANSFER:
+        UNREACHABLE(); /* Over TCP only. */
     }
 }
 

@@ -8,6 +8,7 @@
 #include "base/core/check.h"
 #include "base/io/tls.h"
 #include "dns/io/conn.h"
+#include "dns/io/transfers.h"
 
 /* The only way out: everything is closed, and the loop runs until it is. */
 static void close_all(struct worker *w)
@@ -24,6 +25,7 @@ static void close_all(struct worker *w)
         }
     }
     conn_list_close(w->conns);
+    transfer_desk_close(w->transfer_desk);
     uv_close((uv_handle_t *)&w->stop, NULL);
     uv_close((uv_handle_t *)&w->changed, NULL);
     uv_close((uv_handle_t *)&w->pulse, NULL);
@@ -87,6 +89,7 @@ static void responder_start(struct worker *w)
     rng_init(&w->responder.rng, seed);
     w->responder.udp_remote = w->config->udp_max_remote;
     w->responder.counts = &w->counts;
+    w->responder.transfers = w->config->transfers;
     guard_init(&w->responder.guard, &w->config->protection);
 }
 
@@ -147,6 +150,8 @@ enum status dns_worker_new(const struct worker_config *config,
     CHECK(pthread_mutex_init(&w->wanted_lock, NULL) == 0);
     w->conns = conn_list_new(w);
     responder_start(w);
+    w->transfer_desk =
+        transfer_desk_new(config->transfers, &w->loop, conn_transfer_ready);
     w->forwarder = forwarder_new(w, config->upstream, config->recursion);
     st = open_sockets(w, sockets, err);
     if (st) {

@@ -21,6 +21,8 @@ struct udp;
 struct tcp;
 struct conn_list;
 struct forwarder;
+struct transfers;
+struct transfer_desk;
 struct recursion;
 struct upstream;
 struct tls;
@@ -32,6 +34,7 @@ struct worker_config {
     void *woke_arg;
     struct upstream *upstream;
     struct recursion *recursion; /* At the start. */
+    struct transfers *transfers;
     uint16_t udp_max_remote;
     const struct tls_files *tls; /* NULL: no TLS. */
     bool tls_clients_verified;
@@ -59,6 +62,7 @@ struct worker {
     struct conn_list *conns; /* Of all of them. */
     struct tls *tls;         /* NULL: no TLS. */
     struct forwarder *forwarder;
+    struct transfer_desk *transfer_desk;
     pthread_t thread;
     bool running;
 };

@@ -1,0 +1,16 @@
+/*
+ * serial_file.h - a serial of the zone that is not the store's, kept.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/core/err.h"
+
+/* On disk when it returns; whole or not at all. ST_IO. */
+enum status serial_file_write(const char *path, uint32_t serial,
+                              struct err *err);
+
+/* false: there is none. */
+bool serial_file_read(const char *path, uint32_t *out_serial);
