@@ -307,7 +307,8 @@ static enum status dns_open(struct agent *a, struct err *err)
     agent_dns_recursion(c, &arena, &config.recursion);
     st = dns_server_start(&config, &a->dns, err);
     arena_release(&arena);
-    return st ? err_prefix(err, st, "dns (choose with --dns, --dot)") : ST_OK;
+    return st ? err_prefix(err, st, "dns (choose with --dns, --dot)")
+              : agent_transfer_set(a->dns, c, err);
 }
 
 static enum status link_open(struct agent *a, struct err *err)

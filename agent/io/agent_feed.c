@@ -55,6 +55,7 @@ static struct dnsfeed_config feed_config(struct agent *a, struct arena *arena)
 
     agent_dns_settings(a->config, arena, &config.settings);
     agent_dns_others(a->config, arena, &config.settings);
+    config.serial_known = agent_transfer_serial(a->config, &config.serial);
     return config;
 }
 

@@ -103,6 +103,17 @@ void agent_upstream_metrics(struct dns_server *dns, struct arena *arena,
 enum status agent_feed_open(struct agent *a, struct err *err);
 enum status agent_datacenters_open(struct agent *a, struct err *err);
 
+/* agent_transfer.c: secondaries, as configured; the same errors as
+ * dns_server_transfer(). */
+enum status agent_transfer_set(struct dns_server *dns,
+                               const struct agent_config *config,
+                               struct err *err);
+/* false: no serial was kept. */
+bool agent_transfer_serial(const struct agent_config *config,
+                           uint32_t *out_serial);
+void agent_transfer_metrics(struct dns_server *dns, struct arena *arena,
+                            struct metrics *list);
+
 /* Something changed the local state: save, register, schedule. True: an answer
  * about it waits for state_sync(). */
 bool agent_local_changed(struct agent *a);

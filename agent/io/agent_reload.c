@@ -218,6 +218,9 @@ static enum status reload(struct agent *a, struct err *out_err)
     agent_dns_others(a->config, &arena, &settings);
     st = recursion_reload(a, &wanted, out_err);
     if (!st) {
+        st = agent_transfer_set(a->dns, &wanted, out_err);
+    }
+    if (!st) {
         st = dnsfeed_set(
             a->feed, &settings,
             (struct dnsfeed_ages){.mark_ms = wanted.dns_config.stale_mark_ms,

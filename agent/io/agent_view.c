@@ -384,6 +384,7 @@ void agent_metrics(void *ctx, enum api_metrics form, struct buf *out)
     page_dns(&page, a);
     if (a->dns) {
         agent_upstream_metrics(a->dns, &arena, &page.list);
+        agent_transfer_metrics(a->dns, &arena, &page.list);
     }
     datacenters_metrics(a->datacenters, &arena, &page.list);
     if (form == API_METRICS_JSON) {

@@ -82,6 +82,35 @@ struct agent_tcp_config {
     uint32_t connections_per_client;
 };
 
+/* dns_config.transfer: secondaries; see struct dns_transfer_config. */
+struct agent_transfer_key {
+    const char *name;
+    const char *algorithm;
+    const char *secret; /* Base64; or the file that begins with it. */
+    const char *secret_file;
+};
+
+struct agent_transfer_rule {
+    struct texts networks;
+    const char *key;
+};
+
+struct agent_transfer_target {
+    const char *address;
+    const char *key;
+};
+
+struct agent_transfer_config {
+    const struct agent_transfer_key *keys;
+    size_t keys_count;
+    const struct agent_transfer_rule *allow;
+    size_t allow_count;
+    const struct agent_transfer_target *notify;
+    size_t notify_count;
+    uint64_t notify_interval_ms;
+    struct texts zones;
+};
+
 /* Consul's dns_config. */
 struct agent_dns_config {
     uint64_t node_ttl_ms;
@@ -110,6 +139,7 @@ struct agent_dns_config {
     uint32_t near_min_healthy;
     uint32_t near_min_percent;
     struct agent_cache_config cache;
+    struct agent_transfer_config transfer;
 };
 
 /* Consul's ports, addresses and unix_sockets. */

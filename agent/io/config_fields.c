@@ -244,6 +244,8 @@ static const struct field dns_items[] = {
      .max = 1000000},
     {DNS("near_min_percent", near_min_percent), .kind = FIELD_U32, .max = 100},
     {DNS("cache", cache), .kind = FIELD_OBJECT, .sub = &cache_fields},
+    {DNS("transfer", transfer), .kind = FIELD_OBJECT,
+     .sub = &config_transfer_fields},
     /* Consul's, of no meaning to an agent that has the whole catalogue. */
     {.key = "allow_stale", .kind = FIELD_ANY},
     {.key = "use_cache", .kind = FIELD_ANY},

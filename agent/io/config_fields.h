@@ -77,6 +77,7 @@ enum status config_datacenters_take(struct agent_config *c,
 /* Of dns_config (config_protect.c). */
 extern const struct fields config_rrl_fields;
 extern const struct fields config_tcp_fields;
+extern const struct fields config_transfer_fields; /* config_transfer.c */
 
 /* Whether the key is accepted but has no meaning here. */
 bool config_key_ignored(const char *key);
