@@ -134,7 +134,9 @@ struct api_view {
     const struct network *writers; /* Who may change things over TCP; NULL:
                                       everybody. */
     size_t writers_count;
-    const struct api_dns_answer *explained;   /* After API_EXPLAIN; or NULL. */
+    const struct api_dns_answer *explained; /* After API_EXPLAIN; or NULL. */
+    bool translate_wan; /* Of other datacenters tagged "wan" addresses are
+                           shown instead of the plain ones. */
     const struct api_datacenter *datacenters; /* The others; our own, whose */
     size_t datacenters_count; /* catalogue is above, is not among them. */
 };

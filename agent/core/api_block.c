@@ -71,6 +71,9 @@ static void query_headers(struct api_call *call, uint64_t index)
     api_header(call, "X-Consul-Effective-Consistency", mode);
     api_header(call, "X-Consul-Default-ACL-Policy", api_default_policy(call));
     api_header(call, "X-Consul-Query-Backend", "blocking-query");
+    if (v->translate_wan) {
+        api_header(call, "X-Consul-Translate-Addresses", "true");
+    }
     if (cached) {
         api_header(call, "X-Cache", "HIT");
         api_header(call, "Age",

@@ -119,7 +119,7 @@ static void write_flat_node(struct api_call *call, const struct catalog_node *n)
 
     jsonw_key_text(w, "ID", n->record.id);
     jsonw_key_text(w, "Node", n->record.name);
-    jsonw_key_text(w, "Address", n->record.address);
+    jsonw_key_text(w, "Address", api_node_address(call, &n->record));
     jsonw_key_text(w, "Datacenter", catalog_datacenter(call->view->catalog));
     jsonw_key(w, "TaggedAddresses");
     api_write_pairs(w, n->record.tagged);
@@ -127,21 +127,24 @@ static void write_flat_node(struct api_call *call, const struct catalog_node *n)
     api_write_pairs(w, n->record.meta);
 }
 
-static void write_flat_service(struct jsonw *w, const struct instance_record *r)
+static void write_flat_service(struct api_call *call,
+                               const struct instance_record *r)
 {
+    struct jsonw *w = &call->json;
+
     jsonw_key_text(w, "ServiceKind", r->kind);
     jsonw_key_text(w, "ServiceID", r->id);
     jsonw_key_text(w, "ServiceName", r->service);
     jsonw_key(w, "ServiceTags");
     api_write_texts(w, r->tags);
-    jsonw_key_text(w, "ServiceAddress", r->address);
+    jsonw_key_text(w, "ServiceAddress", api_service_address(call, r));
     jsonw_key(w, "ServiceTaggedAddresses");
     api_write_tagged(w, r->tagged, r->tagged_count);
     jsonw_key(w, "ServiceWeights");
     api_write_weights(w, r->weight_passing, r->weight_warning);
     jsonw_key(w, "ServiceMeta");
     api_write_pairs(w, r->meta);
-    jsonw_key_uint(w, "ServicePort", r->port);
+    jsonw_key_uint(w, "ServicePort", api_service_port(call, r));
     if (r->ports_count > 0) {
         jsonw_key(w, "ServicePorts");
         api_write_ports(w, r->ports, r->ports_count);
@@ -178,7 +181,7 @@ static bool write_flat(void *ctx, const struct catalog_instance *i)
     }
     jsonw_object(&call->json);
     write_flat_node(call, node);
-    write_flat_service(&call->json, &i->record);
+    write_flat_service(call, &i->record);
     jsonw_key_int(&call->json, "CreateIndex", i->create_revision);
     jsonw_key_int(&call->json, "ModifyIndex", i->mod_revision);
     jsonw_object_end(&call->json);

@@ -90,6 +90,60 @@ bool api_accept_datacenter(struct api_call *call)
     return true;
 }
 
+/* ---- Its addresses ------------------------------------------------ */
+
+static const char *const wan_names[] = {"wan", "wan_ipv4", "wan_ipv6"};
+
+#define WAN_NAMES (sizeof(wan_names) / sizeof(wan_names[0]))
+
+static bool translates(const struct api_call *call)
+{
+    return call->is_elsewhere && call->view->translate_wan;
+}
+
+const char *api_node_address(const struct api_call *call,
+                             const struct node_record *n)
+{
+    for (size_t i = 0; translates(call) && i < WAN_NAMES; i++) {
+        for (size_t k = 0; k < n->tagged.count; k++) {
+            if (strcmp(n->tagged.items[k].key, wan_names[i]) == 0) {
+                return n->tagged.items[k].value;
+            }
+        }
+    }
+    return n->address;
+}
+
+/* NULL: the plain one is shown. */
+static const struct tagged_address *wan_of(const struct api_call *call,
+                                           const struct instance_record *r)
+{
+    for (size_t i = 0; translates(call) && i < WAN_NAMES; i++) {
+        for (size_t k = 0; k < r->tagged_count; k++) {
+            if (strcmp(r->tagged[k].name, wan_names[i]) == 0) {
+                return &r->tagged[k];
+            }
+        }
+    }
+    return NULL;
+}
+
+const char *api_service_address(const struct api_call *call,
+                                const struct instance_record *r)
+{
+    const struct tagged_address *wan = wan_of(call, r);
+
+    return wan == NULL ? r->address : wan->address;
+}
+
+uint16_t api_service_port(const struct api_call *call,
+                          const struct instance_record *r)
+{
+    const struct tagged_address *wan = wan_of(call, r);
+
+    return wan == NULL || wan->port == 0 ? r->port : wan->port;
+}
+
 /* ---- All of them -------------------------------------------------- */
 
 static int compare_by_distance(const void *a, const void *b)

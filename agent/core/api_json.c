@@ -76,7 +76,7 @@ void api_write_node(struct api_call *call, const struct catalog_node *n)
     jsonw_object(w);
     jsonw_key_text(w, "ID", n->record.id);
     jsonw_key_text(w, "Node", n->record.name);
-    jsonw_key_text(w, "Address", n->record.address);
+    jsonw_key_text(w, "Address", api_node_address(call, &n->record));
     jsonw_key_text(w, "Datacenter", catalog_datacenter(call->view->catalog));
     jsonw_key(w, "TaggedAddresses");
     api_write_pairs(w, n->record.tagged);
@@ -119,12 +119,12 @@ void api_write_service(struct api_call *call, const struct catalog_instance *i)
     jsonw_key_text(w, "Service", r->service);
     jsonw_key(w, "Tags");
     api_write_texts(w, r->tags);
-    jsonw_key_text(w, "Address", r->address);
+    jsonw_key_text(w, "Address", api_service_address(call, r));
     jsonw_key(w, "TaggedAddresses");
     api_write_tagged(w, r->tagged, r->tagged_count);
     jsonw_key(w, "Meta");
     api_write_pairs(w, r->meta);
-    jsonw_key_uint(w, "Port", r->port);
+    jsonw_key_uint(w, "Port", api_service_port(call, r));
     if (r->ports_count > 0) {
         jsonw_key(w, "Ports");
         api_write_ports(w, r->ports, r->ports_count);

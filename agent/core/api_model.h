@@ -79,6 +79,15 @@ bool api_accept_datacenter(struct api_call *call);
  * to it, and the reply is made. */
 bool api_turn_to(struct api_call *call, const char *name);
 
+/* What is shown of addresses and ports: of another datacenter those that are
+ * meant for the outside, if view.translate_wan says so. */
+const char *api_node_address(const struct api_call *call,
+                             const struct node_record *n);
+const char *api_service_address(const struct api_call *call,
+                                const struct instance_record *r);
+uint16_t api_service_port(const struct api_call *call,
+                          const struct instance_record *r);
+
 /* ---- Access (api_access.c) ---------------------------------------- */
 
 /* What a route asks for before its handler is called. */

@@ -57,17 +57,17 @@ static void write_labels(struct api_call *call, const struct catalog_node *n,
     const struct instance_record *r = &i->record;
     enum health_sum health = catalog_instance_health(call->view->catalog, i);
 
-    write_label(call, "", "address", n->record.address);
+    write_label(call, "", "address", api_node_address(call, &n->record));
     write_label(call, "", "dc", catalog_datacenter(call->view->catalog));
     write_label(call, "", "health", health_sum_text(health));
     write_label(call, "", "namespace", "");
     write_label(call, "", "partition", "");
     write_label(call, "", "node", n->record.name);
     write_label(call, "", "service", r->service);
-    write_label(call, "", "service_address", r->address);
+    write_label(call, "", "service_address", api_service_address(call, r));
     write_label(call, "", "service_id", r->id);
     write_label(call, "", "service_port",
-                arena_printf(call->arena, "%u", r->port));
+                arena_printf(call->arena, "%u", api_service_port(call, r)));
     write_label(call, "", "tags", join_tags(call, r->tags));
     write_pairs(call, "metadata_", n->record.meta);
     write_pairs(call, "service_metadata_", r->meta);
@@ -89,15 +89,15 @@ static bool write_target(void *ctx, const struct catalog_instance *i)
         !api_chosen(call, n, i)) {
         return true;
     }
-    address =
-        *i->record.address == '\0' ? n->record.address : i->record.address;
+    address = api_service_address(call, &i->record);
+    address = *address == '\0' ? api_node_address(call, &n->record) : address;
     jsonw_object(w);
     jsonw_key(w, "targets");
     jsonw_list(w);
     jsonw_text(w,
                arena_printf(call->arena,
                             strchr(address, ':') != NULL ? "[%s]:%u" : "%s:%u",
-                            address, i->record.port));
+                            address, api_service_port(call, &i->record)));
     jsonw_list_end(w);
     jsonw_key(w, "labels");
     jsonw_object(w);

@@ -494,6 +494,7 @@ enum status agent_start(struct loop *loop, const struct agent_config *config,
     a->arg = arg;
     a->lock_fd = -1;
     a->strict_default = config->http_strict_default;
+    a->translate_wan = config->translate_wan_addrs;
     listen_raise_files();
     a->reaper = reaper_new();
     CHECK(uv_timer_init(loop_uv(loop), &a->relist) == 0);

@@ -71,7 +71,8 @@ struct agent {
     unsigned open;           /* Parts that this phase waits for. */
     struct arena view_arena; /* Of the last view's stats. */
     uint64_t reloads;
-    bool strict_default; /* http_strict_default, as last read. */
+    bool strict_default; /* http_strict_default, as last read, */
+    bool translate_wan;  /* like translate_wan_addrs. */
 
     struct notify *notify; /* NULL: nobody wants to know. */
     bool said_ready;

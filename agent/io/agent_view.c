@@ -83,6 +83,7 @@ void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view)
         .now = {.now_ms = loop_now_ms(a->loop),
                 .wall_ms = (int64_t)loop_wall_ms()},
         .strict_default = a->strict_default,
+        .translate_wan = a->translate_wan,
         .known_leader = link_current(a->link),
         .last_contact_ms = link_stale_ms(a->link),
         .version = VERSION,

@@ -128,6 +128,9 @@ soon 10 "the address that is meant for us" \
     answers 192.0.2.9 web.service.dc2.consul
 is "$(ask web.service.dc2.consul SRV) $(ask web.service.consul)" \
     "1 1 9999 c0000209.addr.dc2.consul. 10.1.0.7" "with its port; ours are ours"
+is "$(api '/v1/health/service/web?dc=dc2' |
+    json 'd[0]["Service"]["Address"], d[0]["Service"]["Port"]')" \
+    '["192.0.2.9", 9999]' "HTTP has it as well"
 sed -i 's/"translate_wan_addrs": true, //' "$SCRATCH/here.json"
 api /v1/agent/reload -X PUT
 wait_until 10 "the address again" answers 10.2.0.7 web.service.dc2.consul

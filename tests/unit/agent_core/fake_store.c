@@ -462,6 +462,7 @@ struct api_view fake_view(struct fake *f)
         .hosts = f->hosts,
         .writers = f->writers,
         .writers_count = f->writers_count,
+        .translate_wan = f->translate_wan,
         .datacenters = &f->other,
         .datacenters_count = f->elsewhere != NULL ? 1 : 0,
     };

@@ -50,6 +50,7 @@ struct fake {
     struct catalog *elsewhere; /* Of another datacenter in the same store; or
                                   NULL. */
     uint64_t elsewhere_away_ms;
+    bool translate_wan;
     struct api_datacenter other; /* For the view. */
     struct api_flow flow;
     bool flow_woken;     /* The next request was woken, */

@@ -238,11 +238,57 @@ START_TEST(age_is_that_of_the_datacenter)
 }
 END_TEST
 
+/* Addresses that are meant for the outside: which are shown where. */
+static const struct {
+    const char *line;
+    const char *wanted;
+    const char *unwanted;
+} addresses[] = {
+    {"GET /v1/health/service/db?dc=dc2", "\"Address\":\"192.0.2.9\"",
+     "\"Address\":\"10.2.0.5\""},
+    {"GET /v1/health/service/db?dc=dc2", "\"Port\":9999", NULL},
+    {"GET /v1/health/service/db?dc=dc2", "\"Address\":\"192.0.2.1\"", NULL},
+    {"GET /v1/catalog/service/db?dc=dc2", "\"ServiceAddress\":\"192.0.2.9\"",
+     NULL},
+    {"GET /v1/catalog/service/db?dc=dc2", "\"ServicePort\":9999", NULL},
+    {"GET /v1/catalog/nodes?dc=dc2", "\"Address\":\"192.0.2.1\"", NULL},
+    {"GET /v1/prometheus/sd?service=db&dc=dc2", "192.0.2.9:9999", NULL},
+    {"GET /v1/prometheus/sd?service=web&dc=dc2", "192.0.2.1:9", NULL},
+    {"GET /v1/catalog/service/web?dc=dc2", "\"ServiceAddress\":\"\"", NULL},
+    {"GET /v1/catalog/nodes", "\"Address\":\"10.0.0.7\"", "192.0.2"},
+    {"GET /v1/catalog/service/db", "\"ServiceAddress\":\"10.0.0.5\"",
+     "ServiceAddress\":\"192"},
+};
+
+#define TAGGED(value) ",\"tagged_addresses\":{" value "}"
+#define DB(node, address)                                                     \
+    INSTANCE(node, "db", "d1",                                                \
+             ",\"address\":\"" address "\",\"port\":5,\"tagged_addresses\":{" \
+             "\"wan\":{\"address\":\"192.0.2.9\",\"port\":9999}}")
+
+START_TEST(addresses_by_row)
+{
+    struct fake f;
+
+    stage(&f);
+    f.translate_wan = true;
+    fake_put(&f, DC2("node/far"),
+             NODE("far", "10.2.0.1",
+                  TAGGED("\"lan\":\"10.2.0.1\",\"wan_ipv4\":\"192.0.2.1\"")));
+    fake_put(&f, DC1("inst/db/edge/d1"), DB("edge", "10.0.0.5"));
+    fake_put(&f, DC2("inst/db/far/d1"), DB("far", "10.2.0.5"));
+    in_the(&f, addresses[_i].line, "", addresses[_i].wanted,
+           addresses[_i].unwanted);
+    fake_stop(&f);
+}
+END_TEST
+
 UNIT_MAIN("api_datacenter", {
     tcase_add_loop_test(tc, reads_by_row, 0, COUNT_OF(reads));
     tcase_add_loop_test(tc, refusals_by_row, 0, COUNT_OF(refusals));
     tcase_add_loop_test(tc, writes_by_row, 0, COUNT_OF(writes));
     tcase_add_test(tc, what_is_written_there_is_read_there);
     tcase_add_loop_test(tc, outcomes_by_row, 0, COUNT_OF(outcomes));
+    tcase_add_loop_test(tc, addresses_by_row, 0, COUNT_OF(addresses));
     tcase_add_test(tc, age_is_that_of_the_datacenter);
 })
