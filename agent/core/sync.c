@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "agent/core/pace.h"
 #include "agent/core/rename.h"
 #include "base/core/check.h"
 
@@ -19,6 +20,8 @@ enum {
     SETTLE_MS_MAX = 5000,
     TOKENS_MAX = 200,
     TOKEN_MS = 50,
+    RECORD_BURST = 20, /* Changes of one record, and then one in */
+    RECORD_MS = 1000,
     REFUSED_MAX = 1024,
 };
 
@@ -38,10 +41,15 @@ struct sync {
     uint64_t seen_index;
     unsigned tokens;
     uint64_t tokens_at_ms;
+    struct paces paces;
     size_t flight_ops;
-    uint64_t flight_hash; /* Of a batch of one: what is refused. */
-    uint64_t refused[REFUSED_MAX];
+    uint64_t flight_hash; /* Of a batch of one: what is refused, */
+    char *flight_key;     /* and its key. */
+    char *refused_key;
+    uint64_t refused[REFUSED_MAX]; /* Since the last full pass. */
     size_t refused_count;
+    uint64_t told[REFUSED_MAX]; /* Since nothing was refused. */
+    size_t told_count;
     bool look_back; /* There may be records of an earlier name. */
     int64_t looked_revision;
     char *earlier; /* One that was found. */
@@ -55,6 +63,7 @@ struct sync *sync_new(uint64_t seed)
     CHECK(s != NULL);
     rng_init(&s->rng, seed);
     s->tokens = TOKENS_MAX;
+    s->paces = (struct paces){.burst = RECORD_BURST, .refill_ms = RECORD_MS};
     return s;
 }
 
@@ -62,6 +71,8 @@ void sync_free(struct sync *s)
 {
     if (s != NULL) {
         free(s->earlier);
+        free(s->flight_key);
+        free(s->refused_key);
     }
     free(s);
 }
@@ -214,8 +225,9 @@ struct comparison {
     size_t ops_count;
     size_t ops_max;
     size_t bytes;
-    bool full;      /* More is to be done than fits. */
-    bool throttled; /* An update waits for a token. */
+    bool full;             /* More is to be done than fits. */
+    uint64_t throttled_ms; /* When an update that has to wait may go; 0: none */
+    uint64_t now_ms;
 };
 
 static uint64_t op_hash(struct slice key, uint64_t value_hash)
@@ -223,14 +235,19 @@ static uint64_t op_hash(struct slice key, uint64_t value_hash)
     return catalog_hash(key) * 31 + value_hash;
 }
 
-static bool is_refused(const struct sync *s, uint64_t hash)
+static bool is_among(const uint64_t *list, size_t count, uint64_t hash)
 {
-    for (size_t i = 0; i < s->refused_count; i++) {
-        if (s->refused[i] == hash) {
+    for (size_t i = 0; i < count; i++) {
+        if (list[i] == hash) {
             return true;
         }
     }
     return false;
+}
+
+static bool is_refused(const struct sync *s, uint64_t hash)
+{
+    return is_among(s->refused, s->refused_count, hash);
 }
 
 static bool add_op(struct comparison *c, struct sync_op op, uint64_t hash)
@@ -249,14 +266,24 @@ static bool add_op(struct comparison *c, struct sync_op op, uint64_t hash)
     return true;
 }
 
-static bool take_token(struct comparison *c)
+/* The agent as a whole is bounded, and each record by itself: one that flaps
+ * leaves something for the others. */
+static bool take_token(struct comparison *c, struct slice key)
 {
-    if (c->sync->tokens == 0) {
-        c->throttled = true;
-        return false;
+    struct sync *s = c->sync;
+    uint64_t until_ms = s->tokens_at_ms + TOKEN_MS;
+
+    if (s->tokens > 0) {
+        until_ms = paces_take(&s->paces, catalog_hash(key), c->now_ms);
     }
-    c->sync->tokens--;
-    return true;
+    if (until_ms == 0) {
+        s->tokens--;
+        return true;
+    }
+    if (c->throttled_ms == 0 || until_ms < c->throttled_ms) {
+        c->throttled_ms = until_ms;
+    }
+    return false;
 }
 
 /* The value with the tags that others have set in the store. */
@@ -293,7 +320,7 @@ static bool compare_record(void *ctx, const struct local_record *r)
         return true;
     }
     /* Flapping checks are slowed down; going critical never is. */
-    if (!r->urgent && !take_token(c)) {
+    if (!r->urgent && !take_token(c, r->key)) {
         return true;
     }
     op.expect_mod_revision = held->mod_revision;
@@ -409,6 +436,10 @@ static void hand_out(struct sync *s, const struct local *local, struct arena *a,
 {
     s->in_flight = true;
     s->flight_ops = txn.ops_count;
+    free(s->flight_key);
+    s->flight_key =
+        strndup((const char *)txn.ops[0].key.data, txn.ops[0].key.len);
+    CHECK(s->flight_key != NULL);
     txn.live_key = live_key(local, a);
     txn.live_create_revision = s->live_create_revision;
     *out_txn = txn;
@@ -444,7 +475,8 @@ enum sync_next sync_next(struct sync *s, struct local *local,
                          struct arena *a, struct sync_txn *out_txn,
                          uint64_t *out_wake_ms)
 {
-    struct comparison c = {.sync = s, .local = local, .arena = a};
+    struct comparison c = {
+        .sync = s, .local = local, .arena = a, .now_ms = now_ms};
     struct sync_txn txn = {0};
 
     if (!is_time(s, local, catalog, now_ms, out_wake_ms)) {
@@ -460,15 +492,18 @@ enum sync_next sync_next(struct sync *s, struct local *local,
         return SYNC_TXN;
     }
     s->one_by_one = false;
-    s->stats.in_sync = !c.throttled;
+    s->stats.in_sync = c.throttled_ms == 0;
+    if (s->stats.in_sync && s->refused_count == 0) {
+        s->told_count = 0;
+    }
     s->seen_generation = local_generation(local);
     s->seen_index = own_index(local, catalog);
-    if (!c.throttled && look_back(s, local, catalog, a, &txn)) {
+    if (s->stats.in_sync && look_back(s, local, catalog, a, &txn)) {
         s->looked_revision = 0; /* Again, whatever comes of it. */
         hand_out(s, local, a, txn, out_txn);
         return SYNC_TXN;
     }
-    *out_wake_ms = c.throttled ? s->tokens_at_ms + TOKEN_MS : s->next_full_ms;
+    *out_wake_ms = s->stats.in_sync ? s->next_full_ms : c.throttled_ms;
     return SYNC_WAIT;
 }
 
@@ -482,6 +517,20 @@ static void retry_later(struct sync *s, uint64_t now_ms)
     pause = pause > RETRY_MS_MAX ? RETRY_MS_MAX : pause;
     s->failures_in_row++;
     s->retry_at_ms = now_ms + pause + rng_below(&s->rng, pause);
+}
+
+/* It is refused at each full pass, which is no news. */
+static void refusal_tell(struct sync *s)
+{
+    if (!is_among(s->told, s->told_count, s->flight_hash) &&
+        s->told_count < REFUSED_MAX) {
+        s->told[s->told_count++] = s->flight_hash;
+        s->stats.refused_records++;
+        free(s->refused_key);
+        s->refused_key = s->flight_key;
+        s->flight_key = NULL;
+        s->stats.refused_key = s->refused_key;
+    }
 }
 
 void sync_done(struct sync *s, enum sync_result result, int64_t revision,
@@ -513,6 +562,7 @@ void sync_done(struct sync *s, enum sync_result result, int64_t revision,
             s->one_by_one = true;
         } else if (s->refused_count < REFUSED_MAX) {
             s->refused[s->refused_count++] = s->flight_hash;
+            refusal_tell(s);
         }
         return;
     case SYNC_FAILED:

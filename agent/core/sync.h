@@ -81,6 +81,8 @@ struct sync_stats {
     uint64_t written;
     uint64_t guarded;
     uint64_t refused;
+    uint64_t refused_records; /* The same without those known before. */
+    const char *refused_key;  /* Of the last one. */
     uint64_t failed;
     uint64_t passes; /* Full comparisons by the clock. */
     bool in_sync;    /* The last comparison found nothing to do. */

@@ -21,6 +21,7 @@ static void slept(struct agent *a, uint64_t slept_ms)
     local_slept(a->local, slept_ms);
     local_tick(a->local, agent_time(a));
     link_slept(a->link, slept_ms);
+    datacenters_slept(a->datacenters, slept_ms);
     (void)agent_local_changed(a);
     front_contact_changed(a->front);
     dnsfeed_publish(a->feed);

@@ -210,6 +210,9 @@ static void page_sync(struct page *p, struct agent *a)
                  (double)s.refused);
     add_labelled(p, METRIC_COUNTER, name, help, "result=\"failed\"",
                  (double)s.failed);
+    add(p, METRIC_COUNTER, "muster_sync_refused_records_total",
+        "Records that the store refused, each counted once.",
+        (double)s.refused_records);
     add(p, METRIC_COUNTER, "muster_sync_passes_total",
         "Full comparisons by the clock.", (double)s.passes);
     add(p, METRIC_GAUGE, "muster_in_sync",

@@ -355,6 +355,13 @@ void datacenters_feed(struct datacenters *d)
     }
 }
 
+void datacenters_slept(struct datacenters *d, uint64_t slept_ms)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        link_slept(d->items[i].link, slept_ms);
+    }
+}
+
 void datacenters_set_guard(struct datacenters *d, enum guard_mode mode)
 {
     for (size_t i = 0; i < d->count; i++) {

@@ -48,6 +48,8 @@ void datacenters_metrics(struct datacenters *d, struct arena *arena,
 
 /* Rights or settings of DNS are other ones: feed everything again. */
 void datacenters_feed(struct datacenters *d);
+/* The machine has slept (link_slept). */
+void datacenters_slept(struct datacenters *d, uint64_t slept_ms);
 void datacenters_set_guard(struct datacenters *d, enum guard_mode mode);
 void datacenters_set_limits(struct datacenters *d,
                             const struct guard_limits *limits);

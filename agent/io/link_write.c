@@ -81,6 +81,7 @@ static void on_written(void *ctx, enum grpc_code code, const char *text,
     struct link *l = ctx;
     struct txn_outcome out = txn_outcome(code, text, reply);
     bool lost = l->writer.lost && code == GRPC_CANCELLED;
+    uint64_t refused;
 
     l->writer.stream = NULL;
     l->writer.lost = false;
@@ -94,14 +95,17 @@ static void on_written(void *ctx, enum grpc_code code, const char *text,
         link_poke(l);
         return;
     }
-    if (out.result == SYNC_REFUSED) {
-        log_error("agent", "store: a registration was refused: %s (%s)", text,
-                  grpc_code_name(code));
-    }
     if (out.result == SYNC_WRITTEN && sync_stats(l->sync).in_sync) {
         earlier_removed(l);
     }
+    refused = sync_stats(l->sync).refused_records;
     sync_done(l->sync, out.result, out.revision, loop_now_ms(l->loop));
+    if (sync_stats(l->sync).refused_records != refused) {
+        log_error("agent",
+                  "store: %s was refused: %s (%s); tried again with each full "
+                  "comparison",
+                  sync_stats(l->sync).refused_key, text, grpc_code_name(code));
+    }
     if (out.result == SYNC_FAILED) {
         link_call_failed(l, "registration", code, text);
     }

@@ -319,7 +319,14 @@ START_TEST(refused_record_is_singled_out)
     ck_assert_ptr_nonnull(fake_get(&f, INST "good/edge/good"));
     ck_assert_ptr_null(fake_get(&f, INST "evil/edge/evil"));
     ck_assert_uint_gt(wake_ms, f.now.now_ms);
-    /* The next full pass tries again. */
+    ck_assert_uint_eq(sync_stats(f.sync).refused_records, 1);
+    ck_assert_str_eq(sync_stats(f.sync).refused_key, INST "evil/edge/evil");
+    /* The next full pass tries again; that it is refused is no news. */
+    f.now.now_ms = wake_ms;
+    ck_assert_int_eq(ask(&f, &a, &txn, &wake_ms), SYNC_TXN);
+    sync_done(f.sync, SYNC_REFUSED, f.revision, f.now.now_ms);
+    ck_assert_int_eq(ask(&f, &a, &txn, &wake_ms), SYNC_WAIT);
+    ck_assert_uint_eq(sync_stats(f.sync).refused_records, 1);
     f.now.now_ms = wake_ms;
     (void)fake_settle(&f);
     ck_assert_ptr_nonnull(fake_get(&f, INST "evil/edge/evil"));
@@ -330,6 +337,15 @@ END_TEST
 
 /* A flapping check is slowed down to the rate of its tokens; going critical
  * is written at once. */
+static void flap(struct fake *f, const char *check, int i)
+{
+    char line[64];
+
+    (void)snprintf(line, sizeof(line), "PUT /v1/agent/check/%s/%s",
+                   i % 2 == 0 ? "warn" : "pass", check);
+    (void)fake_reply(f, line, "", 200);
+}
+
 START_TEST(flapping_is_slowed_down)
 {
     struct fake f;
@@ -339,29 +355,102 @@ START_TEST(flapping_is_slowed_down)
     fake_start(&f);
     register_json(&f, "{\"Name\":\"web\",\"Check\":{\"CheckID\":\"c\","
                       "\"TTL\":\"60s\",\"Status\":\"passing\"}}");
+    register_json(&f, "{\"Name\":\"db\",\"Check\":{\"CheckID\":\"d\","
+                      "\"TTL\":\"60s\",\"Status\":\"passing\"}}");
     (void)fake_settle(&f);
     txns = f.txns;
     for (int i = 0; i < 301; i++) {
-        (void)fake_reply(&f,
-                         i % 2 == 0 ? "PUT /v1/agent/check/warn/c"
-                                    : "PUT /v1/agent/check/pass/c",
-                         "", 200);
+        flap(&f, "c", i);
         wake_ms = fake_settle(&f);
     }
-    ck_assert_uint_eq(f.txns - txns, 200);
-    ck_assert_uint_eq(wake_ms, f.now.now_ms + 50);
+    ck_assert_uint_eq(f.txns - txns, 20);
+    ck_assert_uint_eq(wake_ms, f.now.now_ms + 1000);
+    /* The others are not held up, nor is what turns critical. */
+    flap(&f, "d", 0);
+    (void)fake_settle(&f);
+    ck_assert_uint_eq(f.txns - txns, 21);
     (void)fake_reply(&f, "PUT /v1/agent/check/fail/c", "", 200);
     (void)fake_settle(&f);
-    ck_assert_uint_eq(f.txns - txns, 201);
+    ck_assert_uint_eq(f.txns - txns, 22);
+    /* What it is in the end is written in the end. */
+    flap(&f, "c", 1);
+    wake_ms = fake_settle(&f);
+    ck_assert_uint_eq(f.txns - txns, 22);
     f.now.now_ms = wake_ms;
-    (void)fake_reply(&f, "PUT /v1/agent/check/pass/c", "", 200);
     (void)fake_settle(&f);
-    ck_assert_uint_eq(f.txns - txns, 202);
+    ck_assert_uint_eq(f.txns - txns, 23);
+    ck_assert(sync_stats(f.sync).in_sync);
     fake_stop(&f);
 }
 END_TEST
 
-/* Bytes of a URL need not be UTF-8; in a record each becomes three. */
+START_TEST(many_changes_are_slowed_down)
+{
+    struct fake f;
+    uint64_t wake_ms = 0;
+    unsigned txns;
+
+    fake_start(&f);
+    for (int i = 0; i < 40; i++) {
+        char json[128];
+
+        (void)snprintf(json, sizeof(json),
+                       "{\"Name\":\"s%d\",\"Check\":{\"CheckID\":\"c%d\","
+                       "\"TTL\":\"60s\",\"Status\":\"passing\"}}",
+                       i, i);
+        register_json(&f, json);
+    }
+    (void)fake_settle(&f);
+    txns = f.txns;
+    for (int i = 0; i < 301; i++) {
+        char check[8];
+
+        (void)snprintf(check, sizeof(check), "c%d", i % 40);
+        flap(&f, check, i / 40);
+        wake_ms = fake_settle(&f);
+    }
+    ck_assert_uint_eq(f.txns - txns, 200);
+    ck_assert_uint_eq(wake_ms, f.now.now_ms + 50);
+    fake_stop(&f);
+}
+END_TEST
+
+/* Nodes of the cluster: how often all is compared, in minutes. */
+static const struct {
+    unsigned nodes;
+    unsigned minutes;
+} passes[] = {{2, 1}, {128, 1}, {129, 2}, {256, 2}, {257, 3}, {500, 3}};
+
+START_TEST(full_passes_by_row)
+{
+    struct fake f;
+    uint64_t period_ms = UINT64_C(60000) * passes[_i].minutes;
+    uint64_t wake_ms;
+
+    fake_start(&f);
+    for (unsigned i = 1; i < passes[_i].nodes; i++) {
+        char key[64];
+        char value[96];
+
+        (void)snprintf(key, sizeof(key), "/muster/v1/dc1/node/n%u", i);
+        (void)snprintf(
+            value, sizeof(value),
+            "{\"name\":\"n%u\",\"id\":\"%u\",\"address\":\"10.0.0.1\"}", i, i);
+        fake_put(&f, key, value);
+    }
+    (void)fake_settle(&f); /* It is of the cluster now, too. */
+    f.now.now_ms = fake_settle(&f);
+    for (int i = 0; i < 20; i++) {
+        wake_ms = fake_settle(&f);
+        ck_assert_uint_ge(wake_ms - f.now.now_ms, period_ms);
+        ck_assert_uint_lt(wake_ms - f.now.now_ms, 2 * period_ms);
+        f.now.now_ms = wake_ms;
+    }
+    ck_assert_uint_eq(sync_stats(f.sync).passes, 21);
+    fake_stop(&f);
+}
+END_TEST
+
 START_TEST(foreign_bytes_still_make_a_record)
 {
     char line[64 + 3 * 512];
@@ -417,6 +506,9 @@ UNIT_MAIN("sync", {
     tcase_add_test(tc, failures_back_off);
     tcase_add_test(tc, refused_record_is_singled_out);
     tcase_add_test(tc, flapping_is_slowed_down);
+    tcase_add_test(tc, many_changes_are_slowed_down);
+    tcase_add_loop_test(tc, full_passes_by_row, 0,
+                        sizeof(passes) / sizeof(passes[0]));
     tcase_add_test(tc, foreign_bytes_still_make_a_record);
     tcase_add_test(tc, leaving_removes_everything);
 })
