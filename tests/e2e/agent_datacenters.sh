@@ -10,7 +10,7 @@ WEST=$STORE_URL
 # far, in dc2, whose store is "east"; near3, in dc3, and here, in dc1, share
 # "west".
 agent_start far --store "$EAST" --datacenter dc2
-FAR_SOCKET=$AGENT_SOCKET
+FAR_SOCKET=$AGENT_SOCKET FAR_PID=$AGENT_PID
 agent_start near3 --store "$WEST" --datacenter dc3
 NEAR3_SOCKET=$AGENT_SOCKET
 cat >"$SCRATCH/here.json" <<JSON
@@ -71,7 +71,7 @@ header() { # PATH NAME
 }
 POLL='/v1/health/service/web?dc=dc2'
 index=$(header "$POLL" X-Consul-Index)
-api "$POLL&index=$index&wait=60s" >"$SCRATCH/poll" &
+api "$POLL&index=$index&wait=10m" >"$SCRATCH/poll" &
 POLLER=$!
 (exec curl -sSN --max-time 60 --unix-socket "$AGENT_SOCKET" \
     'http://local/v1/stream?service=web&dc=dc2') >"$SCRATCH/stream" &
@@ -79,8 +79,7 @@ STREAMER=$!
 PIDS="$PIDS $STREAMER"
 wait_until 10 "the stream's beginning" grep -q 10.2.0.1 "$SCRATCH/stream"
 polls() {
-    curl -sS --unix-socket "$AGENT_SOCKET" http://local/v1/metrics |
-        grep -Eq '^muster_http_waiting 1$'
+    api /v1/metrics | grep -q '^muster_http_waiting 1$'
 }
 wait_until 10 "the poll to be parked" polls
 register "$AGENT_SOCKET" web 10.1.0.7 81
@@ -95,10 +94,19 @@ soon 10 "and DNS" answers 10.2.0.7 web.service.dc2.consul
 kill "$STREAMER"
 
 # --- keys ----------------------------------------------------------------------
-is "$(api '/v1/kv/greeting?dc=dc2' -X PUT -d hello)" true "a key is put there"
-is "$(at "$FAR_SOCKET" '/v1/kv/greeting?raw')" hello "and read there"
-is "$(api '/v1/kv/greeting?raw&dc=dc2')" hello "and from here"
+is "$(api '/v1/kv/greeting?dc=dc2' -X PUT -d hi)" true "a key is put there"
+is "$(at "$FAR_SOCKET" '/v1/kv/greeting?raw')" hi "and read there"
+is "$(api '/v1/kv/greeting?raw&dc=dc2')" hi "and from here"
 is "$(api /v1/kv/greeting -o /dev/null -w '%{http_code}')" 404 "it is not here"
+index=$(header '/v1/kv/greeting?dc=dc2' X-Consul-Index)
+api "/v1/kv/greeting?dc=dc2&raw&index=$index&wait=10m" >"$SCRATCH/key" &
+POLLER=$!
+wait_until 10 "the poll of a key to be parked" polls
+at "$FAR_SOCKET" /v1/kv/greeting -X PUT -d hello >/dev/null
+wait "$POLLER"
+is "$(cat "$SCRATCH/key")" hello "a poll of a key hears of a change there"
+is "$(api '/v1/health/service/web?dc=dc2&consistent' | json 'len(d)')" 1 \
+    "a consistent read asks that store"
 is "$(api '/v1/kv/greeting?dc=dc3' -X PUT -d hallo)" true "one in our own store"
 is "$(at "$NEAR3_SOCKET" '/v1/kv/greeting?raw')" hallo "is theirs, too"
 api '/v1/catalog/register' -X PUT -o /dev/null -d '{"Datacenter": "dc2",
@@ -166,6 +174,14 @@ soon 30 "the store is back, and is followed again" sh -c \
         grep -qi "KnownLeader: true"' "$AGENT_SOCKET" "$POLL"
 register "$FAR_SOCKET" web 10.2.0.8 82
 soon 20 "with its changes" answers 10.2.0.8 web.service.dc2.consul
+
+# --- a store is emptied ------------------------------------------------------------------
+end "$FAR_PID" KILL
+etcdctl --endpoints "$EAST" del --prefix /muster/v1/dc2/ >/dev/null
+soon 10 "that store has lost all it had, and nobody believes it" \
+    grep -q 'guard of dc2: the store has lost' "$SCRATCH/here.log"
+is "$(ask web.service.dc2.consul) $(ask web.service.consul)" \
+    "10.2.0.8 10.1.0.7" "its names go on being answered"
 
 # --- what is wrong is said -------------------------------------------------------------
 sed 's/"dc3": {}/"dc3": {}, "dc1": {}/' "$SCRATCH/here.json" >"$SCRATCH/bad.json"

@@ -52,11 +52,29 @@ static void put_service(struct dns_model *m, const char *name, unsigned count,
     dns_model_put_service(m, name, all, count);
 }
 
+/* Another datacenter, in another state than ours. */
+static struct dns_zone *elsewhere(int state)
+{
+    static const struct dns_node node = {"far", "10.30.0.7", "", "", meta, 3};
+    struct dns_settings settings;
+    struct dns_model *m;
+
+    dns_settings_init(&settings);
+    settings.datacenter = "dc2";
+    settings.elsewhere = true;
+    CHECK(dns_model_new(&settings, (struct hash_key){3, 4}, &m, NULL) == ST_OK);
+    put_service(m, "web", 5, DNS_PASSING, NULL);
+    put_service(m, "close", 8, DNS_PASSING, near);
+    dns_model_put_node(m, &node);
+    return dns_model_commit(m, 7, (enum dns_state)((state + 1) % 4));
+}
+
 /* Made once; every state is a zone of its own. */
 static struct dns_zone *const *zones(void)
 {
     static struct dns_zone *made[4];
     static struct dns_model *m; /* Reachable: no leak. */
+    static const char *const others[] = {"dc2"};
     struct dns_settings settings;
     const struct dns_pair zone[] = {{"zone", "east"}};
     const struct dns_node here = {"here", "10.20.0.8", "", "", zone, 1};
@@ -72,6 +90,8 @@ static struct dns_zone *const *zones(void)
     }
     dns_settings_init(&settings);
     settings.self_node = "here";
+    settings.others = others;
+    settings.others_count = 1;
     CHECK(dns_model_new(&settings, (struct hash_key){1, 2}, &m, NULL) == ST_OK);
     put_service(m, "web", 5, DNS_PASSING, NULL);
     put_service(m, "many", 64, DNS_PASSING, NULL);
@@ -82,10 +102,13 @@ static struct dns_zone *const *zones(void)
     dns_model_put_service(m, "alias", &alias, 1);
     alias.address = "nowhere.service.consul";
     dns_model_put_service(m, "dangling", &alias, 1);
+    alias.address = "web.service.dc2.consul";
+    dns_model_put_service(m, "abroad", &alias, 1);
     dns_model_put_node(m, &here);
     dns_model_put_node(m, &node);
     dns_model_put_node(m, &deep);
     for (int state = 0; state < 4; state++) {
+        dns_model_set_other(m, 0, elsewhere(state));
         made[state] = dns_model_commit(m, 42, (enum dns_state)state);
     }
     return made;
