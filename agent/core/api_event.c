@@ -10,9 +10,9 @@
 
 #include "agent/core/api_kv.h"
 #include "agent/core/fields.h"
-#include "agent/core/regex.h"
 #include "base/core/base64.h"
 #include "base/core/check.h"
+#include "base/core/regex.h"
 
 #define EVENT_TTL_S         3600
 #define EVENT_PAYLOAD_BYTES (16UL * 1024)

@@ -19,21 +19,7 @@
 #include "base/core/bytes.h"
 #include "base/core/err.h"
 #include "base/core/limits.h"
-
-struct pair {
-    const char *key;
-    const char *value;
-};
-
-struct pairs {
-    const struct pair *items;
-    size_t count;
-};
-
-struct texts {
-    const char *const *items;
-    size_t count;
-};
+#include "base/core/texts.h"
 
 struct named_port {
     const char *name;

@@ -4,8 +4,8 @@
 #pragma once
 
 #include "agent/core/filter.h"
-#include "agent/core/regex.h"
 #include "base/core/limits.h"
+#include "base/core/regex.h"
 
 enum filter_op {
     FILTER_EQ,

@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "agent/core/regex_model.h"
 #include "base/core/limits.h"
+#include "base/core/regex_model.h"
 
 enum {
     GROUPS_MAX = 64,
@@ -16,6 +16,7 @@ enum {
 
 struct group {
     int32_t start;       /* Its first step. */
+    int32_t number;      /* As what it is remembered; 0: it is not. */
     int32_t alternative; /* The first step of the present alternative. */
     int32_t atom;        /* What a repetition applies to, or NO_ATOM. */
     int32_t jumps;       /* The last alternative's jump to the end, whose x is
@@ -31,6 +32,7 @@ struct compiler {
     int32_t ranges_count;
     struct group groups[GROUPS_MAX];
     size_t depth;
+    int32_t groups_count; /* Remembered ones; the whole is the first. */
     bool fold;
     bool dot_all;
     bool multi_line;

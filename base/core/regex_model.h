@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "agent/core/regex.h"
+#include "base/core/regex.h"
 
 enum regex_op {
     /* What reads a code point, up to REGEX_ALL. */
@@ -11,7 +11,7 @@ enum regex_op {
     REGEX_SET,   /* One in `y` ranges from `x` on; `negated`: one in none. */
     REGEX_ANY,   /* Any but a line break. */
     REGEX_ALL,   /* Any. */
-    REGEX_SPLIT, /* Go on at both: this + x, this + y. */
+    REGEX_SPLIT, /* Go on at both: this + x, which comes first, this + y. */
     REGEX_JUMP,  /* Go on at this + x. */
     REGEX_BEGIN, /* Assertions. */
     REGEX_END,
@@ -19,6 +19,7 @@ enum regex_op {
     REGEX_LINE_END,
     REGEX_WORD,
     REGEX_NO_WORD,
+    REGEX_SAVE, /* A group begins or ends here: x is 2 * group, or one more. */
     REGEX_MATCH
 };
 
@@ -46,7 +47,8 @@ struct regex {
     struct regex_step *steps;
     uint32_t count;
     struct regex_range *ranges;
-    bool fold; /* (?i): texts are read in lower case. */
+    uint32_t groups; /* 1 at least: the whole. */
+    bool fold;       /* (?i): texts are read in lower case. */
     struct regex_threads now;
     struct regex_threads next;
     uint32_t *stack;
@@ -66,3 +68,18 @@ static inline int32_t regex_lower(int32_t c)
 
 /* The next code point, taken off; text must not be empty. */
 int32_t regex_next(struct slice *text);
+
+/* The same, as the expression reads it; -1: the text is at its end. */
+int32_t regex_read(const struct regex *r, struct slice *text);
+
+/* What is around a place in the text; -1: nothing. */
+struct regex_place {
+    int32_t before;
+    int32_t after;
+};
+
+/* Whether an assertion is true there. */
+bool regex_holds(enum regex_op op, struct regex_place at);
+
+/* Whether a step that reads reads this code point. */
+bool regex_reads(const struct regex *r, const struct regex_step *s, int32_t c);

@@ -1,4 +1,4 @@
-#include "agent/core/regex.h"
+#include "base/core/regex.h"
 
 #include <regex.h>
 #include <stdio.h>
@@ -190,6 +190,8 @@ static void compare(const char *pattern, const char *text)
 {
     struct arena a = {0};
     struct regex *r;
+    struct slice groups[REGEX_GROUPS_MAX];
+    uint64_t work = plenty;
     regex_t witness;
     bool expected;
 
@@ -199,6 +201,8 @@ static void compare(const char *pattern, const char *text)
     ck_assert_int_eq(regex_compile(&a, slice_str(pattern), &r, NULL), ST_OK);
     ck_assert_msg(matched(r, text) == expected, "%s on \"%s\": not %d", pattern,
                   text, !expected);
+    ck_assert_int_eq(regex_find(r, slice_str(text), &a, groups, &work),
+                     expected);
     arena_release(&a);
 }
 
@@ -220,7 +224,81 @@ START_TEST(agrees_with_the_c_library)
 }
 END_TEST
 
+/* ---- Groups -------------------------------------------------------- */
+
+static const struct {
+    const char *pattern;
+    const char *text;
+    const char *groups[5]; /* "-": took no part. First NULL: no match. */
+} finds[] = {
+    {"b+", "abbc", {"bb"}},
+    {"b+?", "abbc", {"b"}},
+    {"x", "abc", {NULL}},
+    {"(a)(b)", "xab", {"ab", "a", "b"}},
+    {"(a|ab)(c|bcd)(d*)", "abcd", {"abcd", "a", "bcd", ""}},
+    {"(ab|a)(bcd|c)?", "abcd", {"abc", "ab", "c"}},
+    {"(.*)-(.*)", "a-b-c", {"a-b-c", "a-b", "c"}},
+    {"(.*?)-(.*)", "a-b-c", {"a-b-c", "a", "b-c"}},
+    {"(a)|(b)", "b", {"b", "-", "b"}},
+    {"(?:a)(b)", "ab", {"ab", "b"}},
+    {"((a)b)+", "abab", {"abab", "ab", "a"}},
+    {"(a*)*", "aa", {"aa", "aa"}},
+    {"(a*)+", "b", {"", ""}},
+    {"(a){2,3}", "aaaa", {"aaa", "a"}},
+    {"(a){2,3}?", "aaaa", {"aa", "a"}},
+    {"(a?)??b", "ab", {"ab", "a"}},
+    {"^(\\w+)$", "a\nb", {NULL}},
+    {"(\xC3\xA9+)",
+     "x\xC3\xA9\xC3\xA9",
+     {"\xC3\xA9\xC3\xA9", "\xC3\xA9\xC3\xA9"}},
+    {"(?i)(B)", "abc", {"b", "b"}},
+    {"(a|b|)c", "c", {"c", ""}},
+};
+
+START_TEST(groups_by_row)
+{
+    struct slice groups[REGEX_GROUPS_MAX];
+    struct arena a = {0};
+    struct regex *r;
+    struct err err = {0};
+    uint64_t work = plenty;
+    bool expected = finds[_i].groups[0] != NULL;
+
+    ck_assert_msg(regex_compile(&a, slice_str(finds[_i].pattern), &r, &err) ==
+                      ST_OK,
+                  "%s", err.text);
+    ck_assert_int_eq(
+        regex_find(r, slice_str(finds[_i].text), &a, groups, &work), expected);
+    for (size_t i = 0; i < 5 && finds[_i].groups[i] != NULL; i++) {
+        const char *wanted = finds[_i].groups[i];
+
+        ck_assert_msg((strcmp(wanted, "-") == 0 && groups[i].data == NULL) ||
+                          slice_eq(groups[i], slice_str(wanted)),
+                      "%s on %s: group %zu is %.*s", finds[_i].pattern,
+                      finds[_i].text, i, (int)groups[i].len,
+                      (const char *)groups[i].data);
+    }
+    arena_release(&a);
+}
+END_TEST
+
+START_TEST(groups_cost_no_more_than_allowed)
+{
+    struct slice groups[REGEX_GROUPS_MAX];
+    struct arena a = {0};
+    struct regex *r;
+    uint64_t work = 5;
+
+    ck_assert_int_eq(regex_compile(&a, slice_str("(a*)*x"), &r, NULL), ST_OK);
+    ck_assert(!regex_find(r, slice_str("aaaaaaaaaaaaaax"), &a, groups, &work));
+    ck_assert_uint_eq(work, 0);
+    arena_release(&a);
+}
+END_TEST
+
 UNIT_MAIN("regex", {
+    tcase_add_loop_test(tc, groups_by_row, 0, COUNT_OF(finds));
+    tcase_add_test(tc, groups_cost_no_more_than_allowed);
     tcase_add_loop_test(tc, text_matches_by_row, 0, COUNT_OF(matches));
     tcase_add_loop_test(tc, refused_with_words, 0, COUNT_OF(refused));
     tcase_add_test(tc, length_is_limited);

@@ -1,7 +1,7 @@
 /*
  * The search: all states that are possible after each code point, side by side.
  */
-#include "agent/core/regex_model.h"
+#include "base/core/regex_model.h"
 
 #define REPLACEMENT 0xFFFD
 
@@ -58,13 +58,7 @@ int32_t regex_next(struct slice *text)
 
 /* ---- States -------------------------------------------------------- */
 
-/* What is around a place in the text; -1: nothing. */
-struct place {
-    int32_t before;
-    int32_t after;
-};
-
-static bool holds(enum regex_op op, struct place at)
+bool regex_holds(enum regex_op op, struct regex_place at)
 {
     bool edge = regex_is_word(at.before) != regex_is_word(at.after);
 
@@ -101,8 +95,8 @@ static uint32_t target(uint32_t step, int32_t by)
 }
 
 /* Steps that follow without reading anything go onto the stack. */
-static uint32_t follow(const struct regex *r, uint32_t step, struct place at,
-                       uint32_t depth)
+static uint32_t follow(const struct regex *r, uint32_t step,
+                       struct regex_place at, uint32_t depth)
 {
     const struct regex_step *s = &r->steps[step];
 
@@ -119,13 +113,16 @@ static uint32_t follow(const struct regex *r, uint32_t step, struct place at,
         return depth + 1;
     }
     r->stack[depth] = step + 1;
-    return holds(s->op, at) ? depth + 1 : depth;
+    if (s->op == REGEX_SAVE) {
+        return depth + 1;
+    }
+    return regex_holds(s->op, at) ? depth + 1 : depth;
 }
 
 /* A step and all that follow from it. Each is added once, and puts two on the
  * stack at most, so the stack is as long as two programs. True: a match. */
 static bool enter(struct regex *r, struct regex_threads *t, uint32_t step,
-                  struct place at)
+                  struct regex_place at)
 {
     uint32_t depth = 1;
     bool matched = false;
@@ -151,7 +148,7 @@ static bool in_set(const struct regex *r, const struct regex_step *s, int32_t c)
     return s->negated;
 }
 
-static bool reads(const struct regex *r, const struct regex_step *s, int32_t c)
+bool regex_reads(const struct regex *r, const struct regex_step *s, int32_t c)
 {
     if (s->op == REGEX_CHAR) {
         return s->x == c;
@@ -164,7 +161,7 @@ static bool reads(const struct regex *r, const struct regex_step *s, int32_t c)
 
 /* ---- The search ----------------------------------------------------- */
 
-static int32_t read_point(const struct regex *r, struct slice *text)
+int32_t regex_read(const struct regex *r, struct slice *text)
 {
     int32_t c;
 
@@ -176,7 +173,7 @@ static int32_t read_point(const struct regex *r, struct slice *text)
 }
 
 /* All threads over one code point. True: a match. */
-static bool advance(struct regex *r, int32_t c, struct place behind)
+static bool advance(struct regex *r, int32_t c, struct regex_place behind)
 {
     bool matched = false;
 
@@ -184,7 +181,7 @@ static bool advance(struct regex *r, int32_t c, struct place behind)
     for (uint32_t i = 0; i < r->now.count; i++) {
         uint32_t step = r->now.items[i];
 
-        if (reads(r, &r->steps[step], c)) {
+        if (regex_reads(r, &r->steps[step], c)) {
             matched = enter(r, &r->next, step + 1, behind) || matched;
         }
     }
@@ -193,7 +190,7 @@ static bool advance(struct regex *r, int32_t c, struct place behind)
 
 bool regex_match(struct regex *r, struct slice text, uint64_t *work)
 {
-    struct place at = {.before = -1, .after = read_point(r, &text)};
+    struct regex_place at = {.before = -1, .after = regex_read(r, &text)};
 
     r->now.count = 0;
     for (;;) {
@@ -209,7 +206,7 @@ bool regex_match(struct regex *r, struct slice text, uint64_t *work)
             return false;
         }
         *work -= r->now.count;
-        at = (struct place){.before = c, .after = read_point(r, &text)};
+        at = (struct regex_place){.before = c, .after = regex_read(r, &text)};
         if (advance(r, c, at)) {
             return true;
         }

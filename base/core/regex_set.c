@@ -1,7 +1,7 @@
 /*
  * Sets of code points, and escapes, which stand in sets and outside.
  */
-#include "agent/core/regex_compiler.h"
+#include "base/core/regex_compiler.h"
 
 /* ---- Sets ----------------------------------------------------------- */
 

@@ -4,8 +4,8 @@
  * A Thompson NFA over code points, of the syntax of RE2: literals, `.`, sets
  * with ranges and [:alpha:] classes, \d \w \s \D \W \S \b \B, ^ $ \A \z, groups
  * (also (?:...)), |, * + ? {n,m} with or without a lazy "?", and (?i), (?s),
- * (?m) at the beginning. There are no captures, no back-references and no
- * looking around. A match is sought anywhere in the text.
+ * (?m) at the beginning. There are no back-references and no looking around. A
+ * match is sought anywhere in the text.
  *
  * Bytes that are not UTF-8 count as one U+FFFD each. (?i) folds ASCII letters.
  *
@@ -29,3 +29,19 @@ enum status regex_compile(struct arena *a, struct slice pattern,
 /* Whether the text holds a match. What was done is taken off *work, which at 0
  * ends the search with false; a step of it is one state looked at. */
 bool regex_match(struct regex *r, struct slice text, uint64_t *work);
+
+#define REGEX_GROUPS_MAX                               \
+    16 /* The whole, and those remembered; others only \
+          group. */
+
+/* The same, and what its groups hold: the match that begins first, and of those
+ * the one that a backtracking search would find (Perl's). groups[0] is the
+ * whole; groups that took no part are empty, without data. The expression is
+ * not changed, so many threads may use one; what the search needs is taken from
+ * `a`. *work as above. */
+bool regex_find(const struct regex *r, struct slice text, struct arena *a,
+                struct slice groups[REGEX_GROUPS_MAX], uint64_t *work);
+
+/* How many of them there are, the whole included. */
+size_t regex_groups(const struct regex *r);
+size_t regex_steps(const struct regex *r); /* Its length, a measure of cost. */

@@ -5,8 +5,8 @@
  */
 #include <stdlib.h>
 
-#include "agent/core/regex_compiler.h"
 #include "base/core/check.h"
+#include "base/core/regex_compiler.h"
 
 /* ---- Trouble -------------------------------------------------------- */
 
@@ -76,26 +76,35 @@ static void copy(struct compiler *c, int32_t from, int32_t len)
     c->count += len;
 }
 
-static void make_optional(struct compiler *c, int32_t atom)
+/* Which of two ways comes first: once more, or on. */
+enum greed {
+    GREEDY,
+    LAZY
+};
+
+static struct regex_step split(int32_t more, int32_t on, enum greed greed)
 {
-    insert(c, atom,
-           (struct regex_step){
-               .op = REGEX_SPLIT, .x = 1, .y = c->count - atom + 1});
+    return (struct regex_step){.op = REGEX_SPLIT,
+                               .x = greed == GREEDY ? more : on,
+                               .y = greed == GREEDY ? on : more};
 }
 
-static void make_star(struct compiler *c, int32_t atom)
+static void make_optional(struct compiler *c, int32_t atom, enum greed greed)
+{
+    insert(c, atom, split(1, c->count - atom + 1, greed));
+}
+
+static void make_star(struct compiler *c, int32_t atom, enum greed greed)
 {
     int32_t len = c->count - atom;
 
-    insert(c, atom,
-           (struct regex_step){.op = REGEX_SPLIT, .x = 1, .y = len + 2});
+    insert(c, atom, split(1, len + 2, greed));
     emit(c, (struct regex_step){.op = REGEX_JUMP, .x = -(len + 1)});
 }
 
-static void make_plus(struct compiler *c, int32_t atom)
+static void make_plus(struct compiler *c, int32_t atom, enum greed greed)
 {
-    emit(c,
-         (struct regex_step){.op = REGEX_SPLIT, .x = atom - c->count, .y = 1});
+    emit(c, split(atom - c->count, 1, greed));
 }
 
 /* ---- Repetition ----------------------------------------------------- */
@@ -150,7 +159,8 @@ static bool read_bounds(struct compiler *c, int32_t *out_least,
 
 /* The atom is there once. Written out: `least` times, then up to `most` times
  * optional, or without end. */
-static void repeat(struct compiler *c, int32_t least, int32_t most)
+static void repeat(struct compiler *c, int32_t least, int32_t most,
+                   enum greed greed)
 {
     int32_t atom = top(c)->atom;
     int32_t len = c->count - atom;
@@ -169,9 +179,9 @@ static void repeat(struct compiler *c, int32_t least, int32_t most)
     }
     if (most < 0) {
         if (least == 0) {
-            make_star(c, atom);
+            make_star(c, atom, greed);
         } else {
-            make_plus(c, c->count - len);
+            make_plus(c, c->count - len, greed);
         }
         return;
     }
@@ -181,12 +191,11 @@ static void repeat(struct compiler *c, int32_t least, int32_t most)
 
         copy(c, atom, len);
         if (!c->st) {
-            make_optional(c, at);
+            make_optional(c, at, greed);
         }
     }
     if (least == 0 && !c->st) {
-        insert(c, atom,
-               (struct regex_step){.op = REGEX_SPLIT, .x = 1, .y = len + 1});
+        insert(c, atom, split(1, len + 1, greed));
     }
 }
 
@@ -196,6 +205,7 @@ static bool read_repetition(struct compiler *c)
     int32_t most = 0;
     int32_t atom = top(c)->atom;
     int mark = compiler_peek(c);
+    enum greed greed;
 
     if (mark != '*' && mark != '+' && mark != '?' && mark != '{') {
         return false;
@@ -209,12 +219,12 @@ static bool read_repetition(struct compiler *c)
         least = mark == '+' ? 1 : 0;
         most = mark == '?' ? 1 : -1;
     }
-    (void)compiler_take(c, '?'); /* Lazy or not, the same texts match. */
+    greed = compiler_take(c, '?') ? LAZY : GREEDY;
     if (atom == NO_ATOM) {
         compiler_refuse(c, "nothing to repeat");
         return true;
     }
-    repeat(c, least, most);
+    repeat(c, least, most, greed);
     top(c)->atom = NO_ATOM;
     return true;
 }
@@ -265,7 +275,9 @@ static void read_escape(struct compiler *c)
 
 static void open_group(struct compiler *c)
 {
-    if (compiler_take(c, '?') && !compiler_take(c, ':')) {
+    bool plain = compiler_take(c, '?');
+
+    if (plain && !compiler_take(c, ':')) {
         compiler_refuse(c, "only (?:...) is known, and (?i), (?s), (?m) at the "
                            "beginning");
         return;
@@ -275,10 +287,13 @@ static void open_group(struct compiler *c)
         return;
     }
     c->depth++;
-    *top(c) = (struct group){.start = c->count,
-                             .alternative = c->count,
-                             .atom = NO_ATOM,
-                             .jumps = NO_ATOM};
+    *top(c) =
+        (struct group){.start = c->count, .atom = NO_ATOM, .jumps = NO_ATOM};
+    if (!plain && c->groups_count < REGEX_GROUPS_MAX) {
+        top(c)->number = c->groups_count++;
+        emit(c, (struct regex_step){.op = REGEX_SAVE, .x = 2 * top(c)->number});
+    }
+    top(c)->alternative = c->count;
 }
 
 /* a|b|c: each alternative but the last is SPLIT to itself and to the next one,
@@ -311,12 +326,16 @@ static void end_alternatives(struct compiler *c)
 static void close_group(struct compiler *c)
 {
     int32_t start = top(c)->start;
+    int32_t number = top(c)->number;
 
     if (c->depth == 0) {
         compiler_refuse(c, "unexpected )");
         return;
     }
     end_alternatives(c);
+    if (number != 0) {
+        emit(c, (struct regex_step){.op = REGEX_SAVE, .x = 2 * number + 1});
+    }
     c->depth--;
     top(c)->atom = start;
 }
@@ -394,6 +413,7 @@ static void read_flags(struct compiler *c)
 static void compile(struct compiler *c)
 {
     c->groups[0] = (struct group){.atom = NO_ATOM, .jumps = NO_ATOM};
+    c->groups_count = 1;
     read_flags(c);
     while (c->rest.len > 0 && !c->st) {
         read_piece(c);
@@ -424,6 +444,7 @@ static struct regex *take_program(struct arena *a, const struct compiler *c)
     r->ranges =
         arena_zalloc(a, (size_t)c->ranges_count + 1, sizeof(*r->ranges));
     memcpy(r->ranges, c->ranges, (size_t)c->ranges_count * sizeof(*r->ranges));
+    r->groups = (uint32_t)c->groups_count;
     r->fold = c->fold;
     r->now = new_threads(a, count);
     r->next = new_threads(a, count);
