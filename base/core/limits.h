@@ -70,6 +70,13 @@
 #define LIMIT_ACL_POLICIES     4096          /* The same. */
 #define LIMIT_ACL_GROUPS       32            /* Groups of a socket's peer. */
 
+/* Prepared queries. */
+#define LIMIT_QUERIES          4096  /* Of a datacenter; more: refused. */
+#define LIMIT_QUERY_LIST       256   /* Datacenters, ids of checks. */
+#define LIMIT_QUERY_TEXT       1024  /* A text of a template, filled in. */
+#define LIMIT_QUERY_STEPS      512   /* Of a template's regular expression. */
+#define LIMIT_QUERY_WORK       50000 /* States looked at, for one name. */
+
 #define LIMIT_DEFINITION_FILES 4096 /* In the services folder. */
 #define LIMIT_PROBES           8192 /* Checks running at the same time... */
 #define LIMIT_PROBE_PROGRAMS   64   /* ...and of these, programs. */
