@@ -163,7 +163,7 @@ static int compare_by_distance(const void *a, const void *b)
 /* The others, nearest first. */
 static const struct api_datacenter **by_distance(const struct api_call *call)
 {
-    const struct api_view *v = call->view;
+    const struct api_view *v = call->home;
     const struct api_datacenter **list =
         arena_zalloc(call->arena, v->datacenters_count + 1, sizeof(*list));
 
@@ -174,6 +174,25 @@ static const struct api_datacenter **by_distance(const struct api_call *call)
         qsort(list, v->datacenters_count, sizeof(*list), compare_by_distance);
     }
     return list;
+}
+
+/* Distances are those from here; seen from another one, we are its first. */
+struct texts api_nearest_datacenters(struct api_call *call)
+{
+    const struct api_datacenter **others = by_distance(call);
+    size_t total = call->home->datacenters_count;
+    const char **names = arena_zalloc(call->arena, total + 1, sizeof(*names));
+    size_t count = 0;
+
+    if (call->is_elsewhere) {
+        names[count++] = local_host(call->home->local)->datacenter;
+    }
+    for (size_t i = 0; i < total; i++) {
+        if (strcmp(others[i]->name, call->dc) != 0) {
+            names[count++] = others[i]->name;
+        }
+    }
+    return (struct texts){.items = names, .count = count};
 }
 
 /* Must work without the store. */

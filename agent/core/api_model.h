@@ -23,7 +23,8 @@ struct api_call {
     struct catalog_scope scope;
     uint64_t index; /* The scope's. */
     uint64_t deadline_ms;
-    bool may_wait; /* An index was asked for that this store has given. */
+    bool may_wait;    /* An index was asked for that this store has given. */
+    const char *near; /* Instead of ?near=; NULL: that. */
     const struct node_record *origin; /* Of ?near=, see api_next_turn(). */
     unsigned turn;
     bool answer_now; /* The reply is wanted whatever the index says. */
@@ -78,6 +79,8 @@ bool api_accept_datacenter(struct api_call *call);
 /* What follows is about this datacenter; "": as it is. False: there is no way
  * to it, and the reply is made. */
 bool api_turn_to(struct api_call *call, const char *name);
+/* Names of all others than that one, the nearest first. */
+struct texts api_nearest_datacenters(struct api_call *call);
 
 /* What is shown of addresses and ports: of another datacenter those that are
  * meant for the outside, if view.translate_wan says so. */
@@ -355,6 +358,10 @@ void api_session_renew(struct api_call *call);
 void api_session_info(struct api_call *call);
 void api_session_node(struct api_call *call);
 void api_session_list(struct api_call *call);
+
+/* api_query.c */
+void api_queries(struct api_call *call);
+void api_query(struct api_call *call);
 
 /* api_txn.c */
 void api_kv_txn(struct api_call *call);

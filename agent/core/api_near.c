@@ -27,7 +27,8 @@ static const char *zone_of(const struct node_record *n)
 /* NULL: no order is asked for, or nobody knows that node. */
 static const struct node_record *origin_of(const struct api_call *call)
 {
-    const char *near = api_param(call, "near");
+    const char *near =
+        call->near != NULL ? call->near : api_param(call, "near");
     const struct node_record *own = &local_host(call->view->local)->node;
     const struct catalog_node *n;
 

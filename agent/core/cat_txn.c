@@ -92,6 +92,7 @@ static bool decode(const struct cat_txn *t, const struct store_kv *kv,
         return node_check_record_read(t->arena, &s->name, kv->value, &s->check,
                                       NULL) == ST_OK;
     case RECORD_LIVE:
+    case RECORD_QUERY:
     case RECORD_FOREIGN:
         return false;
     }
@@ -508,6 +509,7 @@ static enum status encode(const struct cat_slot *s, struct buf *out)
     case RECORD_NODE_CHECK:
         return node_check_record_write(&s->check, out);
     case RECORD_LIVE:
+    case RECORD_QUERY:
     case RECORD_FOREIGN:
         break;
     }

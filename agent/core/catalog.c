@@ -16,6 +16,8 @@ static void catalog_free(struct shared *s)
     pmap_release(&c->nodes);
     pmap_release(&c->services);
     pmap_release(&c->tombstones);
+    pmap_release(&c->queries);
+    query_table_unref(c->query_table);
     free(c->datacenter);
     free(c);
 }
@@ -40,6 +42,9 @@ struct catalog *catalog_copy(const struct catalog *old)
     c->nodes = pmap_share(&old->nodes);
     c->services = pmap_share(&old->services);
     c->tombstones = pmap_share(&old->tombstones);
+    c->queries = pmap_share(&old->queries);
+    c->query_table =
+        old->query_table == NULL ? NULL : query_table_ref(old->query_table);
     c->nodes_known = old->nodes_known;
     c->nodes_live = old->nodes_live;
     c->instances_count = old->instances_count;
@@ -47,6 +52,7 @@ struct catalog *catalog_copy(const struct catalog *old)
     c->nodes_index = old->nodes_index;
     c->state_index = old->state_index;
     c->all_index = old->all_index;
+    c->queries_index = old->queries_index;
     c->floor_index = old->floor_index;
     return c;
 }
@@ -236,6 +242,12 @@ uint64_t catalog_index(const struct catalog *c, struct catalog_scope scope)
         break;
     case SCOPE_ALL:
         index = c->all_index;
+        break;
+    case SCOPE_QUERIES:
+        index = c->queries_index;
+        break;
+    case SCOPE_QUERY:
+        index = catalog_query_index(c, scope.name);
         break;
     }
     return index == 0 ? 1 : index;

@@ -18,6 +18,7 @@
 
 #include "agent/core/health.h"
 #include "agent/core/record.h"
+#include "query/core/table.h"
 
 struct catalog;
 struct catalog_service; /* A service name and its instances. */
@@ -69,6 +70,14 @@ struct catalog_node {
     int64_t live_mod_revision;    /* Of the last change of liveness. */
 };
 
+/* A prepared query. */
+struct catalog_query {
+    struct query *query;
+    uint64_t value_hash;
+    int64_t create_revision;
+    int64_t mod_revision;
+};
+
 /* The synthesized check on a node's agent, CHECK_ID_SERF. False for external
  * nodes, which have none. */
 bool catalog_node_serf(const struct catalog_node *n,
@@ -94,6 +103,7 @@ struct catalog_changes {
     struct texts nodes;    /* The same, names in lower case. */
     struct texts lives;    /* Nodes whose liveness may have changed, or that
                               came or went; in lower case. */
+    bool queries;          /* Prepared queries have changed. */
     const struct catalog_problem *problems;
     size_t problems_count;
     const struct catalog_mark *marks;
@@ -164,11 +174,13 @@ enum catalog_scope_kind {
     SCOPE_NODE,     /* One node, its services and checks. */
     SCOPE_STATE,    /* All checks. */
     SCOPE_ALL,      /* Any instance or node: SCOPE_SERVICES with conditions. */
+    SCOPE_QUERIES,  /* All prepared queries. */
+    SCOPE_QUERY,    /* One of them, by id. */
 };
 
 struct catalog_scope {
     enum catalog_scope_kind kind;
-    const char *name; /* Service or node; else NULL. */
+    const char *name; /* Service, node or query; else NULL. */
 };
 
 uint64_t catalog_index(const struct catalog *c, struct catalog_scope scope);
@@ -187,6 +199,11 @@ size_t catalog_nodes_count(const struct catalog *c);
 size_t catalog_live_count(const struct catalog *c); /* Nodes. */
 size_t catalog_services_count(const struct catalog *c);
 size_t catalog_instances_count(const struct catalog *c);
+
+/* All prepared queries; NULL: there are none. And one with its revisions. */
+const struct query_table *catalog_queries(const struct catalog *c);
+const struct catalog_query *catalog_query(const struct catalog *c,
+                                          const char *id);
 
 const char *catalog_service_name(const struct catalog_service *s);
 size_t catalog_service_size(const struct catalog_service *s);

@@ -453,6 +453,9 @@ static void apply_put(struct change *x, const struct catalog_event *e,
     case RECORD_NODE_CHECK:
         put_node_check(x, e, key);
         return;
+    case RECORD_QUERY:
+        change_put_query(x, e, key->id);
+        return;
     case RECORD_FOREIGN:
         return;
     }
@@ -473,6 +476,9 @@ static void apply_delete(struct change *x, const struct record_key *key)
         return;
     case RECORD_NODE_CHECK:
         change_remove_node_check(x, key);
+        return;
+    case RECORD_QUERY:
+        change_remove_query(x, key->id);
         return;
     case RECORD_FOREIGN:
         return;

@@ -345,6 +345,18 @@ static void mark_service(struct change *x, struct catalog_mark *marks,
     add_mark(x, marks, count, checks, s == NULL ? 0 : s->checks_index);
 }
 
+static void mark_queries(struct change *x, struct catalog_mark *marks,
+                         size_t *count, struct texts ids)
+{
+    for (size_t i = 0; i < ids.count; i++) {
+        const struct shared *q =
+            pmap_get(&x->c->queries, slice_str(ids.items[i]));
+
+        add_mark(x, marks, count, arena_printf(x->arena, "q:%s", ids.items[i]),
+                 q == NULL ? 0 : catalog_query_index(x->c, ids.items[i]));
+    }
+}
+
 static void mark_node(struct change *x, struct catalog_mark *marks,
                       size_t *count, const char *name)
 {
@@ -358,22 +370,27 @@ static void mark_node(struct change *x, struct catalog_mark *marks,
 
 /* Of scopes that are there once. */
 enum {
-    MARKS_OF_ALL = 6
+    MARKS_OF_ALL = 7
 };
 
 void change_finish(struct change *x, struct catalog_changes *out)
 {
     struct texts node_marks = change_take(x, &x->node_marks);
     struct texts forgotten = change_take(x, &x->forgotten);
+    struct texts query_marks = change_take(x, &x->query_marks);
     struct catalog_mark *marks;
     size_t count = 0;
 
+    if (x->queries_changed) {
+        change_list_queries(x);
+    }
+    out->queries = x->queries_changed;
     out->services = change_take(x, &x->services);
     out->nodes = change_take(x, &x->nodes);
     out->lives = change_take(x, &x->lives);
     marks = arena_zalloc(x->arena,
                          2 * out->services.count + node_marks.count +
-                             forgotten.count + MARKS_OF_ALL,
+                             forgotten.count + query_marks.count + MARKS_OF_ALL,
                          sizeof(*marks));
     for (size_t i = 0; i < forgotten.count; i++) {
         add_mark(x, marks, &count, forgotten.items[i], 0);
@@ -384,12 +401,14 @@ void change_finish(struct change *x, struct catalog_changes *out)
     for (size_t i = 0; i < node_marks.count; i++) {
         mark_node(x, marks, &count, node_marks.items[i]);
     }
+    mark_queries(x, marks, &count, query_marks);
     add_mark(x, marks, &count, "K", x->c->skew);
     add_mark(x, marks, &count, "S", x->c->services_index);
     add_mark(x, marks, &count, "N", x->c->nodes_index);
     add_mark(x, marks, &count, "T", x->c->state_index);
     add_mark(x, marks, &count, "A", x->c->all_index);
     add_mark(x, marks, &count, "F", x->c->floor_index);
+    add_mark(x, marks, &count, "Q", x->c->queries_index);
     out->marks = marks;
     out->marks_count = count;
     out->problems =

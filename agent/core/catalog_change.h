@@ -27,6 +27,8 @@ struct change {
     struct names lives;      /* Liveness changed, or record new or gone. */
     struct names node_marks; /* Their index changed. */
     struct names forgotten;  /* Tombstones that are no more. */
+    bool queries_changed;
+    struct names query_marks; /* Ids of those. */
     struct catalog_problem *problems;
     size_t problems_count;
     size_t problems_cap;
@@ -85,6 +87,14 @@ void change_remove_node(struct change *x, const char *name);
 void change_drop_ghosts(struct change *x, const char *name);
 struct instance_box *change_new_instance(void);
 struct node_check_box *change_new_node_check(void);
+
+/* catalog_query.c */
+void change_put_query(struct change *x, const struct catalog_event *e,
+                      const char *id);
+void change_remove_query(struct change *x, const char *id);
+void change_list_queries(struct change *x);
+/* The index that was kept of one of them. */
+void change_restore_query(struct change *x, const char *id, uint64_t index);
 
 /* Take one event of the store. */
 void change_apply(struct change *x, const struct catalog_event *e);

@@ -55,6 +55,12 @@ struct catalog_service {
     char name[];
 };
 
+struct query_box {
+    struct shared shared;
+    struct catalog_query pub;
+    uint64_t index;
+};
+
 struct tombstone {
     struct shared shared;
     uint64_t index;
@@ -68,6 +74,8 @@ struct catalog {
     struct pmap nodes;      /* Lower-case name -> node_box */
     struct pmap services;   /* name -> catalog_service */
     struct pmap tombstones; /* "s:name" or "n:name" -> tombstone */
+    struct pmap queries;    /* id -> query_box */
+    struct query_table *query_table; /* Of all of them; NULL: none. */
     size_t nodes_known;
     size_t nodes_live;
     size_t instances_count;
@@ -75,6 +83,7 @@ struct catalog {
     uint64_t nodes_index;
     uint64_t state_index;
     uint64_t all_index;
+    uint64_t queries_index;
     uint64_t floor_index; /* Of names that were never seen. */
 };
 
@@ -82,5 +91,6 @@ struct catalog {
  */
 struct slice catalog_lower(const char *name, char out[NODE_NAME_MAX + 1]);
 
+uint64_t catalog_query_index(const struct catalog *c, const char *id);
 struct node_box *catalog_node_box(const struct catalog *c, const char *name);
 struct catalog *catalog_copy(const struct catalog *old);

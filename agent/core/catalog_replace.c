@@ -81,6 +81,19 @@ static bool sweep_node(void *ctx, struct slice key, struct shared *value)
     return true;
 }
 
+static bool sweep_query(void *ctx, struct slice key, struct shared *value)
+{
+    const struct sweep *w = ctx;
+    struct arena scratch = {0};
+    struct record_key query = {.kind = RECORD_QUERY,
+                               .id = arena_strdup(&scratch, key)};
+
+    (void)value;
+    sweep_key(w, record_key_write(&scratch, w->x->c->datacenter, &query));
+    arena_release(&scratch);
+    return true;
+}
+
 /* Whether `old` holds exactly this already. */
 static bool is_unchanged(struct change *x, const struct catalog *old,
                          const struct catalog_event *e)
@@ -89,10 +102,16 @@ static bool is_unchanged(struct change *x, const struct catalog *old,
     const struct node_box *n;
     const struct instance_box *i;
     const struct node_check_box *k;
+    const struct catalog_query *q;
 
     arena_reset(&x->scratch);
     if (record_key_read(&x->scratch, old->datacenter, e->key, &key)) {
         return false;
+    }
+    if (key.kind == RECORD_QUERY) {
+        q = catalog_query(old, key.id);
+        return q != NULL && q->mod_revision == e->mod_revision &&
+               q->value_hash == catalog_hash(e->value);
     }
     n = key.kind == RECORD_FOREIGN ? NULL : catalog_node_box(old, key.node);
     if (n == NULL) {
@@ -111,7 +130,8 @@ static bool is_unchanged(struct change *x, const struct catalog *old,
         k = (struct node_check_box *)pmap_get(&n->checks, slice_str(key.id));
         return k != NULL && k->pub.mod_revision == e->mod_revision &&
                k->pub.value_hash == catalog_hash(e->value);
-    case RECORD_LIVE: /* put_live() tells a change from none itself. */
+    case RECORD_QUERY: /* Looked at above. */
+    case RECORD_LIVE:  /* put_live() tells a change from none itself. */
     case RECORD_FOREIGN:
         return false;
     }
@@ -125,6 +145,15 @@ static bool touch_gone_service(void *ctx, struct slice key,
 
     (void)value;
     change_name(x, &x->services, arena_strdup(x->arena, key));
+    return true;
+}
+
+static bool touch_gone_query(void *ctx, struct slice key, struct shared *value)
+{
+    struct change *x = ctx;
+
+    (void)value;
+    change_name(x, &x->query_marks, arena_strdup(x->arena, key));
     return true;
 }
 
@@ -149,6 +178,7 @@ static struct change change_from_nothing(const struct catalog *old,
 
     pmap_each(&old->services, (struct slice){0}, touch_gone_service, &x);
     pmap_each(&old->nodes, (struct slice){0}, touch_gone_node, &x);
+    pmap_each(&old->queries, (struct slice){0}, touch_gone_query, &x);
     pmap_each(&old->tombstones, (struct slice){0}, change_forget, &x);
     return x;
 }
@@ -170,6 +200,8 @@ struct catalog *catalog_replace(const struct catalog *old,
         x.c->nodes_index = (uint64_t)revision;
         x.c->state_index = (uint64_t)revision;
         x.c->all_index = (uint64_t)revision;
+        x.c->queries_index = (uint64_t)revision;
+        x.queries_changed = true;
     } else {
         x.c = catalog_copy(old);
     }
@@ -187,6 +219,7 @@ struct catalog *catalog_replace(const struct catalog *old,
         }
         qsort(w.sorted, events_count, sizeof(*w.sorted), compare_keys);
         pmap_each(&old->nodes, (struct slice){0}, sweep_node, &w);
+        pmap_each(&old->queries, (struct slice){0}, sweep_query, &w);
         free(w.sorted);
     }
     x.c->revision = revision;
@@ -218,6 +251,12 @@ static void restore_mark(struct change *x, const struct catalog_mark *m)
         x->c->state_index = m->scope[0] == 'T' ? m->index : x->c->state_index;
         x->c->all_index = m->scope[0] == 'A' ? m->index : x->c->all_index;
         x->c->floor_index = m->scope[0] == 'F' ? m->index : x->c->floor_index;
+        x->c->queries_index =
+            m->scope[0] == 'Q' ? m->index : x->c->queries_index;
+        return;
+    }
+    if (m->scope[0] == 'q') {
+        change_restore_query(x, name, m->index);
         return;
     }
     exists = pmap_get(m->scope[0] == 'n' ? &x->c->nodes : &x->c->services,

@@ -5,6 +5,7 @@
  *   /muster/v1/<dc>/live/<node>                  leased: the agent is alive
  *   /muster/v1/<dc>/inst/<service>/<node>/<id>   instance and its checks
  *   /muster/v1/<dc>/ncheck/<node>/<check>        a check of the node
+ *   /muster/v1/<dc>/lookup/<id>                  a prepared query
  *
  *   /muster/v1/<dc>/acl/...                      tokens, policies: acl_table.h
  *
@@ -29,6 +30,7 @@ enum record_kind {
     RECORD_LIVE,
     RECORD_INSTANCE,
     RECORD_NODE_CHECK,
+    RECORD_QUERY,
     RECORD_FOREIGN, /* Not ours to read: kv, out, other data under the root. */
 };
 
@@ -37,7 +39,7 @@ struct record_key {
     enum record_kind kind;
     const char *node;
     const char *service;
-    const char *id; /* Instance id or check id. */
+    const char *id; /* Of instance, check or query. */
 };
 
 /* Where a datacenter's catalogue lies: read [begin, end) with one range, watch

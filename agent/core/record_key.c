@@ -14,9 +14,8 @@ static const struct {
     enum record_kind kind;
     size_t parts;
 } kinds[] = {
-    {"inst", RECORD_INSTANCE, 3},
-    {"live", RECORD_LIVE, 1},
-    {"ncheck", RECORD_NODE_CHECK, 2},
+    {"inst", RECORD_INSTANCE, 3}, {"live", RECORD_LIVE, 1},
+    {"lookup", RECORD_QUERY, 1},  {"ncheck", RECORD_NODE_CHECK, 2},
     {"node", RECORD_NODE, 1},
 };
 
@@ -135,6 +134,10 @@ struct slice record_key_write(struct arena *a, const char *dc,
     buf_init(&b, LIMIT_URL_BYTES);
     add_prefix(&b, dc);
     CHECK(buf_addf(&b, "%s/", kind_name(key->kind)) == ST_OK);
+    if (key->kind == RECORD_QUERY) {
+        add_part(&b, slice_str(key->id));
+        return take(a, &b);
+    }
     if (key->kind == RECORD_INSTANCE) {
         add_part(&b, slice_str(key->service));
         CHECK(buf_add_u8(&b, '/') == ST_OK);
@@ -234,6 +237,10 @@ static enum status read_parts(struct arena *a, struct slice rest, size_t count,
         if (parts[i] == NULL) {
             return ST_INVALID;
         }
+    }
+    if (key->kind == RECORD_QUERY) {
+        key->id = parts[0];
+        return ST_OK;
     }
     if (count == 3) {
         key->service = parts[0];

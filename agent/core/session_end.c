@@ -1,5 +1,6 @@
 #include "agent/core/session_end.h"
 
+#include "agent/core/query_record.h"
 #include "base/core/check.h"
 
 /* Bytes put back in one transaction: below what a store takes. */
@@ -21,6 +22,7 @@ struct ending {
     const struct store_answer *seen;
     struct session session;
     const struct store_range *held;
+    const struct store_range *bound; /* Marks of its prepared queries. */
     struct store_ask *ask;
 };
 
@@ -29,6 +31,11 @@ static const struct slice none;
 static struct slice held_prefix(const struct ending *g)
 {
     return kv_held_key(g->arena, g->dc, g->e->id, none);
+}
+
+static struct slice bound_prefix(const struct ending *g)
+{
+    return query_bound_key(g->arena, g->dc, g->e->id, "");
 }
 
 static struct slice user_key(const struct ending *g, const struct store_kv *kv)
@@ -43,6 +50,9 @@ static void add_reads(const struct ending *g)
     session_add_reads(g->ask, g->arena, g->dc, g->e->id);
     store_read_range(g->ask, prefix, store_prefix_end(g->arena, prefix),
                      SESSION_END_BATCH, false);
+    prefix = bound_prefix(g);
+    store_read_range(g->ask, prefix, store_prefix_end(g->arena, prefix),
+                     SESSION_END_QUERIES, true);
     for (size_t i = 0; g->held != NULL && i < g->held->count; i++) {
         store_read_key(
             g->ask, kv_key(g->arena, g->dc, user_key(g, &g->held->items[i])));
@@ -122,10 +132,27 @@ static size_t let_go(const struct ending *g, const struct store_kv *held)
     return bytes;
 }
 
+/* The query goes with it, if it is still bound to it. */
+static void delete_query(const struct ending *g, const struct store_kv *mark)
+{
+    struct slice id = slice_skip(mark->key, bound_prefix(g).len);
+
+    store_guard(g->ask, STORE_MOD_IS, mark->key, none, mark->mod_revision);
+    store_delete(g->ask, mark->key, none);
+    store_delete(g->ask, query_key(g->arena, g->dc, arena_strdup(g->arena, id)),
+                 none);
+}
+
+/* Nothing was added since it was read. */
+static void guard_prefix(const struct ending *g, struct slice prefix)
+{
+    store_guard(g->ask, STORE_MOD_BELOW, prefix,
+                store_prefix_end(g->arena, prefix), g->seen->revision + 1);
+}
+
 static enum session_end_next ask_write(struct ending *g)
 {
     struct slice own = session_key(g->arena, g->dc, g->e->id);
-    struct slice prefix = held_prefix(g);
     size_t bytes = 0;
     size_t i = 0;
 
@@ -134,9 +161,12 @@ static enum session_end_next ask_write(struct ending *g)
     for (; i < g->held->count && bytes < BATCH_BYTES; i++) {
         bytes += let_go(g, &g->held->items[i]);
     }
-    if (i == g->held->count && !g->held->more) {
-        store_guard(g->ask, STORE_MOD_BELOW, prefix,
-                    store_prefix_end(g->arena, prefix), g->seen->revision + 1);
+    for (size_t k = 0; k < g->bound->count; k++) {
+        delete_query(g, &g->bound->items[k]);
+    }
+    if (i == g->held->count && !g->held->more && !g->bound->more) {
+        guard_prefix(g, held_prefix(g));
+        guard_prefix(g, bound_prefix(g));
         store_delete(g->ask, own, none);
         store_delete(g->ask, session_alive_key(g->arena, g->dc, g->e->id),
                      none);
@@ -197,6 +227,7 @@ static bool find_session(struct ending *g)
                                       .modify_index = kv->mod_revision};
     }
     g->held = store_range_of(g->seen, held_prefix(g));
+    g->bound = store_range_of(g->seen, bound_prefix(g));
     return true;
 }
 

@@ -15,7 +15,8 @@
 #include "agent/core/kv.h"
 #include "agent/core/session.h"
 
-#define SESSION_END_BATCH 32 /* Entries let go in one transaction. */
+#define SESSION_END_QUERIES 8  /* Prepared queries that go with it at once. */
+#define SESSION_END_BATCH   32 /* Entries let go in one transaction. */
 
 enum session_end_why {
     SESSION_END_ASKED,   /* Whether it lives or not. */

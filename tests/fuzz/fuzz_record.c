@@ -5,8 +5,19 @@
  * same pair as an event.
  */
 #include "agent/core/catalog.h"
+#include "agent/core/query_record.h"
 #include "base/core/check.h"
 #include "fuzz.h"
+
+static enum status read_and_write_query(struct arena *a, struct slice value,
+                                        struct buf *out)
+{
+    struct query_def def;
+    struct err err = {0};
+    enum status st = query_def_read(a, value, &def, &err);
+
+    return st ? st : buf_add(out, query_def_write(a, &def));
+}
 
 static enum status read_and_write(struct arena *a, const struct record_key *key,
                                   struct slice value, struct buf *out)
@@ -31,6 +42,8 @@ static enum status read_and_write(struct arena *a, const struct record_key *key,
     case RECORD_NODE_CHECK:
         st = node_check_record_read(a, key, value, &check, &err);
         return st ? st : node_check_record_write(&check, out);
+    case RECORD_QUERY:
+        return read_and_write_query(a, value, out);
     case RECORD_FOREIGN:
         return ST_NOT_FOUND;
     }

@@ -468,6 +468,14 @@ struct api_view fake_view(struct fake *f)
     };
 }
 
+/* A request that has been at the store waits for the replica. */
+static bool shows_what_was_written(const struct fake *f,
+                                   const struct api_outcome *o)
+{
+    return o->kind == API_CONFIRM &&
+           (f->flow.seen != NULL || f->flow.done != NULL);
+}
+
 void fake_ask(struct fake *f, const char *line, const char *body,
               struct api_outcome *out_outcome)
 {
@@ -487,9 +495,17 @@ void fake_ask(struct fake *f, const char *line, const char *body,
         request.confirmed = true;
         api_handle(&request, &view, &f->arena, out_outcome);
     }
-    while (out_outcome->kind == API_STORE) {
+    while (out_outcome->kind == API_STORE ||
+           shows_what_was_written(f, out_outcome)) {
         struct store_answer answer;
 
+        if (out_outcome->kind == API_CONFIRM) { /* The replica is always new. */
+            request.confirmed = true;
+            api_outcome_release(out_outcome);
+            view = fake_view(f);
+            api_handle(&request, &view, &f->arena, out_outcome);
+            continue;
+        }
         fake_store(f, &out_outcome->ask, &answer);
         if (!api_store_answered(&f->flow, &answer, &f->seen, &f->done,
                                 out_outcome)) {

@@ -499,6 +499,48 @@ START_TEST(damaged_record_is_left_out_and_told)
 }
 END_TEST
 
+#define QUERY       "/muster/v1/dc1/lookup/q1"
+#define QUERY_VALUE "{\"name\":\"q\",\"service\":{\"service\":\"web\"}}"
+
+START_TEST(queries_are_part_of_it)
+{
+    struct catalog_scope all = {SCOPE_QUERIES, NULL};
+    struct catalog_scope one = {SCOPE_QUERY, "q1"};
+    struct catalog_event same = {.key = slice_str(QUERY),
+                                 .value = slice_str(QUERY_VALUE),
+                                 .create_revision = 5,
+                                 .mod_revision = 5};
+    struct catalog_event bad = {
+        .key = slice_str(QUERY), .value = slice_str("{}"), .mod_revision = 9};
+    struct catalog *c = with(catalog_new("dc1"), QUERY, QUERY_VALUE, 5);
+    struct catalog *next;
+    struct arena a = {0};
+    struct catalog_changes changes;
+
+    ck_assert_ptr_nonnull(query_table_find(catalog_queries(c), "q"));
+    ck_assert_uint_eq(catalog_index(c, one), 5);
+    c = with(c, "/muster/v1/dc1/lookup/q2", QUERY_VALUE, 6);
+    ck_assert_uint_eq(catalog_index(c, one), 5);
+    ck_assert_uint_eq(catalog_index(c, all), 6);
+    /* A full read that has lost one of them. */
+    next = catalog_replace(c, &same, 1, 8, &a, &changes);
+    ck_assert(changes.queries);
+    ck_assert_uint_eq(query_table_count(catalog_queries(next)), 1);
+    ck_assert_uint_eq(query_table_count(catalog_queries(c)), 2);
+    ck_assert_uint_eq(catalog_index(next, one), 5);
+    ck_assert_uint_eq(catalog_index(next, all), 8);
+    catalog_unref(c);
+    /* A record that cannot be read is none. */
+    c = catalog_apply(next, &bad, 1, 9, &a, &changes);
+    ck_assert_uint_eq(changes.problems_count, 1);
+    ck_assert_ptr_null(catalog_queries(c));
+    ck_assert_uint_eq(catalog_index(c, one), 9);
+    catalog_unref(c);
+    catalog_unref(next);
+    arena_release(&a);
+}
+END_TEST
+
 START_TEST(missing_service_wakes_for_itself_only)
 {
     struct catalog_scope web = {SCOPE_SERVICE, "web"};
@@ -573,6 +615,7 @@ UNIT_MAIN("catalog", {
     tcase_add_loop_test(tc, full_read_catches_up, 0, 10);
     tcase_add_loop_test(tc, marks_survive_a_restart, 0, 10);
     tcase_add_test(tc, damaged_record_is_left_out_and_told);
+    tcase_add_test(tc, queries_are_part_of_it);
     tcase_add_test(tc, missing_service_wakes_for_itself_only);
     tcase_add_test(tc, replaced_store_starts_anew);
     tcase_add_test(tc, tombstones_are_bounded);
