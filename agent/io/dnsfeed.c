@@ -71,7 +71,7 @@ const char *dnsfeed_tagged(const struct tagged_address *tagged, size_t count,
     return NULL;
 }
 
-static const struct dns_pair *pairs_of(struct arena *a, struct pairs pairs)
+const struct dns_pair *dnsfeed_pairs(struct arena *a, struct pairs pairs)
 {
     struct dns_pair *out = arena_zalloc(a, pairs.count, sizeof(*out));
 
@@ -136,13 +136,14 @@ static bool on_instance(void *ctx, const struct catalog_instance *i)
         .health = health_of(catalog_instance_health(g->catalog, i)),
         .tags = r->tags.items,
         .tags_count = r->tags.count,
-        .meta = pairs_of(g->arena, r->meta),
+        .meta = dnsfeed_pairs(g->arena, r->meta),
         .meta_count = r->meta.count,
         .ports = ports_of(g->arena, r->ports, r->ports_count),
         .ports_count = r->ports_count,
     };
     dnsfeed_instance_addresses(g->feed, r, node, out);
     dnsfeed_held_mark(g->feed, node, i, out);
+    dnsfeed_query_mark(g->feed, g->arena, g->catalog, node, i, out);
     g->held += out->held;
     return true;
 }
@@ -176,7 +177,7 @@ static void node_put(struct dnsfeed *f, const struct node_record *r)
     struct arena arena = {0};
     struct dns_node node = {
         .name = r->name,
-        .meta = pairs_of(&arena, r->meta),
+        .meta = dnsfeed_pairs(&arena, r->meta),
         .meta_count = r->meta.count,
     };
 
@@ -237,6 +238,7 @@ void dnsfeed_catalog(struct dnsfeed *f, const struct catalog *catalog,
     struct feeding all = {.feed = f, .catalog = catalog};
     const struct catalog *before = f->catalog;
     bool changed = true;
+    bool all_again = !changes || !before;
 
     if (catalog_revision(catalog) == 0) {
         return;
@@ -244,12 +246,15 @@ void dnsfeed_catalog(struct dnsfeed *f, const struct catalog *catalog,
     /* The serial of the zone: what a guard does is a change, too. */
     f->revision =
         catalog_index(catalog, (struct catalog_scope){.kind = SCOPE_NONE});
-    if (!changes || !before) {
+    if (all_again || changes->queries) {
+        all_again = dnsfeed_query_take(f, catalog) || all_again;
+    }
+    if (all_again) {
         dns_model_clear(f->model);
         catalog_each_node(catalog, on_node, &all);
         catalog_each_service(catalog, on_service, &all);
     } else {
-        changed = differences_feed(f, catalog, changes);
+        changed = differences_feed(f, catalog, changes) || changes->queries;
     }
     f->catalog = catalog_ref(catalog);
     catalog_unref(before);
@@ -301,7 +306,7 @@ static bool on_own_instance(void *ctx, const struct local_service *s)
         .health = health_of(s->health),
         .tags = d->tags.items,
         .tags_count = d->tags.count,
-        .meta = pairs_of(o->now.arena, d->meta),
+        .meta = dnsfeed_pairs(o->now.arena, d->meta),
         .meta_count = d->meta.count,
         .ports = ports_of(o->now.arena, d->ports, d->ports_count),
         .ports_count = d->ports_count,

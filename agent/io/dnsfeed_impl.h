@@ -17,6 +17,12 @@ struct held_service {
     bool asked; /* Since it was noted. */
 };
 
+/* What prepared queries look at beside tags and health. */
+struct queries_want {
+    bool meta;
+    bool checks;
+};
+
 struct dnsfeed {
     struct loop *loop;
     struct dnsfeed_config config;
@@ -36,8 +42,10 @@ struct dnsfeed {
     size_t held_cap;
     uv_timer_t look; /* Who has asked for held ones; runs while there are. */
     struct recents *recents;
-    uv_timer_t forget; /* When the next is no longer recent. */
-    unsigned open;     /* Handles that are closing. */
+    uv_timer_t forget;           /* When the next is no longer recent. */
+    struct queries_want want;    /* By our own datacenter's. */
+    struct queries_want fed_for; /* By those of all, when we were fed. */
+    unsigned open;               /* Handles that are closing. */
     dnsfeed_closed_fn *on_closed;
     void *closed_arg;
     struct dns_zone *zone; /* The last one published; the server's. */
@@ -71,6 +79,17 @@ enum status dnsfeed_others_set(struct dnsfeed *home,
                                const struct dns_settings *settings,
                                struct dnsfeed_ages ages, struct err *err);
 void dnsfeed_others_stop(struct dnsfeed *home);
+const struct dns_pair *dnsfeed_pairs(struct arena *a, struct pairs pairs);
+
+/* dnsfeed_query.c: take the queries over. True: all services are to be fed
+ * again, since something else of them is wanted. */
+bool dnsfeed_query_take(struct dnsfeed *f, const struct catalog *catalog);
+/* What of an instance is for them. */
+void dnsfeed_query_mark(struct dnsfeed *f, struct arena *a,
+                        const struct catalog *catalog,
+                        const struct catalog_node *node,
+                        const struct catalog_instance *i,
+                        struct dns_instance *out);
 
 /* dnsfeed_held.c */
 void dnsfeed_held_init(struct dnsfeed *f);

@@ -357,6 +357,9 @@ static void decide_kind(struct dns_decider *d)
     case DNS_KIND_NODE:
         decide_node(d);
         return;
+    case DNS_KIND_QUERY:
+        dns_decide_query(d);
+        return;
     case DNS_KIND_ADDR:
         decide_addr(d);
         return;
@@ -381,7 +384,7 @@ static void decide_expired(struct dns_answer *a)
 static bool is_in_a_zone(const struct dns_place *place)
 {
     return place->kind == DNS_KIND_SERVICE || place->kind == DNS_KIND_NODE ||
-           place->kind == DNS_KIND_NONE;
+           place->kind == DNS_KIND_QUERY || place->kind == DNS_KIND_NONE;
 }
 
 static void decide_place(struct dns_decider *d)

@@ -83,7 +83,9 @@ struct dns_answer {
     atomic_bool *asked; /* For dns_answer_note(); NULL: nothing to note. */
     int extended_error;
     enum dns_order
-        order; /* Of the answers; NEAR makes it depend on the client. */
+        order;         /* Of the answers; NEAR makes it depend on the client. */
+    bool origin_given; /* NEAR: to what the area 1 of standings stands for, not
+                          to the client. */
     uint32_t upstream_ttl_max_s; /* DNS_CHASE: no TTL above this, of what
                                     upstream says. */
     struct dns_records answers;

@@ -47,6 +47,14 @@ static void add_addresses(struct dns_decider *d, struct dns_members chosen,
     }
 }
 
+static bool find_ttl(const struct dns_decider *d, const struct dns_selection *s,
+                     uint32_t *out_ttl_s)
+{
+    *out_ttl_s = s->ttl_s;
+    return s->ttl_given ||
+           dns_config_ttl(d->config, s->service->name, out_ttl_s);
+}
+
 /* Only one CNAME may stand at a name, and nothing beside it. Which instance's
  * does not depend on the order in which the catalogue came. */
 static void add_cname(struct dns_decider *d, const struct dns_selection *s,
@@ -66,7 +74,7 @@ static void add_cname(struct dns_decider *d, const struct dns_selection *s,
                        ttl_s)
             ->data.name = *first;
         /* Without a TTL of the service's, upstream's counts. */
-        if (dns_config_ttl(d->config, s->service->name, &ttl_s)) {
+        if (find_ttl(d, s, &ttl_s)) {
             d->answer->upstream_ttl_max_s = ttl_s;
         }
     }
@@ -240,13 +248,13 @@ static void answer_addresses(struct dns_decider *d,
     }
 }
 
-static void answer_by_type(struct dns_decider *d, const struct dns_selection *s,
-                           struct dns_members chosen)
+void dns_answer_members(struct dns_decider *d, const struct dns_selection *s,
+                        struct dns_members chosen)
 {
     uint16_t type = d->q->type;
     uint32_t ttl_s;
 
-    (void)dns_config_ttl(d->config, s->service->name, &ttl_s);
+    (void)find_ttl(d, s, &ttl_s);
     if (s->grpc_config) {
         if (dns_wants(d, DNS_TYPE_TXT)) {
             add_grpc_config(d, chosen, ttl_s);
@@ -266,7 +274,7 @@ static void answer_by_type(struct dns_decider *d, const struct dns_selection *s,
 void dns_answer_member(struct dns_decider *d, const struct dns_selection *s,
                        const struct dns_member *m)
 {
-    answer_by_type(d, s, (struct dns_members){.items = &m, .count = 1});
+    dns_answer_members(d, s, (struct dns_members){.items = &m, .count = 1});
 }
 
 void dns_decide_service(struct dns_decider *d)
@@ -301,7 +309,7 @@ void dns_decide_service(struct dns_decider *d)
         return;
     }
     d->answer->order = chosen.order;
-    answer_by_type(d, &s, chosen);
+    dns_answer_members(d, &s, chosen);
     if (d->answer->answers.count == 0) {
         dns_decide_nodata(d);
     }

@@ -120,6 +120,64 @@ static size_t string_size(const struct dns_pair *pair)
     return 1 + len;
 }
 
+static size_t pairs_size(const struct dns_pair *pairs, size_t count)
+{
+    size_t size = rounded(count * sizeof(struct query_pair));
+
+    for (size_t i = 0; i < count; i++) {
+        size += rounded(text_len(pairs[i].key));
+        size += rounded(text_len(pairs[i].value));
+    }
+    return size;
+}
+
+static size_t for_queries_size(const struct dns_instance *in)
+{
+    size_t size = rounded(in->checks_count * sizeof(struct query_check));
+
+    for (size_t i = 0; i < in->checks_count; i++) {
+        size += rounded(text_len(in->checks[i].id));
+    }
+    if (in->meta_for_queries) {
+        size += pairs_size(in->meta, in->meta_count);
+        size += pairs_size(in->node_meta, in->node_meta_count);
+    }
+    return size;
+}
+
+static const struct query_pair *copy_pairs(struct bump *b,
+                                           const struct dns_pair *pairs,
+                                           size_t count)
+{
+    struct query_pair *copy = bump_take(b, count * sizeof(copy[0]));
+
+    for (size_t i = 0; i < count; i++) {
+        copy[i].key = bump_copy(b, slice_str(pairs[i].key));
+        copy[i].value = bump_copy(b, slice_str(pairs[i].value));
+    }
+    return copy;
+}
+
+static void read_for_queries(struct bump *b, const struct dns_instance *in,
+                             struct dns_member *m)
+{
+    struct query_check *checks =
+        bump_take(b, in->checks_count * sizeof(checks[0]));
+
+    for (size_t i = 0; i < in->checks_count; i++) {
+        checks[i].id = bump_copy(b, slice_str(in->checks[i].id));
+        checks[i].health = (enum query_health)in->checks[i].health;
+    }
+    m->checks = checks;
+    m->checks_count = in->checks_count;
+    if (in->meta_for_queries) {
+        m->meta = copy_pairs(b, in->meta, in->meta_count);
+        m->meta_count = in->meta_count;
+        m->node_meta = copy_pairs(b, in->node_meta, in->node_meta_count);
+        m->node_meta_count = in->node_meta_count;
+    }
+}
+
 static size_t member_size(const struct dns_instance *in)
 {
     size_t size = 0;
@@ -142,7 +200,7 @@ static size_t member_size(const struct dns_instance *in)
     for (size_t i = 0; i < in->ports_count; i++) {
         size += rounded(text_len(in->ports[i].name));
     }
-    return size;
+    return size + for_queries_size(in);
 }
 
 static bool parse_priority(const char *text, uint16_t *out_priority)
@@ -293,6 +351,7 @@ static void read_member(struct bump *b, const struct dns_instance *in,
     read_address(b, in, m);
     read_meta(b, in, m);
     m->strings = read_strings(b, in);
+    read_for_queries(b, in, m);
     if (in->last_resort) {
         m->priority = UINT16_MAX;
     }

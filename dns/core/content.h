@@ -17,6 +17,8 @@
 #include "dns/core/prepared.h"
 #include "dns/core/table.h"
 #include "dns/core/zone.h"
+#include "query/core/choose.h"
+#include "query/core/table.h"
 
 #define DNS_DOMAINS_MAX 2
 
@@ -62,6 +64,13 @@ struct dns_member {
     struct slice
         strings; /* The same as "…=value", in wire form (RFC 6763, 6). */
     struct slice grpc_config; /* Of the meta key of this name. */
+    /* For prepared queries; none when none asks for them. */
+    const struct query_pair *meta;
+    size_t meta_count;
+    const struct query_pair *node_meta;
+    size_t node_meta_count;
+    const struct query_check *checks;
+    size_t checks_count;
     bool recent;
     bool last_resort;
     enum dns_none_healthy none_healthy;
@@ -97,6 +106,12 @@ struct dns_service *dns_service_new(const char *name,
                                     size_t count, struct dns_areas *areas);
 struct dns_host *dns_host_new(const struct dns_node *node,
                               struct dns_areas *areas);
+
+/* The prepared queries of the zone's datacenter. */
+struct dns_queries {
+    struct dns_garbage garbage;
+    struct query_table *table;
+};
 
 /* All services, by name. */
 struct dns_service_names {
@@ -180,6 +195,7 @@ struct dns_zone {
     const struct dns_config *config;
     const struct dns_locations *locations;
     const struct dns_service_names *services;
+    const struct dns_queries *queries; /* NULL: there are none. */
     size_t areas_count;
     uint16_t self_area; /* Of this host. */
     size_t oversized;

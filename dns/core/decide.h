@@ -64,6 +64,9 @@ bool dns_wants(const struct dns_decider *d, uint16_t type);
 
 void dns_decide_service(struct dns_decider *d);
 
+/* Names of prepared queries. */
+void dns_decide_query(struct dns_decider *d);
+
 /* Names of DNS-SD (RFC 6763). false: it is none; nothing was decided. */
 bool dns_decide_sd(struct dns_decider *d);
 

@@ -20,6 +20,7 @@ struct dns_model {
     struct dns_areas areas;
     struct dns_locations *locations;    /* NULL: to be made at the commit. */
     struct dns_service_names *services; /* Likewise. */
+    struct dns_queries *queries;        /* NULL: none. */
     size_t oversized;                   /* Entries that are. */
     struct dns_zone *others[LIMIT_DATACENTERS]; /* Ours, or NULL. */
     bool changed;  /* What is shown, since the last commit. */
@@ -275,6 +276,23 @@ void dns_model_put_service(struct dns_model *m, const char *name,
     settle(m, &key);
 }
 
+static void queries_release(void *piece)
+{
+    query_table_unref(((struct dns_queries *)piece)->table);
+}
+
+void dns_model_set_queries(struct dns_model *m, const struct query_table *t)
+{
+    DROP(m, m->queries);
+    m->queries = NULL;
+    if (t != NULL) {
+        m->queries = calloc(1, sizeof(*m->queries));
+        CHECK(m->queries != NULL);
+        m->queries->garbage.release = queries_release;
+        m->queries->table = query_table_ref(t);
+    }
+}
+
 bool dns_model_take_asked(const struct dns_model *m, const char *name)
 {
     const struct dns_entry *entry;
@@ -400,6 +418,7 @@ void dns_model_free(struct dns_model *m)
     CHECK(m->last == NULL);
     dns_others_unref(m->others);
     dns_model_clear(m);
+    dns_model_set_queries(m, NULL);
     dns_garbage_free(&m->dropped);
     dns_areas_release(&m->areas);
     free(m->config);
@@ -530,6 +549,7 @@ struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
     dns_others_ref(m->others, z->others);
     z->locations = m->locations;
     z->services = m->services;
+    z->queries = m->queries;
     z->areas_count = m->areas.count;
     z->self_area = self_area(m);
     prepare_soas(z);

@@ -52,6 +52,11 @@ struct dns_named_port {
     uint16_t port;
 };
 
+struct dns_check {
+    const char *id;
+    enum dns_health health;
+};
+
 struct dns_node {
     const char *name;
     const char *address;  /* IPv4 or IPv6 */
@@ -85,6 +90,12 @@ struct dns_instance {
     size_t meta_count;
     const struct dns_named_port *ports;
     size_t ports_count;
+    /* What prepared queries may look at; to be left out when none does. */
+    bool meta_for_queries; /* `meta`, and that of its node: */
+    const struct dns_pair *node_meta;
+    size_t node_meta_count;
+    const struct dns_check *checks; /* All that bear on its health. */
+    size_t checks_count;
 };
 
 /* The TTL of services whose name is `pattern`: exact, or ending in '*'. */
@@ -175,6 +186,11 @@ void dns_model_remove_node(struct dns_model *m, const char *name);
 /* The service's instances are now exactly these; zero removes the service. */
 void dns_model_put_service(struct dns_model *m, const char *name,
                            const struct dns_instance *instances, size_t count);
+
+/* The datacenter's prepared queries are now these; NULL: none. Takes a
+ * reference of its own. They are executed when they are asked for. */
+struct query_table;
+void dns_model_set_queries(struct dns_model *m, const struct query_table *t);
 
 /* Whether somebody has asked for the service since it was put, or since the
  * last call; noted only while an instance of it is held. */

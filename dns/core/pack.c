@@ -461,8 +461,8 @@ size_t dns_pack(const struct dns_zone *zone, const struct dns_question *q,
     packer_init(&p, q, answer, transport, out);
     p.stable = dns_subset_is_stable(s, q->type);
     if (answer->order == DNS_ORDER_NEAR && most > 0) {
-        p.near = dns_client_area(zone, q, transport);
-        p.depends = true;
+        p.near = answer->origin_given ? 1 : dns_client_area(zone, q, transport);
+        p.depends = !answer->origin_given;
     }
     dns_opt_make(q, transport, s->edns_udp_size, answer->rcode,
                  answer->extended_error, &opt);

@@ -17,8 +17,8 @@ static enum dns_kind keyword(struct slice label)
         return LABEL_IS(label, "node")   ? DNS_KIND_NODE
                : LABEL_IS(label, "addr") ? DNS_KIND_ADDR
                                          : DNS_KIND_FOREIGN;
-    case 5: /* Prepared queries: there are none yet. */
-        return LABEL_IS(label, "query") ? DNS_KIND_NONE : DNS_KIND_FOREIGN;
+    case 5:
+        return LABEL_IS(label, "query") ? DNS_KIND_QUERY : DNS_KIND_FOREIGN;
     case 7:
         return LABEL_IS(label, "service") ? DNS_KIND_SERVICE
                : LABEL_IS(label, "connect") || LABEL_IS(label, "virtual") ||
@@ -183,11 +183,7 @@ void dns_place_of(const struct dns_config *config, const struct dns_question *q,
     if (!suffix_ok(config, q, suffix, p)) {
         p->kind = DNS_KIND_NONE;
     } else if (p->parts == 0) {
-        /* "query" too is a place to look below, if an empty one. */
-        bool served =
-            p->kind != DNS_KIND_NONE || LABEL_IS(dns_label(q, 0), "query");
-
-        p->kind = served ? DNS_KIND_EMPTY : DNS_KIND_NONE;
+        p->kind = p->kind != DNS_KIND_NONE ? DNS_KIND_EMPTY : DNS_KIND_NONE;
     }
     p->underscored = p->kind == DNS_KIND_SERVICE && p->parts == 2 &&
                      dns_underscored(q, 0) && dns_underscored(q, 1);

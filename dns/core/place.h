@@ -14,6 +14,7 @@ enum dns_kind {
     DNS_KIND_NONE,    /* In our domain, but never a name. */
     DNS_KIND_SERVICE, /* [tag.]name.service, _name._tag[.service] */
     DNS_KIND_NODE,
+    DNS_KIND_QUERY, /* A prepared query. */
     DNS_KIND_ADDR,
     DNS_KIND_NS,   /* ns.<domain> */
     DNS_KIND_ARPA, /* Below in-addr.arpa or ip6.arpa. */

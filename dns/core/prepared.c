@@ -511,6 +511,7 @@ static const struct dns_prepared *lookup(const struct dns_zone *zone,
     case DNS_KIND_APEX:
     case DNS_KIND_EMPTY:
     case DNS_KIND_NONE:
+    case DNS_KIND_QUERY:
     case DNS_KIND_ADDR:
     case DNS_KIND_NS:
         return &undecided;

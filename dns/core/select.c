@@ -279,7 +279,7 @@ static bool served_when_none_healthy(const struct dns_settings *s,
 
 /* Addresses have no rank: the last resort is left out if there is anything
  * better. SRV records have their priority. */
-static void drop_last_resort(struct dns_members *chosen)
+void dns_drop_last_resort(struct dns_members *chosen)
 {
     size_t kept = 0;
 
@@ -292,8 +292,8 @@ static void drop_last_resort(struct dns_members *chosen)
 }
 
 /* The service's own rule, from the first instance that has one, or ours. */
-static enum dns_order order_of(const struct dns_settings *settings,
-                               const struct dns_service *s)
+enum dns_order dns_order_of(const struct dns_settings *settings,
+                            const struct dns_service *s)
 {
     for (size_t i = 0; i < s->members_count; i++) {
         if (s->members[i].order_set) {
@@ -334,6 +334,12 @@ struct dns_standing dns_member_standing(const struct dns_members *chosen,
 {
     bool near = chosen->near != NULL && chosen->near[m->area];
 
+    if (chosen->by_origin) {
+        near = chosen->origin_node.len > 0
+                   ? m->node.len > 0 && dns_same(m->node, chosen->origin_node)
+                   : m->area != 0 && m->area == chosen->origin_area;
+        return (struct dns_standing){m->weight, near};
+    }
     return (struct dns_standing){m->weight, near ? m->area : 0};
 }
 
@@ -344,7 +350,7 @@ struct dns_members dns_choose(struct dns_decider *d,
     size_t total = s->service->members_count;
     struct dns_members chosen = {
         .items = arena_alloc(d->arena, (total + 1) * sizeof(chosen.items[0])),
-        .order = order_of(settings, s->service)};
+        .order = dns_order_of(settings, s->service)};
 
     for (int pass = 0; pass < 2 && chosen.count == 0; pass++) {
         for (size_t i = 0; i < total; i++) {
@@ -358,7 +364,7 @@ struct dns_members dns_choose(struct dns_decider *d,
         }
     }
     if (s->service->asked != NULL && d->q->type != DNS_TYPE_SRV) {
-        drop_last_resort(&chosen);
+        dns_drop_last_resort(&chosen);
     }
     if (chosen.order == DNS_ORDER_NEAR && settings->elsewhere) {
         chosen.order = DNS_ORDER_SHUFFLE;

@@ -13,7 +13,9 @@ struct dns_selection {
     unsigned page;     /* And of this one of so many parts, from 1 on; */
     unsigned pages;    /* 0: of all. */
     bool grpc_config;  /* "_grpc_config.<name>": only its TXT. */
-    bool only_above;   /* Nothing has this name, but names lie below it. */
+    bool ttl_given;    /* Of the records; else it is the service's. */
+    uint32_t ttl_s;
+    bool only_above; /* Nothing has this name, but names lie below it. */
 };
 
 struct dns_members {
@@ -21,6 +23,9 @@ struct dns_members {
     size_t count;
     enum dns_order order;
     const bool *near; /* By area: is enough of it healthy? NULL: no matter. */
+    bool by_origin;   /* NEAR to a node, not to the client: */
+    struct slice origin_node; /* those on it come first, or if this is empty, */
+    uint16_t origin_area;     /* those in its area. */
 };
 
 /* Select by "_name._tag" at label `at`. false: there is no such service. */
@@ -35,12 +40,22 @@ bool dns_select(struct dns_decider *d, struct dns_selection *s);
 struct dns_members dns_choose(struct dns_decider *d,
                               const struct dns_selection *s);
 
+/* The service's own order, or that of the settings. */
+enum dns_order dns_order_of(const struct dns_settings *settings,
+                            const struct dns_service *s);
+/* For addresses: out with the last resort if there is anything better. */
+void dns_drop_last_resort(struct dns_members *chosen);
+
 /* Whether it has the tags and the port. */
 bool dns_member_selected(const struct dns_selection *s,
                          const struct dns_member *m);
 
 bool dns_member_healthy(const struct dns_settings *s,
                         const struct dns_member *m);
+
+/* Their records, by the type that was asked for (answer_service.c). */
+void dns_answer_members(struct dns_decider *d, const struct dns_selection *s,
+                        struct dns_members chosen);
 
 /* The records of an answer that it alone would make (answer_service.c). */
 void dns_answer_member(struct dns_decider *d, const struct dns_selection *s,

@@ -16,7 +16,10 @@
  *     instance SERVICE ID [node=N] [at=NODE-ADDRESS] [addr=A] [port=P]
  *         [tags=a,b] [health=passing|warning|critical] [weights=P,W]
  *         [ports=name:1,other:2] [meta.KEY=VALUE] [lan6=ADDRESS] [area=ZONE]
- *         [is=held|last|recent]
+ *         [is=held|last|recent] [node.KEY=VALUE] [checks=id:critical,...]
+ *     query ID [FIELD=VALUE...]   a prepared query; without fields it goes.
+ *         Fields: name service tags near ttl passing dcs nearest node_meta meta
+ *         ignore template (its value is the regular expression)
  *     asked SERVICE        prints whether somebody asked since the last time
  *     many SERVICE COUNT   instances, each on a node of its own
  *     gone SERVICE [ID]    an instance, or all of them
@@ -67,7 +70,7 @@ static void put_service(struct run *r, const char *service)
     free(all);
 }
 
-static const char **split(struct run *r, char *text, size_t *out_count)
+const char **split(struct run *r, char *text, size_t *out_count)
 {
     const char **items = arena_alloc(&r->words, WORDS_MAX * sizeof(items[0]));
     char *save = NULL;
@@ -123,6 +126,22 @@ static enum dns_health health_of(const char *text)
                           : DNS_CRITICAL;
 }
 
+static const struct dns_check *read_checks(struct run *r, char *text,
+                                           size_t *out_count)
+{
+    const char **items = split(r, text, out_count);
+    struct dns_check *checks =
+        arena_alloc(&r->words, (*out_count + 1) * sizeof(*checks));
+
+    for (size_t i = 0; i < *out_count; i++) {
+        char *colon = strchr(items[i], ':');
+
+        *colon = '\0';
+        checks[i] = (struct dns_check){items[i], health_of(colon + 1)};
+    }
+    return checks;
+}
+
 static void read_field(struct run *r, struct dns_instance *in, char *key,
                        char *value)
 {
@@ -149,6 +168,8 @@ static void read_field(struct run *r, struct dns_instance *in, char *key,
         in->recent = strcmp(value, "recent") == 0;
         in->last_resort = strcmp(value, "last") == 0;
         in->held = strcmp(value, "held") == 0 || in->last_resort;
+    } else if (strcmp(key, "checks") == 0) {
+        in->checks = read_checks(r, value, &in->checks_count);
     } else if (strcmp(key, "ports") == 0) {
         in->ports = read_ports(r, value, &in->ports_count);
     }
@@ -179,6 +200,9 @@ static void do_instance(struct run *r, char **words, size_t count)
     };
     h->instance.meta =
         read_pairs(r, words + 3, count - 3, "meta.", &h->instance.meta_count);
+    h->instance.node_meta = read_pairs(r, words + 3, count - 3, "node.",
+                                       &h->instance.node_meta_count);
+    h->instance.meta_for_queries = true;
     for (size_t i = 3; i < count; i++) {
         char *equals = strchr(words[i], '=');
 
@@ -284,6 +308,8 @@ static void command(struct run *r, char *line)
         do_transfer(r, words, count);
     } else if (count >= 2 && strcmp(words[0], "back") == 0) {
         r->revision -= strtoul(words[1], NULL, 10);
+    } else if (count >= 2 && strcmp(words[0], "query") == 0) {
+        do_query(r, words, count);
     } else if (count >= 2 && strcmp(words[0], "dc") == 0) {
         do_dc(r, words[1]);
     } else {
@@ -322,8 +348,10 @@ static void run_script(FILE *in, struct buf *result)
     }
     dns_transfer_set_free(r->sets[0]);
     dns_transfer_set_free(r->sets[1]);
+    queries_end(&r->home);
     dns_model_free(r->home.model);
     for (size_t i = 0; i < r->others_count; i++) {
+        queries_end(&r->others[i]);
         dns_model_free(r->others[i].model);
     }
     arena_release(&r->words);

@@ -6,11 +6,13 @@
 #include "base/core/arena.h"
 #include "dns/core/model.h"
 #include "dns/core/transfer.h"
+#include "query/core/query.h"
 
 enum {
     WORDS_MAX = 32,
     INSTANCES_MAX = 1024,
     OTHERS_MAX = 3,
+    QUERIES_MAX = 32,
     LINE_MAX_BYTES = 2048
 };
 
@@ -25,6 +27,8 @@ struct site {
     const char *name;
     struct dns_model *model;
     enum dns_state state;
+    const struct query *queries[QUERIES_MAX];
+    size_t queries_count;
 };
 
 struct run {
@@ -45,6 +49,9 @@ struct run {
 /* Into the output of the block. */
 void say(struct run *r, const char *text);
 
+/* "a,b": its items. */
+const char **split(struct run *r, char *text, size_t *out_count);
+
 /* ask.c: the commands that put a question. words[0] is the command. */
 void do_ask(struct run *r, char **words, size_t count);
 void do_send(struct run *r, char **words, size_t count);
@@ -55,6 +62,10 @@ struct dns_zone *commit_now(struct run *r);
 
 /* transfer.c */
 void do_transfer(struct run *r, char **words, size_t count);
+
+/* query.c: words[1] is the id; fields follow, or none: it goes. */
+void do_query(struct run *r, char **words, size_t count);
+void queries_end(struct site *s);
 
 /* set.c: settings, and datacenters by name. */
 void do_set(struct run *r, const char *key, char *value);
