@@ -1,5 +1,6 @@
 #include "agent/core/session_end.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -207,8 +208,9 @@ END_TEST
 
 /* ---- Ends --------------------------------------------------------- */
 
-/* What the janitor does; how many asks it took, or 0: it lives. */
-static unsigned end_if_over(struct fake *f, const char *id)
+/* What the janitor does, until it dies after `most` asks; how many it took, or
+ * 0: it lives. */
+static unsigned end_steps(struct fake *f, const char *id, unsigned most)
 {
     struct session_end e = {.id = id, .why = SESSION_END_IF_OVER};
     struct store_answer seen = {0};
@@ -224,17 +226,22 @@ static unsigned end_if_over(struct fake *f, const char *id)
         enum session_end_next next = session_end_step(
             &e, &a, "dc1", f->catalog, flow.seen, flow.done, &ask);
 
-        if (next != SESSION_END_ASK) {
+        if (next != SESSION_END_ASK || asks == most) {
             arena_release(&a);
             store_answer_release(&seen);
             store_answer_release(&done);
-            return next == SESSION_END_GONE ? asks : 0;
+            return next == SESSION_END_LIVES ? 0 : asks;
         }
         asks++;
         fake_store(f, &ask, &answer);
         ck_assert(api_store_answered(&flow, &answer, &seen, &done, &o));
         arena_release(&a);
     }
+}
+
+static unsigned end_if_over(struct fake *f, const char *id)
+{
+    return end_steps(f, id, UINT_MAX);
 }
 
 static void lose_node(struct fake *f)
@@ -319,24 +326,62 @@ START_TEST(ends_by_row)
 }
 END_TEST
 
+static void hold_many(struct fake *f, char id[40])
+{
+    char line[128];
+
+    fake_start(f);
+    create(f, "{\"TTL\":\"10s\"}", id);
+    for (int i = 0; i < 70; i++) {
+        (void)snprintf(line, sizeof(line), "PUT /v1/kv/l/%02d?acquire=%s", i,
+                       id);
+        (void)fake_reply(f, line, "x", 200);
+    }
+}
+
+static bool holds_any(struct fake *f, const char *id)
+{
+    return strstr(fake_reply(f, "GET /v1/kv/l/?recurse", "", 200), id) != NULL;
+}
+
 START_TEST(many_locks_are_let_go_in_batches)
 {
     struct fake f;
     char id[40];
-    char line[128];
 
-    fake_start(&f);
-    create(&f, "{\"TTL\":\"10s\"}", id);
-    for (int i = 0; i < 70; i++) {
-        (void)snprintf(line, sizeof(line), "PUT /v1/kv/l/%02d?acquire=%s", i,
-                       id);
-        (void)fake_reply(&f, line, "x", 200);
-    }
+    hold_many(&f, id);
     ttl_passes(&f);
     /* Each batch: read twice, a lease, a write. */
     ck_assert_uint_ge(end_if_over(&f, id), 9);
+    ck_assert(!holds_any(&f, id));
+    fake_stop(&f);
+}
+END_TEST
+
+/* The janitor dies after any of its asks: until another one has gone on, what
+ * is let go already is kept by the lock-delay, and the session locks nothing.
+ */
+START_TEST(another_janitor_goes_on)
+{
+    struct fake f;
+    char id[40];
+    char other[40];
+
+    hold_many(&f, id);
+    create(&f, "{\"Checks\":[]}", other);
+    ttl_passes(&f);
+    (void)end_steps(&f, id, (unsigned)_i);
+    (void)reply_of(&f, "PUT /v1/kv/m?acquire=$", id, "x", 500);
+    expect(&f, "PUT /v1/kv/l/00?acquire=$", other, "x", "false");
+    expect(&f, "PUT /v1/kv/l/69?acquire=$", other, "x", "false");
+    (void)end_if_over(&f, id);
+    ck_assert(!holds_any(&f, id));
     ck_assert_ptr_null(
-        strstr(fake_reply(&f, "GET /v1/kv/l/?recurse", "", 200), id));
+        strstr(fake_reply(&f, "GET /v1/session/list", "", 200), id));
+    while (f.leases_gone_count < (size_t)f.leases) {
+        fake_lease_end(&f, (int64_t)f.leases_gone_count + 1);
+    }
+    expect(&f, "PUT /v1/kv/l/69?acquire=$", other, "x", "true");
     fake_stop(&f);
 }
 END_TEST
@@ -384,5 +429,6 @@ UNIT_MAIN("api_session", {
     tcase_add_test(tc, delete_deletes_what_it_holds);
     tcase_add_loop_test(tc, ends_by_row, 0, COUNT_OF(ends));
     tcase_add_test(tc, many_locks_are_let_go_in_batches);
+    tcase_add_loop_test(tc, another_janitor_goes_on, 0, 16);
     tcase_add_test(tc, what_is_locked_meanwhile_is_let_go_too);
 })
