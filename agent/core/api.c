@@ -247,7 +247,8 @@ void api_json_end(struct api_call *call)
     call->outcome->headers_count = 0;
     if (exhausted) {
         api_text(call, 400,
-                 "filter: its regular expressions cost too much on this list");
+                 "filter: its comparisons cost too much on this list; make the "
+                 "regular expressions simpler, or ask for fewer entries");
         return;
     }
     api_text(call, 500, "The reply would be larger than %d MiB",

@@ -66,8 +66,9 @@ enum status filter_compile(struct arena *a, const struct filter_schema *schema,
 /* Whether the element is chosen. */
 bool filter_eval(struct filter *f, const void *subject);
 
-/* Its regular expressions have looked at more than LIMIT_FILTER_WORK states:
- * what was chosen is not to be trusted. */
+/* Its comparisons have cost more than LIMIT_FILTER_WORK, and
+ * LIMIT_FILTER_WORK_EACH for each element: what was chosen is not to be
+ * trusted. */
 bool filter_exhausted(const struct filter *f);
 
 /* ---- For the schema's functions ----------------------------------- */

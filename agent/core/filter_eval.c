@@ -12,18 +12,20 @@ struct filter_sink {
     bool matched;
 };
 
-static bool is_part(struct slice text, struct slice part)
+static void spend(uint64_t *work, uint64_t cost)
 {
-    if (part.len == 0) {
-        return true;
-    }
-    for (size_t i = 0; i + part.len <= text.len; i++) {
-        if (text.data[i] == part.data[0] &&
-            memcmp(text.data + i, part.data, part.len) == 0) {
-            return true;
-        }
-    }
-    return false;
+    *work -= *work > cost ? cost : *work;
+}
+
+/* Some 16 bytes cost as much as a state of a regular expression. */
+static bool is_part(const struct filter_sink *sink, struct slice text)
+{
+    struct slice part = sink->match->value;
+
+    spend(sink->work, text.len / 16);
+    return part.len == 0 ||
+           (text.len >= part.len &&
+            memmem(text.data, text.len, part.data, part.len) != NULL);
 }
 
 static bool fits(const struct filter_sink *sink, struct slice text)
@@ -37,7 +39,7 @@ static bool fits(const struct filter_sink *sink, struct slice text)
         return m->field->kind == FILTER_LIST ||
                        (m->field->kind == FILTER_MAP && m->key == NULL)
                    ? slice_eq(text, m->value)
-                   : is_part(text, m->value);
+                   : is_part(sink, text);
     case FILTER_EMPTY:
         return text.len == 0;
     case FILTER_MATCHES:
@@ -101,7 +103,7 @@ static bool match_holds(struct filter *f, const struct filter_match *m,
     bool holds;
 
     m->field->tell(subject, &sink);
-    f->work -= f->work > sink.told ? sink.told : f->work;
+    spend(&f->work, sink.told);
     holds = m->op == FILTER_EMPTY ? is_empty(&sink) : sink.matched;
     return holds != m->negated;
 }
@@ -111,6 +113,10 @@ bool filter_eval(struct filter *f, const void *subject)
     bool stack[LIMIT_FILTER_MATCHES];
     size_t depth = 0;
 
+    if (filter_exhausted(f)) {
+        return false;
+    }
+    f->work += LIMIT_FILTER_WORK_EACH;
     for (size_t i = 0; i < f->code_count; i++) {
         const struct filter_code *code = &f->code[i];
 

@@ -192,6 +192,37 @@ static bool is_chosen(const char *text)
     return chosen;
 }
 
+/* How many elements of `most` are looked at. */
+static unsigned looked_at(const char *text, unsigned most)
+{
+    struct arena a = {0};
+    struct filter *f = NULL;
+    struct err err = {0};
+    unsigned count = 0;
+
+    ck_assert_msg(!filter_compile(&a, &schema, slice_str(text), &f, &err),
+                  "%s: %s", text, err.text);
+    while (count < most && !filter_exhausted(f)) {
+        (void)filter_eval(f, NULL);
+        count++;
+    }
+    arena_release(&a);
+    return count;
+}
+
+/* The loop that answers everybody is held for tens of milliseconds at most, and
+ * what is cheap for each element may have any number of them. */
+START_TEST(work_is_bounded)
+{
+    unsigned most = 20000;
+
+    ck_assert_uint_eq(looked_at("Name matches \"^w.*b$\"", most), most);
+    ck_assert_uint_eq(looked_at("\"eb\" in Name and Port != 81", most), most);
+    ck_assert_uint_lt(looked_at("Name matches \"^([a-z]?){500}9$\"", most),
+                      3000);
+}
+END_TEST
+
 START_TEST(chosen_by_row)
 {
     ck_assert_msg(is_chosen(truths[_i].text) == truths[_i].chosen, "%s",
@@ -319,4 +350,5 @@ UNIT_MAIN("filter", {
     tcase_add_loop_test(tc, refused_with_words, 0, COUNT_OF(refused));
     tcase_add_test(tc, a_regular_expression_is_refused_as_such);
     tcase_add_test(tc, size_is_limited);
+    tcase_add_test(tc, work_is_bounded);
 })
