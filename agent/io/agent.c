@@ -116,6 +116,9 @@ static void on_update(void *ctx, const struct link_update *update)
         front_catalog_changed(a->front);
     }
     lines_changed(a->lines);
+    if (a->front && rights_changed) {
+        front_rights_changed(a->front);
+    }
     if (!update->aside) {
         sentry_act(a->sentry);
     }

@@ -201,6 +201,7 @@ static void rights_reload(struct agent *a, const struct agent_config *wanted)
     if (access_news(a->access) || before) {
         dnsfeed_catalog(a->feed, link_catalog(a->link), NULL);
         datacenters_feed(a->datacenters);
+        front_rights_changed(a->front);
     }
 }
 

@@ -19,6 +19,7 @@
 #include "agent/io/link.h"
 #include "agent/io/state.h"
 #include "base/core/check.h"
+#include "base/core/log.h"
 #include "base/io/http_server.h"
 #include "base/io/tls.h"
 
@@ -454,6 +455,42 @@ void front_catalog_changed(struct front *f)
 void front_contact_changed(struct front *f)
 {
     streams_changed(&f->streams);
+}
+
+/* Whether the request would be answered as it was. */
+static bool may_go_on(struct pending *p)
+{
+    struct api_outcome outcome = {0};
+    struct arena arena = {0};
+    struct api_view view;
+    bool may;
+
+    p->front->hooks.view(p->front->hooks.ctx, FRONT_PLAIN, &view);
+    api_handle(&p->request, &view, &arena, &outcome);
+    may = outcome.kind == API_STREAM;
+    api_outcome_release(&outcome);
+    arena_release(&arena);
+    return may;
+}
+
+/* Long polls are asked again before they are told anything; streams were asked
+ * when they began. */
+void front_rights_changed(struct front *f)
+{
+    struct pending *p = LIST_FIRST(&f->pendings);
+
+    while (p) {
+        struct pending *after = LIST_NEXT(p, link);
+
+        if (p->streamer && !may_go_on(p)) {
+            log_info("http",
+                     "the stream to %s ends: its token may not read it "
+                     "any more",
+                     http_peer(p->exchange));
+            streams_end(p->streamer);
+        }
+        p = after;
+    }
 }
 
 void front_local_changed(struct front *f)

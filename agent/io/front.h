@@ -77,6 +77,8 @@ void front_catalog_changed(struct front *f);
 /* The link became current or lost contact. */
 void front_contact_changed(struct front *f);
 void front_local_changed(struct front *f);
+/* Of some token: streams of those who may no longer read them end. */
+void front_rights_changed(struct front *f);
 
 struct front_stats {
     uint64_t requests;

@@ -33,7 +33,7 @@ static void streamer_free(struct streamer *r)
     free(r);
 }
 
-static void streamer_end(struct streamer *r)
+void streams_end(struct streamer *r)
 {
     http_stream_end(r->exchange);
     r->on_ended(r->arg);
@@ -88,7 +88,7 @@ static void tell(struct streamer *r)
         log_warn("http",
                  "a stream to %s ends: one service is larger than %zu MiB",
                  http_peer(r->exchange), SERVICE_MAX / (1024 * 1024));
-        streamer_end(r);
+        streams_end(r);
     }
 }
 
@@ -192,7 +192,7 @@ void streams_close(struct streams *s, void (*on_closed)(void *arg), void *arg)
     s->on_closed = on_closed;
     s->arg = arg;
     while (!LIST_EMPTY(&s->open)) {
-        streamer_end(LIST_FIRST(&s->open));
+        streams_end(LIST_FIRST(&s->open));
     }
     loop_undefer(s->loop, LOOP_WORK, &s->pass);
     uv_close((uv_handle_t *)&s->pause, on_pause_closed);

@@ -41,6 +41,7 @@ struct streamer *streams_open(struct streams *s, struct http_exchange *x,
                               const struct api_outcome *outcome,
                               streams_ended_fn *on_ended, void *arg);
 void streams_drained(struct streamer *r);
+void streams_end(struct streamer *r);  /* Its last chunk; on_ended comes. */
 void streams_gone(struct streamer *r); /* Its client has left. */
 
 /* The catalogue, or the contact to the store, has changed. */
