@@ -9,7 +9,8 @@
 
 enum {
     BACKLOG = 1024,
-    ACCEPTS = 32, /* A turn of the loop: others get their share. */
+    ACCEPTS = 32,   /* A turn of the loop: others get their share. */
+    PAUSE_MS = 100, /* When nobody can even be turned away. */
 };
 
 /* A listener. */
@@ -19,16 +20,36 @@ struct tcp {
     int fd;
     int spare_fd; /* For turning somebody away when there are no others. */
     uv_poll_t poll;
+    uv_timer_t pause;
+    unsigned open_handles;
 };
 
+static void on_connections(uv_poll_t *poll, int error, int events);
+
+static void on_pause_over(uv_timer_t *timer)
+{
+    struct tcp *t = timer->data;
+
+    CHECK(uv_poll_start(&t->poll, UV_READABLE, on_connections) == 0);
+}
+
 /* No descriptor is left. The listener would be ready for ever, so the newcomer
- * is closed, and one of ours for the next. */
+ * is closed, and one of ours for the next. Another thread may be quicker to
+ * take the spare one's place: then newcomers wait for a moment. */
 static void turn_away(struct tcp *t)
 {
+    int fd;
+
     (void)close(t->spare_fd);
-    (void)close(accept4(t->fd, NULL, NULL, SOCK_CLOEXEC));
+    fd = accept4(t->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0) {
+        (void)close(fd);
+        count(&t->worker->counts.tcp_refused);
+    } else {
+        (void)uv_poll_stop(&t->poll);
+        CHECK(uv_timer_start(&t->pause, on_pause_over, PAUSE_MS, 0) == 0);
+    }
     t->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    count(&t->worker->counts.tcp_refused);
     (void)conn_list_close_idlest(t->worker->conns);
 }
 
@@ -63,6 +84,9 @@ static void on_closed(uv_handle_t *handle)
 {
     struct tcp *t = handle->data;
 
+    if (--t->open_handles > 0) {
+        return;
+    }
     (void)close(t->fd);
     (void)close(t->spare_fd);
     free(t);
@@ -71,6 +95,7 @@ static void on_closed(uv_handle_t *handle)
 void tcp_close(struct tcp *t)
 {
     uv_close((uv_handle_t *)&t->poll, on_closed);
+    uv_close((uv_handle_t *)&t->pause, on_closed);
 }
 
 struct tcp *tcp_new(struct worker *w, int fd, struct tls *tls, struct err *err)
@@ -83,6 +108,9 @@ struct tcp *tcp_new(struct worker *w, int fd, struct tls *tls, struct err *err)
     t->fd = fd;
     t->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     t->poll.data = t;
+    t->pause.data = t;
+    t->open_handles = 2;
+    CHECK(uv_timer_init(&w->loop, &t->pause) == 0);
     CHECK(uv_poll_init(&w->loop, &t->poll, fd) == 0);
     if (listen(fd, BACKLOG) != 0) {
         (void)err_set(err, ST_IO, "cannot listen for DNS over TCP: %s",
