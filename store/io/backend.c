@@ -11,6 +11,7 @@
 #include "base/core/log.h"
 #include "base/core/wire.h"
 #include "base/io/lmdb_file.h"
+#include "store/io/backend_impl.h"
 #include "store/io/folder.h"
 #include "store/io/worker.h"
 
@@ -20,42 +21,13 @@ enum {
     KEY_SHOWN_MAX = 32
 };
 
-/* The files as they were opened. Views keep theirs when others take its place.
- */
-struct environment {
-    MDB_env *env;
-    MDB_dbi tables[TABLES_COUNT];
-    size_t users;
-};
-
-struct backend {
-    struct table port;
-    struct backend_config config;
-    char *path;
-    struct environment *files;         /* NULL: let go of. */
-    MDB_txn *reader;                   /* The loop's. */
-    MDB_cursor *cursors[TABLES_COUNT]; /* Its places of the last look-ups. */
-    uint64_t size;
-    uint64_t size_in_use;
-    struct worker *worker;
-    struct worker_job job;
-    const struct kv_batch *batch; /* What the job writes ... */
-    bool waited;         /* For its end; only its `done` is still to come. */
-    enum status written; /* ... and what came of it. */
-    struct err write_error;
-    double write_seconds;
-    struct err error;
-    struct metric_buckets commit_buckets;
-    struct metric commit_metric;
-};
-
 static struct backend *backend_of(struct table *port)
 {
     return (struct backend *)((char *)port - offsetof(struct backend, port));
 }
 
-static enum status explain(const struct backend *b, const char *what, int code,
-                           struct err *err)
+enum status backend_explain(const struct backend *b, const char *what, int code,
+                            struct err *err)
 {
     enum status st = code == ENOSPC || code == EDQUOT || code == EFBIG ||
                              code == MDB_MAP_FULL
@@ -70,16 +42,6 @@ static enum status explain(const struct backend *b, const char *what, int code,
         st == ST_CORRUPT ? "; restore the data directory from a backup, or "
                            "remove it and let this member join again"
                          : "");
-}
-
-static MDB_val val_of(struct slice s)
-{
-    return (MDB_val){.mv_size = s.len, .mv_data = (void *)(uintptr_t)s.data};
-}
-
-static struct slice slice_of_val(MDB_val v)
-{
-    return slice_of(v.mv_data, v.mv_size);
 }
 
 static uint32_t checksum(struct slice key, struct slice value)
@@ -105,10 +67,9 @@ static enum status damaged(const struct backend *b, enum table_id id,
                    b->path, table_name(id), shown);
 }
 
-/* Check a stored row and take the check sum off. */
-static enum status unwrap_row(const struct backend *b, enum table_id id,
-                              struct slice key, MDB_val stored,
-                              struct slice *out_value, struct err *err)
+enum status backend_unwrap_row(const struct backend *b, enum table_id id,
+                               struct slice key, MDB_val stored,
+                               struct slice *out_value, struct err *err)
 {
     struct wire_reader r = {.rest = slice_of_val(stored)};
     uint32_t sum = wire_u32(&r);
@@ -123,7 +84,7 @@ static enum status unwrap_row(const struct backend *b, enum table_id id,
 static enum status unwrap(struct backend *b, enum table_id id, struct slice key,
                           MDB_val stored, struct slice *out_value)
 {
-    return unwrap_row(b, id, key, stored, out_value, &b->error);
+    return backend_unwrap_row(b, id, key, stored, out_value, &b->error);
 }
 
 /* By a cursor that stays where it was: a range asks for rows that often lie on
@@ -140,7 +101,7 @@ static enum status table_get(struct table *port, enum table_id id,
         return ST_NOT_FOUND; /* Keys of no length or above 511: never ours. */
     }
     if (code != 0) {
-        return explain(b, "read", code, &b->error);
+        return backend_explain(b, "read", code, &b->error);
     }
     return unwrap(b, id, key, v, out_value);
 }
@@ -166,7 +127,8 @@ static enum status scan_rows(struct backend *b, enum table_id id,
         }
         code = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
     }
-    return code == MDB_NOTFOUND ? ST_OK : explain(b, "read", code, &b->error);
+    return code == MDB_NOTFOUND ? ST_OK
+                                : backend_explain(b, "read", code, &b->error);
 }
 
 static enum status table_scan(struct table *port, enum table_id id,
@@ -179,7 +141,7 @@ static enum status table_scan(struct table *port, enum table_id id,
     int code = mdb_cursor_open(b->reader, b->files->tables[id], &cursor);
 
     if (code != 0) {
-        return explain(b, "read", code, &b->error);
+        return backend_explain(b, "read", code, &b->error);
     }
     st = scan_rows(b, id, cursor, from, ctx, on_row);
     mdb_cursor_close(cursor);
@@ -255,19 +217,20 @@ static enum status write_batch(struct backend *b, const struct kv_batch *batch)
     int code = mdb_txn_begin(b->files->env, NULL, 0, &txn);
 
     if (code != 0) {
-        return explain(b, "write", code, &b->write_error);
+        return backend_explain(b, "write", code, &b->write_error);
     }
     for (size_t i = 0; i < batch->writes_count; i++) {
         code = write_row(b, txn, &batch->writes[i]);
         if (code != 0) {
             mdb_txn_abort(txn);
-            return explain(b, "write", code, &b->write_error);
+            return backend_explain(b, "write", code, &b->write_error);
         }
     }
     begin = now_s();
     code = mdb_txn_commit(txn); /* Frees the transaction in every case. */
     b->write_seconds = now_s() - begin;
-    return code == 0 ? ST_OK : explain(b, "commit", code, &b->write_error);
+    return code == 0 ? ST_OK
+                     : backend_explain(b, "commit", code, &b->write_error);
 }
 
 /* The reader goes on to what was committed last. */
@@ -283,7 +246,7 @@ static enum status refresh(struct backend *b)
     if (code == 0) {
         measure(b);
     }
-    return code == 0 ? ST_OK : explain(b, "read", code, &b->error);
+    return code == 0 ? ST_OK : backend_explain(b, "read", code, &b->error);
 }
 
 static enum status finish_write(struct backend *b, enum status st)
@@ -472,7 +435,7 @@ enum status backend_open(const struct backend_config *config,
     metrics_init(b);
     code = open_env(b);
     if (code != 0) {
-        st = explain(b, "open", code, err);
+        st = backend_explain(b, "open", code, err);
         backend_close(b);
         return st;
     }
@@ -482,7 +445,7 @@ enum status backend_open(const struct backend_config *config,
     return ST_OK;
 }
 
-static void files_leave(struct environment *files)
+void backend_files_leave(struct environment *files)
 {
     CHECK(files->users > 0);
     if (--files->users > 0) {
@@ -507,7 +470,7 @@ static void close_env(struct backend *b)
         b->reader = NULL;
     }
     if (b->files != NULL) {
-        files_leave(b->files);
+        backend_files_leave(b->files);
         b->files = NULL;
     }
 }
@@ -523,7 +486,7 @@ enum status backend_resume(struct backend *b, struct err *err)
     int code = open_env(b);
 
     if (code != 0) {
-        return explain(b, "open", code, err);
+        return backend_explain(b, "open", code, err);
     }
     measure(b);
     return ST_OK;
@@ -539,107 +502,6 @@ void backend_close(struct backend *b)
     close_env(b);
     free(b->path);
     free(b);
-}
-
-/* --- Views: one state, read beside everything else --- */
-
-struct backend_view {
-    const struct backend *backend; /* For its path. */
-    struct environment *files;
-    MDB_txn *txn;
-    MDB_cursor *cursor; /* Of the table being walked; NULL: none. */
-    enum table_id table;
-    bool begun;
-    struct err error;
-};
-
-enum status backend_view_open(struct backend *b, struct backend_view **out_view,
-                              struct err *err)
-{
-    struct backend_view *v = calloc(1, sizeof(*v));
-    int code;
-
-    CHECK(v != NULL);
-    v->backend = b;
-    v->files = b->files;
-    code = mdb_txn_begin(v->files->env, NULL, MDB_RDONLY, &v->txn);
-    if (code != 0) {
-        free(v);
-        return explain(b, "read", code, err);
-    }
-    v->files->users++;
-    *out_view = v;
-    return ST_OK;
-}
-
-void backend_view_close(struct backend_view *v)
-{
-    if (v == NULL) {
-        return;
-    }
-    if (v->cursor != NULL) {
-        mdb_cursor_close(v->cursor);
-    }
-    mdb_txn_abort(v->txn);
-    files_leave(v->files);
-    free(v);
-}
-
-enum status backend_view_get(struct backend_view *v, enum table_id id,
-                             struct slice key, struct slice *out_value)
-{
-    MDB_val k = val_of(key);
-    MDB_val value;
-    int code = mdb_get(v->txn, v->files->tables[id], &k, &value);
-
-    if (code == MDB_NOTFOUND) {
-        return ST_NOT_FOUND;
-    }
-    if (code != 0) {
-        return explain(v->backend, "read", code, &v->error);
-    }
-    return unwrap_row(v->backend, id, key, value, out_value, &v->error);
-}
-
-void backend_view_begin(struct backend_view *v, enum table_id id)
-{
-    if (v->cursor != NULL) {
-        mdb_cursor_close(v->cursor);
-        v->cursor = NULL;
-    }
-    v->table = id;
-    v->begun = false;
-}
-
-enum status backend_view_next(struct backend_view *v, struct slice *out_key,
-                              struct slice *out_value)
-{
-    const struct backend *b = v->backend;
-    MDB_val k;
-    MDB_val value;
-    int code = 0;
-
-    if (v->cursor == NULL) {
-        code = mdb_cursor_open(v->txn, v->files->tables[v->table], &v->cursor);
-    }
-    if (code == 0) {
-        code = mdb_cursor_get(v->cursor, &k, &value,
-                              v->begun ? MDB_NEXT : MDB_FIRST);
-    }
-    v->begun = true;
-    if (code == MDB_NOTFOUND) {
-        return ST_NOT_FOUND;
-    }
-    if (code != 0) {
-        return explain(b, "read", code, &v->error);
-    }
-    *out_key = slice_of_val(k);
-    return unwrap_row(b, v->table, *out_key, value, out_value, &v->error);
-}
-
-const struct err *backend_view_error(const struct backend_view *v)
-{
-    return &v->error;
 }
 
 struct table *backend_table(struct backend *b)
