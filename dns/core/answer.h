@@ -22,7 +22,8 @@ struct dns_record {
     uint16_t type;
     uint32_t ttl_s;
     struct dns_standing standing; /* A, AAAA and SRV of services. */
-    uint32_t extras_first; /* SRV, NS: the target's records among the extras; */
+    uint32_t
+        extras_first; /* SRV, NS, PTR: the target's records among the extras; */
     uint32_t extras_count; /* records with one target share them. */
     union {
         uint8_t ipv4[4];   /* A */
@@ -90,8 +91,10 @@ struct dns_answer {
                                     upstream says. */
     struct dns_records answers;
     struct dns_records authority;
-    struct dns_records extras; /* Addresses of SRV and NS targets, in their
+    struct dns_records extras; /* Addresses of SRV and NS targets, and what
+                                  lies at those of DNS-SD's PTR, in their
                                   order. */
+    bool extras_optional;      /* They go before any answer does. */
 };
 
 /* Never fails: trouble is an answer too (SERVFAIL, REFUSED). Records are in

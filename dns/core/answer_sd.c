@@ -56,12 +56,24 @@ static struct slice type_name(struct dns_decider *d, struct slice id,
     return arena_copy(d->arena, dns_name_slice(&n));
 }
 
-static void add_ptr(struct dns_decider *d, struct slice name, uint32_t ttl_s)
+static struct dns_record *add_ptr(struct dns_decider *d, struct slice name,
+                                  uint32_t ttl_s)
 {
-    if (name.len > 0) {
-        dns_record_add(d, &d->answer->answers, d->q->name, DNS_TYPE_PTR, ttl_s)
-            ->data.name = name;
-    }
+    struct dns_record *r =
+        dns_record_add(d, &d->answer->answers, d->q->name, DNS_TYPE_PTR, ttl_s);
+
+    r->data.name = name;
+    return r;
+}
+
+static void add_text(struct dns_decider *d, struct dns_records *to,
+                     struct slice owner, const struct dns_member *m,
+                     uint32_t ttl_s)
+{
+    struct dns_record *r = dns_record_add(d, to, owner, DNS_TYPE_TXT, ttl_s);
+
+    r->data.txt.text = m->strings;
+    r->data.txt.strings = true;
 }
 
 static void finish(struct dns_decider *d)
@@ -92,12 +104,27 @@ static void decide_types(struct dns_decider *d)
     uint32_t ttl_s = least_ttl(d);
 
     for (size_t i = 0; dns_wants(d, DNS_TYPE_PTR) && i < all->count; i++) {
-        add_ptr(
-            d,
-            type_name(d, slice_of(NULL, 0), all->items[i], slice_str("_tcp")),
-            ttl_s);
+        struct slice name =
+            type_name(d, slice_of(NULL, 0), all->items[i], slice_str("_tcp"));
+
+        if (name.len > 0) {
+            (void)add_ptr(d, name, ttl_s);
+        }
     }
     finish(d);
+}
+
+/* Whoever browses asks for these next (RFC 6763, 12.1). */
+static void add_ptr_extras(struct dns_decider *d, struct dns_record *ptr,
+                           const struct dns_selection *s,
+                           const struct dns_member *m, uint32_t ttl_s)
+{
+    struct dns_records *extras = &d->answer->extras;
+
+    ptr->extras_first = (uint32_t)extras->count;
+    dns_add_srv_extras(d, s, m, ptr->data.name, ttl_s);
+    add_text(d, extras, ptr->data.name, m, ttl_s);
+    ptr->extras_count = (uint32_t)extras->count - ptr->extras_first;
 }
 
 /* Ids are unique on their node only: two instances may share a name, and are
@@ -109,14 +136,16 @@ static void add_ids(struct dns_decider *d, const struct dns_selection *s,
 
     dns_distinct_init(&seen, d->arena, chosen.count);
     for (size_t i = 0; i < chosen.count; i++) {
-        struct slice name = type_name(d, chosen.items[i]->id, s->service->name,
-                                      dns_label(d->q, 1));
+        const struct dns_member *m = chosen.items[i];
+        struct slice name =
+            type_name(d, m->id, s->service->name, dns_label(d->q, 1));
 
         if (name.len > 0 &&
             dns_distinct_add(&seen, arena_lower(d->arena, name), i) == i) {
-            add_ptr(d, name, ttl_s);
+            add_ptr_extras(d, add_ptr(d, name, ttl_s), s, m, ttl_s);
         }
     }
+    d->answer->extras_optional = true;
 }
 
 static void decide_instances(struct dns_decider *d)
@@ -169,11 +198,7 @@ static void decide_instance(struct dns_decider *d)
         dns_add_srv(d, &s, chosen, ttl_s);
     }
     if (dns_wants(d, DNS_TYPE_TXT)) {
-        struct dns_record *r = dns_record_add(d, &d->answer->answers,
-                                              d->q->name, DNS_TYPE_TXT, ttl_s);
-
-        r->data.txt.text = chosen.items[0]->strings;
-        r->data.txt.strings = true;
+        add_text(d, &d->answer->answers, d->q->name, chosen.items[0], ttl_s);
     }
     finish(d);
 }

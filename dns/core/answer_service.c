@@ -157,6 +157,40 @@ static void link_extras(struct dns_decider *d, struct dns_record *r,
     r->extras_count = (uint32_t)extras->count - r->extras_first;
 }
 
+/* The named port that was asked for, else the instance's own. */
+static uint16_t port_of(const struct dns_selection *s,
+                        const struct dns_member *m)
+{
+    return s->port.len > 0 ? dns_member_find_port(m, s->port)->port : m->port;
+}
+
+static void fill_srv(const struct dns_selection *s, const struct dns_member *m,
+                     struct slice target, struct dns_record *r)
+{
+    r->data.srv.priority = m->priority;
+    r->data.srv.weight = m->weight;
+    r->data.srv.port = port_of(s, m);
+    r->data.srv.target = target;
+}
+
+void dns_add_srv_extras(struct dns_decider *d, const struct dns_selection *s,
+                        const struct dns_member *m, struct slice owner,
+                        uint32_t ttl_s)
+{
+    struct dns_records *extras = &d->answer->extras;
+    struct slice target = srv_target(d, m);
+
+    if (target.len == 0) {
+        return;
+    }
+    fill_srv(s, m, target,
+             dns_record_add(d, extras, owner, DNS_TYPE_SRV, ttl_s));
+    dns_record_add_address(d, extras, target, &m->address, ttl_s);
+    if (m->hostname.len > 0) {
+        dns_record_add_host(d, extras, target, ttl_s);
+    }
+}
+
 void dns_add_srv(struct dns_decider *d, const struct dns_selection *s,
                  struct dns_members chosen, uint32_t ttl_s)
 {
@@ -167,21 +201,17 @@ void dns_add_srv(struct dns_decider *d, const struct dns_selection *s,
     dns_distinct_init(&targets, d->arena, chosen.count);
     for (size_t i = 0; i < chosen.count; i++) {
         const struct dns_member *m = chosen.items[i];
-        uint16_t port =
-            s->port.len > 0 ? dns_member_find_port(m, s->port)->port : m->port;
         struct slice target = srv_target(d, m);
         struct dns_record *r;
 
         if (target.len == 0 ||
-            dns_distinct_add(&seen, srv_identity(d, m, port), i) != i) {
+            dns_distinct_add(&seen, srv_identity(d, m, port_of(s, m)), i) !=
+                i) {
             continue;
         }
         r = dns_record_add(d, &d->answer->answers, d->q->name, DNS_TYPE_SRV,
                            ttl_s);
-        r->data.srv.priority = m->priority;
-        r->data.srv.weight = m->weight;
-        r->data.srv.port = port;
-        r->data.srv.target = target;
+        fill_srv(s, m, target, r);
         r->standing = dns_member_standing(&chosen, m);
         link_extras(d, r, m, &targets);
     }

@@ -154,6 +154,7 @@ static struct slice target_of(const struct dns_record *r)
         return r->data.srv.target;
     case DNS_TYPE_NS:
     case DNS_TYPE_CNAME:
+    case DNS_TYPE_PTR:
         return r->data.name;
     default:
         return slice_of(NULL, 0);
@@ -345,7 +346,8 @@ static size_t most_that_fit(struct packer *p, unsigned flags, size_t most)
 
     while (fits + 1 < too_many) {
         size_t middle = fits + (too_many - fits) / 2;
-        struct extent e = {.answers = middle, .extras = true};
+        struct extent e = {.answers = middle,
+                           .extras = !p->answer->extras_optional};
 
         if (write_message(p, flags, e)) {
             fits = middle;
@@ -373,7 +375,7 @@ static struct extent cut_down(struct packer *p, unsigned *flags, unsigned tc,
 {
     const struct dns_answer *a = p->answer;
     bool chain = is_chain(a);
-    struct extent e = {most, a->answers.count == 0, true};
+    struct extent e = {most, a->answers.count == 0, !a->extras_optional};
 
     if (write_message(p, *flags, e)) {
         return e;

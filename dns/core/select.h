@@ -65,6 +65,12 @@ void dns_answer_member(struct dns_decider *d, const struct dns_selection *s,
 struct dns_standing dns_member_standing(const struct dns_members *chosen,
                                         const struct dns_member *m);
 
+/* What a browser asks for next of the instance `m`, whose name is `owner`,
+ * among the extras: SRV, and the addresses of its target. */
+void dns_add_srv_extras(struct dns_decider *d, const struct dns_selection *s,
+                        const struct dns_member *m, struct slice owner,
+                        uint32_t ttl_s);
+
 /* An SRV record for each of them, with addresses among the extras. */
 void dns_add_srv(struct dns_decider *d, const struct dns_selection *s,
                  struct dns_members chosen, uint32_t ttl_s);
