@@ -124,6 +124,7 @@ struct agent_dns_config {
     uint32_t a_record_limit;
     uint32_t udp_answer_limit;
     uint32_t edns_udp_size;
+    uint32_t udp_max_remote; /* Largest response over UDP off loopback. */
     uint64_t nodata_ttl_ms;
     uint64_t recursor_timeout_ms;
     uint64_t max_stale_ms;

@@ -227,6 +227,8 @@ static const struct field dns_items[] = {
     {DNS("udp_answer_limit", udp_answer_limit), .kind = FIELD_U32, .max = 8},
     {DNS("edns_udp_size", edns_udp_size), .kind = FIELD_U32, .min = 512,
      .max = 8192},
+    {DNS("udp_max_remote", udp_max_remote), .kind = FIELD_U32, .min = 512,
+     .max = 65467},
     {DNS("nodata_ttl", nodata_ttl_ms), .kind = FIELD_DURATION},
     {DNS("recursor_timeout", recursor_timeout_ms), .kind = FIELD_DURATION,
      .min = 10},
@@ -259,6 +261,7 @@ static void dns_init(void *object)
 
     c->udp_answer_limit = 3;
     c->edns_udp_size = 1232;
+    c->udp_max_remote = 1232;
     c->nodata_ttl_ms = (uint64_t)30 * SECOND_MS;
     c->recursor_timeout_ms = (uint64_t)2 * SECOND_MS;
     c->max_stale_ms = YEARS_MS;

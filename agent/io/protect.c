@@ -68,6 +68,7 @@ void protect_settings(const struct agent_dns_config *c,
     out->rate.per_second = c->rrl.responses_per_second;
     out->rate.slip = c->rrl.slip;
     out->cookies = c->cookies;
+    out->udp_max_remote = (uint16_t)c->udp_max_remote;
     memcpy(out->cookie_key, key, DNS_COOKIE_KEY_BYTES);
     out->tcp_idle_ms = (uint32_t)c->tcp.idle_timeout_ms;
     out->tcp_conns_max = c->tcp.connections;

@@ -90,11 +90,6 @@ static enum status read_tls(struct dns_server *s,
     return ST_OK;
 }
 
-static uint32_t or_default(uint32_t value, uint32_t otherwise)
-{
-    return value != 0 ? value : otherwise;
-}
-
 static void read_limits(struct dns_server *s,
                         const struct dns_server_config *config)
 {
@@ -104,7 +99,6 @@ static void read_limits(struct dns_server *s,
         .upstream = s->upstream,
         .recursion = s->recursion,
         .transfers = s->transfers,
-        .udp_max_remote = (uint16_t)or_default(config->udp_max_remote, 1232),
         .protection = s->protection,
     };
 }
@@ -119,6 +113,7 @@ void dns_protection_init(struct dns_protection *p)
                                  .tcp_idle_ms = 10000,
                                  .tcp_conns_max = 1024,
                                  .tcp_conns_per_client = 128,
+                                 .udp_max_remote = 1232,
                                  .cookies = true};
     for (size_t i = 0; i < sizeof(private) / sizeof(private[0]); i++) {
         CHECK(dns_network_parse(private[i],

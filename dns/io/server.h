@@ -73,13 +73,14 @@ struct dns_protection {
     uint32_t tcp_conns_max;        /* A worker; then the idlest is closed. */
     uint32_t tcp_conns_per_client; /* Of an IPv4 /24 or IPv6 /56, a worker; then
                                       newcomers are closed. */
+    uint16_t udp_max_remote;       /* Largest UDP response off loopback. */
     bool cookies;                  /* RFC 7873. */
     uint8_t cookie_key[DNS_COOKIE_KEY_BYTES]; /* All zero: one of this server's
                                                  own, until it stops. */
 };
 
-/* 200 a second, slip 2, private networks unlimited, cookies; 1 024 connections,
- * 128 of one client, 10 s. */
+/* 200 a second, slip 2, private networks unlimited, cookies, 1 232 bytes over
+ * UDP; 1 024 connections, 128 of one client, 10 s. */
 void dns_protection_init(struct dns_protection *p);
 
 /* The machine has slept; `offset_ms` is by how much boot time is ahead of the
@@ -135,7 +136,6 @@ struct dns_server_config {
     size_t sockets_count;
     unsigned threads; /* 0: one a processor, at most 16. */
     struct dns_recursion_config recursion;
-    uint16_t udp_max_remote; /* Largest UDP response off loopback; 0: 1 232 */
     const struct dns_protection *protection; /* Copied; NULL: as initialised. */
 };
 

@@ -42,6 +42,7 @@ static void on_changed(uv_async_t *async)
 
     CHECK(pthread_mutex_lock(&w->wanted_lock) == 0);
     guard_set(&w->responder.guard, &w->wanted);
+    w->responder.udp_remote = w->wanted.udp_max_remote;
     CHECK(pthread_mutex_unlock(&w->wanted_lock) == 0);
     if (w->tls != NULL) {
         tls_refresh(w->tls);
@@ -87,7 +88,7 @@ static void responder_start(struct worker *w)
 
     CHECK(RAND_bytes((unsigned char *)&seed, sizeof(seed)) == 1);
     rng_init(&w->responder.rng, seed);
-    w->responder.udp_remote = w->config->udp_max_remote;
+    w->responder.udp_remote = w->config->protection.udp_max_remote;
     w->responder.counts = &w->counts;
     w->responder.transfers = w->config->transfers;
     guard_init(&w->responder.guard, &w->config->protection);

@@ -35,7 +35,6 @@ struct worker_config {
     struct upstream *upstream;
     struct recursion *recursion; /* At the start. */
     struct transfers *transfers;
-    uint16_t udp_max_remote;
     const struct tls_files *tls; /* NULL: no TLS. */
     bool tls_clients_verified;
     struct dns_protection protection; /* At the start. */

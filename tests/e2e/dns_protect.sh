@@ -6,10 +6,10 @@ ip addr add 198.51.100.1/24 dev lo
 ip addr add 198.51.100.7/24 dev lo
 ip addr add 203.0.113.5/24 dev lo
 
-# settings RATE EXEMPT
+# settings RATE EXEMPT [UDP_MAX_REMOTE]
 settings() {
     cat >"$SCRATCH/new.json" <<JSON
-{"dns_config": {"rrl": {"responses_per_second": $1, "slip": 2, "exempt": [$2]}}}
+{"dns_config": {"udp_max_remote": ${3:-1232}, "rrl": {"responses_per_second": $1, "slip": 2, "exempt": [$2]}}}
 JSON
     mv "$SCRATCH/new.json" "$SCRATCH/agent.json"
 }
@@ -76,6 +76,15 @@ settings 20 '"203.0.113.0/24"'
 kill -HUP "$AGENT_PID"
 exempt() { [ "$(flood 203.0.113.5 200)" = "all False False" ]; }
 soon 20 "a network is exempt after a reload" exempt
+
+# What a remote client may get in one datagram, whatever it says that it takes.
+like "$(ask_from 203.0.113.5)" 'ANSWER: 12' "1 232 bytes hold them all"
+settings 20 '"203.0.113.0/24"' 512
+kill -HUP "$AGENT_PID"
+smaller() { ask_from 203.0.113.5 | grep -q 'ANSWER: [1-9],'; }
+soon 20 "512 do not, after a reload" smaller
+like "$(ask_from 127.0.0.1)" 'ANSWER: 12' "loopback is not limited"
+settings 20 '"203.0.113.0/24"'
 
 # Bytes that are no query, over UDP and TCP: it goes on answering.
 "$PYTHON" - "$AGENT_DNS" "$ROOT"/tests/fuzz/corpus/dns_*/* <<'PY'
