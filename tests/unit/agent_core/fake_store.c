@@ -69,7 +69,8 @@ static struct fake_row *find_row(struct fake *f, struct slice key)
             return r;
         }
     }
-    ck_abort_msg("the fake store is full");
+    CHECK(!"the fake store is full");
+    UNREACHABLE();
 }
 
 const struct fake_row *fake_get(const struct fake *f, const char *key)
@@ -116,7 +117,7 @@ static void apply(struct fake *f, struct catalog **catalog,
     struct catalog *next =
         catalog_apply(*catalog, events, count, f->revision, &a, &changes);
 
-    ck_assert_uint_eq(changes.problems_count, 0);
+    CHECK(changes.problems_count == 0);
     catalog_unref(*catalog);
     *catalog = next;
     arena_release(&a);
@@ -172,7 +173,7 @@ enum sync_result fake_txn(struct fake *f, const struct sync_txn *txn)
     f->txns++;
     f->largest_txn =
         txn->ops_count > f->largest_txn ? txn->ops_count : f->largest_txn;
-    ck_assert_uint_le(txn->ops_count, LIMIT_TXN_OPS);
+    CHECK(txn->ops_count <= LIMIT_TXN_OPS);
     if (!guards_hold(f, txn)) {
         return SYNC_GUARDED;
     }
@@ -282,9 +283,8 @@ static void check_overlaps(const struct store_ask *ask)
 
         for (size_t k = 0; !ask->changes[i].deletes && k < ask->changes_count;
              k++) {
-            ck_assert_msg(k == i || !in_range(&put, ask->changes[k].key,
-                                              ask->changes[k].end),
-                          "%s is put and changed otherwise", put.key);
+            CHECK(k == i ||
+                  !in_range(&put, ask->changes[k].key, ask->changes[k].end));
         }
         free(put.key);
     }
@@ -357,7 +357,7 @@ static void store_txn_of(struct fake *f, const struct store_ask *ask,
 
 void fake_lease_end(struct fake *f, int64_t lease)
 {
-    ck_assert_uint_lt(f->leases_gone_count, 64);
+    CHECK(f->leases_gone_count < 64);
     f->leases_gone[f->leases_gone_count++] = lease;
     for (size_t i = 0; i < FAKE_ROWS && f->rows[i].key != NULL; i++) {
         if (f->rows[i].exists && f->rows[i].lease == lease) {
@@ -371,7 +371,7 @@ void fake_store(struct fake *f, const struct store_ask *ask,
 {
     struct store_answer out = {.result = STORE_DONE};
 
-    ck_assert(!ask->full);
+    CHECK(!ask->full);
     if (f->before_ask) {
         f->before_ask(f, ask);
     }
