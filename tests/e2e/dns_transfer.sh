@@ -233,7 +233,7 @@ soon 20 "and BIND" knows_late "$BIND" "$BIND_PORT"
 # --- reload -------------------------------------------------------------------
 
 echo '{}' >"$SCRATCH/transfer.json"
-kill -HUP "$(pgrep -P "$AGENT_PID" || echo "$AGENT_PID")"
+"$MUSTER" reload --socket "$AGENT_SOCKET" >/dev/null || bail "the reload failed"
 refused() {
     signed "$SECRET" "$DOMAIN" AXFR | grep -q "Transfer failed"
 }
