@@ -179,6 +179,10 @@ void api_explain(struct api_call *call)
         api_text(call, 400, "%s", call->view->explained->trouble);
         return;
     }
+    if (by_name && call->view->explained->datacenter != NULL &&
+        !api_turn_to(call, call->view->explained->datacenter)) {
+        return;
+    }
     write_explained(call,
                     by_name ? call->view->explained->service : call->rest);
 }

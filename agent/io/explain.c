@@ -157,6 +157,7 @@ static void ask(struct agent *a, const struct dns_question *q,
     out->bytes = e.packet_bytes;
     out->truncated = e.truncated;
     out->service = arena_strdup(arena, e.service);
+    out->datacenter = e.dc > 0 ? a->config->datacenters[e.dc - 1].name : NULL;
     write_reasons(arena, &e, out);
 }
 

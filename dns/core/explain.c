@@ -198,6 +198,7 @@ void dns_explain(const struct dns_zone *zone, const struct dns_question *q,
     dns_place_of(zone->config, q, &d.place);
     if (d.place.kind == DNS_KIND_SERVICE &&
         (d.place.dc == 0 || dns_turn_to(&d)) && dns_select(&d, &e.selection)) {
+        out->dc = d.place.dc;
         e.chosen = dns_choose(&d, &e.selection);
         explain_members(&e, out);
     }

@@ -37,6 +37,7 @@ struct dns_explanation {
     size_t packet_bytes; /* Of the response. */
     bool truncated;
     struct slice service; /* Which one the name means; empty: none. */
+    unsigned dc;          /* Where: 0 here, else in settings.others[dc - 1]. */
     const struct dns_reason *reasons;
     size_t reasons_count;
 };

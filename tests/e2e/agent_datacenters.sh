@@ -65,6 +65,10 @@ is "$(api '/v1/agent/self?dc=dc2' | json 'd["Config"]["Datacenter"]')" dc1 \
 is "$(api '/v1/explain/web?dc=dc2' | json 'd["Instances"][0]["DNS"]["In"]')" \
     true "explain asks DNS there"
 
+is "$(api '/v1/explain/dns?name=web.service.dc2.consul&type=A' |
+    json '[i["Node"] for i in d["Instances"] if i["DNS"]["In"]]')" '["far"]' \
+    "and a name where it lies"
+
 # --- polls and streams --------------------------------------------------------
 header() { # PATH NAME
     api "$1" -D - -o /dev/null | tr -d '\r' | sed -n "s/^$2: //Ip"

@@ -283,6 +283,32 @@ START_TEST(addresses_by_row)
 }
 END_TEST
 
+/* A name says itself where its service is. */
+START_TEST(a_name_is_explained_where_it_lies)
+{
+    struct api_dns_answer answer = {.name = "web.service.dc2.consul",
+                                    .service = "web",
+                                    .datacenter = "dc2"};
+    struct api_request request = {.method = slice_str("GET"),
+                                  .path = slice_str("/v1/explain/dns"),
+                                  .query =
+                                      slice_str("name=web.service.dc2.consul")};
+    struct api_outcome o;
+    struct api_view view;
+    struct fake f;
+
+    stage(&f);
+    view = fake_view(&f);
+    view.explained = &answer;
+    api_handle(&request, &view, &f.arena, &o);
+    ck_assert_int_eq(o.status, 200);
+    ck_assert_ptr_nonnull(strstr(buf_cstr(&o.body), "\"w9\""));
+    ck_assert_ptr_null(strstr(buf_cstr(&o.body), "\"w1\""));
+    api_outcome_release(&o);
+    fake_stop(&f);
+}
+END_TEST
+
 UNIT_MAIN("api_datacenter", {
     tcase_add_loop_test(tc, reads_by_row, 0, COUNT_OF(reads));
     tcase_add_loop_test(tc, refusals_by_row, 0, COUNT_OF(refusals));
@@ -290,5 +316,6 @@ UNIT_MAIN("api_datacenter", {
     tcase_add_test(tc, what_is_written_there_is_read_there);
     tcase_add_loop_test(tc, outcomes_by_row, 0, COUNT_OF(outcomes));
     tcase_add_loop_test(tc, addresses_by_row, 0, COUNT_OF(addresses));
+    tcase_add_test(tc, a_name_is_explained_where_it_lies);
     tcase_add_test(tc, age_is_that_of_the_datacenter);
 })
