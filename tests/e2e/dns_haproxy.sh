@@ -42,4 +42,5 @@ backend s200
 CFG
 spawn haproxy haproxy -db -f "$SCRATCH/haproxy.cfg"
 wait_until 10 "HAProxy" [ -S "$SCRATCH/haproxy.sock" ]
-"$PYTHON" "$HERE/dns_haproxy.py" "$SCRATCH/haproxy.sock" "$AGENT_HTTP" 12
+"$PYTHON" "$HERE/dns_haproxy.py" "$SCRATCH/haproxy.sock" "$AGENT_HTTP" \
+    "${HAPROXY_SECONDS:-12}" # contrib/dev/soak looks on for longer.
