@@ -44,6 +44,7 @@
 
 #include "base/core/check.h"
 #include "dns/core/zone.h"
+#include "tests/script/driver.h"
 
 void say(struct run *r, const char *text)
 {
@@ -269,8 +270,9 @@ static void do_state(struct run *r, const char *word)
                                     : DNS_FRESH;
 }
 
-static void command(struct run *r, char *line)
+static void command(void *run, char *line)
 {
+    struct run *r = run;
     char *words[WORDS_MAX] = {0};
     size_t count = 0;
     char *save = NULL;
@@ -317,35 +319,24 @@ static void command(struct run *r, char *line)
     }
 }
 
-/* Copies the script to `result` with every output as it comes out now. */
-static void run_script(FILE *in, struct buf *result)
+static void *begin(struct buf *out)
 {
     struct run *r = calloc(1, sizeof(*r));
-    char line[LINE_MAX_BYTES];
-    struct buf out;
-    bool skipping = false;
 
-    buf_init(&out, 1 << 20);
+    CHECK(r != NULL);
     dns_settings_init(&r->settings);
     r->home = (struct site){.name = "dc1", .state = DNS_FRESH};
     r->site = &r->home;
-    r->out = &out;
+    r->out = out;
     CHECK(dns_model_new(&r->settings, (struct hash_key){1, 2}, &r->home.model,
                         NULL) == ST_OK);
-    while (fgets(line, sizeof(line), in) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (skipping && line[0] != '\0') {
-            continue;
-        }
-        skipping = strcmp(line, "----") == 0;
-        CHECK(buf_addf(result, "%s\n", line) == ST_OK);
-        if (skipping) {
-            CHECK(buf_add(result, buf_slice(&out)) == ST_OK);
-            buf_clear(&out);
-        } else if (line[0] != '\0' && line[0] != '#') {
-            command(r, line);
-        }
-    }
+    return r;
+}
+
+static void end(void *run)
+{
+    struct run *r = run;
+
     dns_transfer_set_free(r->sets[0]);
     dns_transfer_set_free(r->sets[1]);
     queries_end(&r->home);
@@ -355,51 +346,12 @@ static void run_script(FILE *in, struct buf *result)
         dns_model_free(r->others[i].model);
     }
     arena_release(&r->words);
-    buf_release(&out);
     free(r);
-}
-
-static bool check_file(const char *path, bool rewrite)
-{
-    struct buf result;
-    struct buf before;
-    FILE *file = fopen(path, "r");
-    uint8_t *space;
-    bool same;
-
-    if (file == NULL) {
-        perror(path);
-        return false;
-    }
-    buf_init(&result, 1 << 22);
-    buf_init(&before, 1 << 22);
-    run_script(file, &result);
-    rewind(file);
-    CHECK(buf_reserve(&before, (1 << 22) - 1, &space) == ST_OK);
-    before.len = fread(space, 1, (1 << 22) - 1, file);
-    (void)fclose(file);
-    same = slice_eq(buf_slice(&before), buf_slice(&result));
-    if (!same && rewrite) {
-        file = fopen(path, "w");
-        CHECK(file != NULL);
-        CHECK(fwrite(result.data, 1, result.len, file) == result.len);
-        CHECK(fclose(file) == 0);
-        printf("%s: rewritten\n", path);
-    } else if (!same) {
-        printf("%s: comes out differently:\n%s", path, buf_cstr(&result));
-    }
-    buf_release(&before);
-    buf_release(&result);
-    return same || rewrite;
 }
 
 int main(int argc, char **argv)
 {
-    bool rewrite = argc > 1 && strcmp(argv[1], "--rewrite") == 0;
-    bool ok = true;
+    static const struct script_player player = {begin, command, end};
 
-    for (int i = rewrite ? 2 : 1; i < argc; i++) {
-        ok = check_file(argv[i], rewrite) && ok;
-    }
-    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+    return script_main(argc, argv, &player);
 }

@@ -12,8 +12,7 @@ enum {
     WORDS_MAX = 32,
     INSTANCES_MAX = 1024,
     OTHERS_MAX = 3,
-    QUERIES_MAX = 32,
-    LINE_MAX_BYTES = 2048
+    QUERIES_MAX = 32
 };
 
 struct held {

@@ -33,12 +33,12 @@
 
 #include "agent/core/duration.h"
 #include "base/core/check.h"
+#include "tests/script/driver.h"
 
 enum {
     WORDS_MAX = 64,
     ROWS_MAX = 4096,
     NAMES_MAX = 512,
-    LINE_MAX_BYTES = 2048
 };
 
 struct row {
@@ -472,8 +472,9 @@ static void do_service(struct run *r, const char *service, struct texts names,
     }
 }
 
-static void do_line(struct run *r, char *line)
+static void do_line(void *run, char *line)
 {
+    struct run *r = run;
     char *words[WORDS_MAX];
     size_t count = 0;
     char *save = NULL;
@@ -513,79 +514,29 @@ static void do_line(struct run *r, char *line)
     arena_reset(&r->scratch);
 }
 
-/* Copies the script to `result` with every output as it comes out now. */
-static void run_script(FILE *in, struct buf *result)
+static void *begin(struct buf *out)
 {
     struct run *r = calloc(1, sizeof(*r));
-    char line[LINE_MAX_BYTES];
-    struct buf out;
-    bool skipping = false;
 
-    buf_init(&out, 1 << 20);
+    CHECK(r != NULL);
     r->limits = guard_limits_default;
-    r->out = &out;
+    r->out = out;
     world_begin(r);
-    while (fgets(line, sizeof(line), in) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (skipping && line[0] != '\0') {
-            continue;
-        }
-        skipping = strcmp(line, "----") == 0;
-        CHECK(buf_addf(result, "%s\n", line) == ST_OK);
-        if (skipping) {
-            CHECK(buf_add(result, buf_slice(&out)) == ST_OK);
-            buf_clear(&out);
-        } else if (line[0] != '\0' && line[0] != '#') {
-            do_line(r, line);
-        }
-    }
-    world_end(r);
-    arena_release(&r->scratch);
-    buf_release(&out);
-    free(r);
+    return r;
 }
 
-static bool check_file(const char *path, bool rewrite)
+static void end(void *run)
 {
-    struct buf result;
-    struct buf before;
-    FILE *file = fopen(path, "r");
-    uint8_t *space;
-    bool same;
+    struct run *r = run;
 
-    if (file == NULL) {
-        perror(path);
-        return false;
-    }
-    buf_init(&result, 1 << 22);
-    buf_init(&before, 1 << 22);
-    run_script(file, &result);
-    rewind(file);
-    CHECK(buf_reserve(&before, (1 << 22) - 1, &space) == ST_OK);
-    before.len = fread(space, 1, (1 << 22) - 1, file);
-    (void)fclose(file);
-    same = slice_eq(buf_slice(&before), buf_slice(&result));
-    if (!same && rewrite) {
-        file = fopen(path, "w");
-        CHECK(file != NULL);
-        CHECK(fwrite(result.data, 1, result.len, file) == result.len);
-        CHECK(fclose(file) == 0);
-        printf("%s: rewritten\n", path);
-    } else if (!same) {
-        printf("%s: comes out differently:\n%s", path, buf_cstr(&result));
-    }
-    buf_release(&before);
-    buf_release(&result);
-    return same || rewrite;
+    world_end(r);
+    arena_release(&r->scratch);
+    free(r);
 }
 
 int main(int argc, char **argv)
 {
-    bool rewrite = argc > 1 && strcmp(argv[1], "--rewrite") == 0;
-    bool ok = true;
+    static const struct script_player player = {begin, do_line, end};
 
-    for (int i = rewrite ? 2 : 1; i < argc; i++) {
-        ok = check_file(argv[i], rewrite) && ok;
-    }
-    return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+    return script_main(argc, argv, &player);
 }
