@@ -120,6 +120,9 @@ static bool flags_read(struct args *args, int argc, char **argv,
         HANDED("line-socket", "PATH|off",
                "lines for scripts on another one (beside it, agent.lines); "
                "see muster lookup"),
+        HANDED("round-trip-interval", "DURATION",
+               "how often round trips to the store are measured, for ?near= "
+               "(5m; 0s: never)"),
         HANDED("domain", "NAME", "DNS domain (muster.internal)"),
         HANDED("alt-domain", "NAME", "second DNS domain (consul)"),
         HANDED("recursor", "ADDR[:PORT]",

@@ -13,6 +13,7 @@
 
 #include "agent/core/acl_table.h"
 #include "agent/core/catalog.h"
+#include "agent/core/coord.h"
 #include "agent/core/guard.h"
 #include "agent/core/local.h"
 #include "agent/core/networks.h"
@@ -129,9 +130,10 @@ struct api_view {
     const char *leader;       /* "ip:port" of the store's leader, or "". */
     struct texts peers;       /* "ip:port" of the store's members. */
     struct guard_status guard;
-    struct pairs stats; /* Shown in /v1/agent/self under Stats. */
-    struct acl *acl;    /* NULL: everybody may do everything. */
-    struct texts hosts; /* Further names by which we may be called. */
+    struct pairs stats;          /* Shown in /v1/agent/self under Stats. */
+    struct acl *acl;             /* NULL: everybody may do everything. */
+    const struct coords *coords; /* Measured round trips; NULL: none. */
+    struct texts hosts;          /* Further names by which we may be called. */
     const struct network *writers; /* Who may change things over TCP; NULL:
                                       everybody. */
     size_t writers_count;

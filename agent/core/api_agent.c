@@ -27,21 +27,15 @@ static void write_config(struct api_call *call)
     jsonw_object_end(w);
 }
 
-static void write_coordinate(struct jsonw *w)
+/* As long as nothing has been measured, nowhere. */
+static void write_coordinate(struct api_call *call)
 {
-    jsonw_key(w, "Coord");
-    jsonw_object(w);
-    jsonw_key_int(w, "Adjustment", 0);
-    jsonw_key(w, "Error");
-    jsonw_raw(w, "1.5");
-    jsonw_key_int(w, "Height", 0);
-    jsonw_key(w, "Vec");
-    jsonw_list(w);
-    for (int i = 0; i < 8; i++) {
-        jsonw_int(w, 0);
-    }
-    jsonw_list_end(w);
-    jsonw_object_end(w);
+    const struct local_host *host = local_host(call->view->local);
+    struct coord at;
+    bool known = coords_find(call->view->coords, host->node.name, &at);
+
+    jsonw_key(&call->json, "Coord");
+    api_write_coord(call, known ? &at : NULL);
 }
 
 enum member_status {
@@ -110,7 +104,7 @@ void api_agent_self(struct api_call *call)
     jsonw_key(w, "DebugConfig");
     jsonw_object(w);
     jsonw_object_end(w);
-    write_coordinate(w);
+    write_coordinate(call);
     jsonw_key(w, "Member");
     write_member(call, node, MEMBER_ALIVE);
     write_stats(call);

@@ -344,14 +344,3 @@ void api_status_peers(struct api_call *call)
     api_write_texts(api_json(call, 200), call->view->peers);
     api_json_end(call);
 }
-
-/* Endpoints of things that do not exist here, whose clients expect a list. */
-void api_empty_list(struct api_call *call)
-{
-    if (!api_ready(call, (struct catalog_scope){.kind = SCOPE_NODES})) {
-        return;
-    }
-    jsonw_list(api_json(call, 200));
-    jsonw_list_end(&call->json);
-    api_json_end(call);
-}

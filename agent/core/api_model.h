@@ -27,6 +27,9 @@ struct api_call {
     const char *near; /* Instead of ?near=; NULL: that. */
     const struct node_record *origin; /* Of ?near=, see api_next_turn(). */
     unsigned turn;
+    uint64_t turns; /* Bits. */
+    bool origin_measured;
+    struct coord origin_at;
     bool answer_now; /* The reply is wanted whatever the index says. */
     struct jsonw json;
     struct acl_auth auth; /* What its token may do. */
@@ -311,7 +314,14 @@ void api_catalog_node(struct api_call *call);
 void api_catalog_node_services(struct api_call *call);
 void api_status_leader(struct api_call *call);
 void api_status_peers(struct api_call *call);
-void api_empty_list(struct api_call *call);
+
+/* api_coordinate.c */
+struct coord;
+/* NULL: nothing has been measured. */
+void api_write_coord(struct api_call *call, const struct coord *measured);
+void api_coordinate_nodes(struct api_call *call);
+void api_coordinate_node(struct api_call *call);
+void api_coordinate_datacenters(struct api_call *call);
 
 /* api_health.c */
 void api_health_service(struct api_call *call);

@@ -1,18 +1,24 @@
 /*
  * ?near=: whose turn it is in a list that is ordered by distance: what is on
- * that node, what is in its zone (node meta "zone"), the rest; each in the
- * order that lists have anyway.
+ * that node, what is in its zone (node meta "zone"), the rest. Within these,
+ * who is nearer by measured round trips (coord.h) comes first; distances that
+ * differ by less than a third or so count as one, and who has not measured is
+ * last. Equals keep the order that lists have anyway.
  */
 #include <strings.h>
 
 #include "agent/core/api_model.h"
+#include "agent/core/coord.h"
 
-enum turn {
-    TURN_SAME_NODE,
-    TURN_SAME_ZONE,
-    TURN_OTHERS,
-    TURNS
-};
+/* Classes of distance, of nodes in the zone and of others. */
+#define CLASSES       31
+#define TURN_SAME     0
+#define TURN_ZONE     1
+#define TURN_OTHERS   (TURN_ZONE + CLASSES)
+#define TURNS         (TURN_OTHERS + CLASSES) /* 63: they are bits, below. */
+
+#define CLASS_FIRST_S 0.00025
+#define CLASS_STEP    1.35
 
 static const char *zone_of(const struct node_record *n)
 {
@@ -42,28 +48,66 @@ static const struct node_record *origin_of(const struct api_call *call)
     return n == NULL || !n->known ? NULL : &n->record;
 }
 
-static unsigned turn_of(const struct node_record *origin,
+static unsigned class_of(const struct api_call *call,
+                         const struct node_record *node)
+{
+    struct coord to;
+    double limit = CLASS_FIRST_S;
+    unsigned class = 0;
+    double distance;
+
+    if (!call->origin_measured ||
+        !coords_find(call->view->coords, node->name, &to)) {
+        return CLASSES - 1;
+    }
+    distance = coord_distance(&call->origin_at, &to);
+    while (class < CLASSES - 2 && distance >= limit) {
+        limit *= CLASS_STEP;
+        class ++;
+    }
+    return class;
+}
+
+static unsigned turn_of(const struct api_call *call,
                         const struct node_record *node)
 {
-    const char *zone = zone_of(origin);
+    const char *zone = zone_of(call->origin);
 
-    if (strcasecmp(origin->name, node->name) == 0) {
-        return TURN_SAME_NODE;
+    if (strcasecmp(call->origin->name, node->name) == 0) {
+        return TURN_SAME;
     }
-    return *zone != '\0' && strcmp(zone, zone_of(node)) == 0 ? TURN_SAME_ZONE
-                                                             : TURN_OTHERS;
+    return (*zone != '\0' && strcmp(zone, zone_of(node)) == 0 ? TURN_ZONE
+                                                              : TURN_OTHERS) +
+           class_of(call, node);
+}
+
+/* Which turns there are at all. */
+static bool note_turn(void *ctx, const struct catalog_node *n)
+{
+    struct api_call *call = ctx;
+
+    call->turns |= 1ULL << turn_of(call, &n->record);
+    return true;
 }
 
 bool api_next_turn(struct api_call *call)
 {
     if (call->turn == 0) {
         call->origin = origin_of(call);
+        call->turns = 1;
+        if (call->origin != NULL) {
+            call->origin_measured = coords_find(
+                call->view->coords, call->origin->name, &call->origin_at);
+            catalog_each_node(call->view->catalog, note_turn, call);
+        }
     }
-    return call->turn++ < (call->origin == NULL ? 1U : (unsigned)TURNS);
+    while (call->turn < TURNS && (call->turns >> call->turn & 1) == 0) {
+        call->turn++;
+    }
+    return call->turn++ < TURNS;
 }
 
 bool api_has_turn(const struct api_call *call, const struct node_record *node)
 {
-    return call->origin == NULL ||
-           turn_of(call->origin, node) == call->turn - 1;
+    return call->origin == NULL || turn_of(call, node) == call->turn - 1;
 }

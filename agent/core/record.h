@@ -8,6 +8,7 @@
  *   /muster/v1/<dc>/lookup/<id>                  a prepared query
  *
  *   /muster/v1/<dc>/acl/...                      tokens, policies: acl_table.h
+ *   /muster/v1/<dc>/coord/<node>                 leased: round trips, coord.h
  *
  * Parts of a key are percent-encoded, so a "/" in an id is harmless. Node names
  * in keys are in lower case. Values hold no check output: a change of output

@@ -116,6 +116,9 @@ static void on_update(void *ctx, const struct link_update *update)
         front_catalog_changed(a->front);
     }
     lines_changed(a->lines);
+    if (a->coords) {
+        coords_update(a->coords, update);
+    }
     if (a->front && rights_changed) {
         front_rights_changed(a->front);
     }
@@ -152,6 +155,9 @@ static void on_contact(void *ctx)
         front_contact_changed(a->front);
     }
     lines_changed(a->lines);
+    if (a->coords) {
+        coords_contact(a->coords);
+    }
     agent_notify_look(a);
 }
 
@@ -422,6 +428,16 @@ static void sentry_open(struct agent *a)
                              a->config->guard_mode, hooks);
 }
 
+static void coords_open(struct agent *a)
+{
+    struct coords_config config = {.datacenter = a->config->datacenter,
+                                   .node = a->config->node,
+                                   .every_ms =
+                                       a->config->round_trip_interval_ms};
+
+    a->coords = coords_start(a->loop, a->link, &config);
+}
+
 /* Everything in the order in which it is needed. */
 static enum status parts_open(struct agent *a, struct err *err)
 {
@@ -452,6 +468,7 @@ static enum status parts_open(struct agent *a, struct err *err)
     if (!st) {
         sentry_open(a);
         agent_duties_open(a);
+        coords_open(a);
         st = front_open(a, err);
     }
     if (!st) {

@@ -38,6 +38,10 @@ static void end_input(struct agent *a)
         lines_stop(a->lines, part_ended, a);
         a->lines = NULL;
     }
+    if (a->coords) {
+        a->open++;
+        coords_stop(a->coords, part_ended, a);
+    }
     if (a->janitor) {
         a->open++;
         janitor_stop(a->janitor, part_ended, a);
@@ -158,6 +162,7 @@ void agent_free(struct agent *a)
     }
     CHECK(a->phase == AGENT_ENDED);
     front_free(a->front);
+    coords_watch_free(a->coords);
     datacenters_free(a->datacenters);
     janitor_free(a->janitor);
     sessions_free(a->sessions);

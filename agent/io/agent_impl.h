@@ -7,6 +7,7 @@
 #include "agent/io/access.h"
 #include "agent/io/activation.h"
 #include "agent/io/agent.h"
+#include "agent/io/coords.h"
 #include "agent/io/datacenters.h"
 #include "agent/io/dnsfeed.h"
 #include "agent/io/front.h"
@@ -48,6 +49,7 @@ struct agent {
     struct link *link;
     struct datacenters *datacenters; /* The others. */
     struct sentry *sentry;
+    struct coords_watch *coords;
     enum guard_mode guard_configured;
     bool replica_behind; /* It keeps what the store has lost. */
     struct janitor *janitor;

@@ -92,6 +92,7 @@ void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view)
         .peers = link_peers(a->link),
     };
     access_view(a->access, out_view);
+    out_view->coords = a->coords ? coords_known(a->coords) : NULL;
     out_view->guard = sentry_status(a->sentry);
     out_view->datacenters =
         datacenters_view(a->datacenters, &out_view->datacenters_count);

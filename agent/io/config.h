@@ -255,6 +255,7 @@ struct agent_config {
     bool enable_local_script_checks; /* Exec checks of files. Default true. */
     bool leave_on_terminate;         /* SIGTERM means leave. Default false. */
     uint64_t restart_grace_ms;       /* Lease left behind by a stop: 60 s. */
+    uint64_t round_trip_interval_ms; /* 0: not measured. Default 5 min. */
     uint64_t reap_ms; /* Records go when we are dead for so long: 72 h. */
     struct guard_limits guard;
     enum guard_mode guard_mode;

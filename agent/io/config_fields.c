@@ -403,6 +403,8 @@ static const struct field items[] = {
      .min = 1, .max = LIMIT_CONNS},
     {KEY("lease_ttl", lease_ttl_ms), .kind = FIELD_DURATION,
      .min = 5 * SECOND_MS},
+    {KEY("round_trip_interval", round_trip_interval_ms),
+     .kind = FIELD_DURATION},
     {KEY("restart_grace", restart_grace_ms), .kind = FIELD_DURATION,
      .min = 5 * SECOND_MS},
     {KEY("guard", guard_mode), .kind = FIELD_WORD, .words = guard_modes},
@@ -483,6 +485,7 @@ static void keys_init(void *object)
     k->enable_local_script_checks = true;
     k->lease_ttl_ms = (uint64_t)15 * SECOND_MS;
     k->restart_grace_ms = (uint64_t)60 * SECOND_MS;
+    k->round_trip_interval_ms = (uint64_t)300 * SECOND_MS;
     k->guard = guard_limits_default;
     k->reap_ms = (uint64_t)72 * 3600 * SECOND_MS;
 }

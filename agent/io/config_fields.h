@@ -46,6 +46,7 @@ struct config_keys {
     uint32_t http_max_connections;
     uint64_t lease_ttl_ms;
     uint64_t restart_grace_ms;
+    uint64_t round_trip_interval_ms;
     uint64_t reap_ms;
     const char *https;
     const char *dot;

@@ -31,6 +31,7 @@
 
 struct link;
 struct loop;
+struct tls;
 
 struct link_config {
     const char *const *urls; /* "http://host:port", "https://...", "host:port",
@@ -99,6 +100,8 @@ uint64_t link_stale_ms(const struct link *l); /* 0 while current. */
 /* The store's leader and members as "ip:port"; "" and none when unknown. */
 const char *link_leader(const struct link *l);
 struct texts link_peers(const struct link *l);
+/* With which the member at that place is to be called; NULL: plain. */
+struct tls *link_peer_tls(const struct link *l, size_t at);
 const char *link_endpoint(const struct link *l); /* In use or being tried. */
 /* Of a question to the member in use, smoothed; 0: not known yet. */
 uint32_t link_round_trip_us(const struct link *l);

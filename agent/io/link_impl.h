@@ -206,6 +206,7 @@ struct link_members {
     uint64_t shown;    /* The leader's id when it was asked. */
     char leader[64];
     char *peers[LIMIT_STORE_MEMBERS];
+    bool peers_tls[LIMIT_STORE_MEMBERS];
     size_t peers_count;
 };
 

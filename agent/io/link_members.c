@@ -41,6 +41,8 @@ static void members_take(struct link *l,
         host = url_host(m->clienturls[0]);
         l->members.peers[l->members.peers_count] = strdup(host);
         CHECK(l->members.peers[l->members.peers_count] != NULL);
+        l->members.peers_tls[l->members.peers_count] =
+            strncmp(m->clienturls[0], "https:", 6) == 0;
         l->members.peers_count++;
         if (m->id == l->pulse.leader && m->id != 0) {
             (void)snprintf(l->members.leader, sizeof(l->members.leader), "%s",
@@ -107,4 +109,10 @@ struct texts link_peers(const struct link *l)
 {
     return (struct texts){.items = (const char *const *)l->members.peers,
                           .count = l->members.peers_count};
+}
+
+struct tls *link_peer_tls(const struct link *l, size_t at)
+{
+    CHECK(at < l->members.peers_count);
+    return l->members.peers_tls[at] ? l->tls : NULL;
 }

@@ -5,7 +5,7 @@
 
 NAME=web.service.muster.internal
 store_start store
-echo '{"lease_ttl": "5s"}' >"$SCRATCH/short.json"
+echo '{"lease_ttl": "5s", "round_trip_interval": "0s"}' >"$SCRATCH/short.json"
 agent_start one --store "$STORE_URL" --config "$SCRATCH/short.json" --node Web1
 one=$AGENT_PID
 "$MUSTER" register --socket "$AGENT_SOCKET" --name web --port 80 \

@@ -459,6 +459,7 @@ struct api_view fake_view(struct fake *f)
         .leader = "127.0.0.1:2380",
         .peers = {peers, 1},
         .acl = f->acl,
+        .coords = f->coords,
         .hosts = f->hosts,
         .writers = f->writers,
         .writers_count = f->writers_count,

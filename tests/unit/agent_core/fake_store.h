@@ -42,6 +42,7 @@ struct fake {
     /* Who asks, and what the agent says about that. */
     struct api_request from; /* Its header fields and peer. */
     struct acl *acl;         /* Not owned. */
+    struct coords *coords;   /* The same. */
     struct texts hosts;
     const struct network *writers;
     size_t writers_count;

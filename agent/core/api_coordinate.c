@@ -1,0 +1,139 @@
+/*
+ * /v1/coordinate: how far nodes are from each other (coord.h), as Consul's
+ * clients want it.
+ */
+#include "agent/core/api_model.h"
+#include "agent/core/coord.h"
+
+/* Of other datacenters nothing is known. */
+static const struct coords *coords_of(const struct api_call *call)
+{
+    const char *own = local_host(call->view->local)->datacenter;
+
+    return strcmp(call->dc, own) == 0 ? call->view->coords : NULL;
+}
+
+static void write_number(struct jsonw *w, const char *key, double value,
+                         struct arena *a)
+{
+    if (key != NULL) {
+        jsonw_key(w, key);
+    }
+    jsonw_raw(w, value == 0 ? "0" : arena_printf(a, "%.9f", value));
+}
+
+void api_write_coord(struct api_call *call, const struct coord *measured)
+{
+    static const struct coord nowhere;
+    const struct coord *at = measured ? measured : &nowhere;
+    struct jsonw *w = &call->json;
+
+    jsonw_object(w);
+    write_number(w, "Adjustment", 0, call->arena);
+    jsonw_key(w, "Error");
+    jsonw_raw(w, measured ? "0.2" : "1.5"); /* As Consul's: of no use yet. */
+    write_number(w, "Height", at->height, call->arena);
+    jsonw_key(w, "Vec");
+    jsonw_list(w);
+    for (int i = 0; i < COORD_DIMS; i++) {
+        write_number(w, NULL, at->vec[i], call->arena);
+    }
+    jsonw_list_end(w);
+    jsonw_object_end(w);
+}
+
+static void write_node(void *ctx, const char *node, const struct coord *at)
+{
+    struct api_call *call = ctx;
+
+    if (!api_sees(call, ACL_NODE, node)) {
+        return;
+    }
+    jsonw_object(&call->json);
+    jsonw_key_text(&call->json, "Node", node);
+    jsonw_key_text(&call->json, "Segment", "");
+    jsonw_key(&call->json, "Coord");
+    api_write_coord(call, at);
+    jsonw_object_end(&call->json);
+}
+
+/* An index that we have given out ourselves waits until another one comes. */
+static bool waits(struct api_call *call, const struct api_poll *poll)
+{
+    const struct coords *c = coords_of(call);
+    struct slice folder;
+
+    if (c == NULL || poll->index == 0 || poll->index != coords_index(c) ||
+        call->request->flow == NULL || call->request->flow->woken ||
+        call->view->now.now_ms >= poll->deadline_ms) {
+        return false;
+    }
+    folder = coords_folder(c, call->arena);
+    api_wait_for(call, poll, folder, store_prefix_end(call->arena, folder));
+    return true;
+}
+
+/* False: the reply is made, or will be. */
+static bool begin(struct api_call *call)
+{
+    struct api_poll poll;
+
+    if (!api_poll_read(call, &poll) || waits(call, &poll)) {
+        return false;
+    }
+    api_poll_headers(call, coords_index(coords_of(call)));
+    return true;
+}
+
+void api_coordinate_nodes(struct api_call *call)
+{
+    if (!begin(call)) {
+        return;
+    }
+    jsonw_list(api_json(call, 200));
+    coords_each(coords_of(call), write_node, call);
+    jsonw_list_end(&call->json);
+    api_json_end(call);
+}
+
+/* A node that has not measured is a 404, as with Consul. */
+void api_coordinate_node(struct api_call *call)
+{
+    struct coord at;
+
+    if (!api_demand(call, ACL_NODE, call->rest, ACL_READ) || !begin(call)) {
+        return;
+    }
+    if (!coords_find(coords_of(call), call->rest, &at)) {
+        api_text(call, 404, "Nothing has been measured by node \"%.300s\"",
+                 call->rest);
+        return;
+    }
+    jsonw_list(api_json(call, 200));
+    write_node(call, call->rest, &at);
+    jsonw_list_end(&call->json);
+    api_json_end(call);
+}
+
+/* Consul's form is of its servers in each datacenter; here it is this agent as
+ * it stands to its own store. */
+void api_coordinate_datacenters(struct api_call *call)
+{
+    const struct local_host *host = local_host(call->view->local);
+    struct coord at;
+    struct jsonw *w = api_json(call, 200);
+
+    jsonw_list(w);
+    jsonw_object(w);
+    jsonw_key_text(w, "Datacenter", host->datacenter);
+    jsonw_key_text(w, "AreaID", "wan");
+    jsonw_key(w, "Coordinates");
+    jsonw_list(w);
+    if (coords_find(coords_of(call), host->node.name, &at)) {
+        write_node(call, host->node.name, &at);
+    }
+    jsonw_list_end(w);
+    jsonw_object_end(w);
+    jsonw_list_end(w);
+    api_json_end(call);
+}
