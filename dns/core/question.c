@@ -228,6 +228,8 @@ enum dns_parse dns_question_parse(struct slice packet, struct dns_question *q,
     q->id = get_u16(at);
     q->flags = get_u16(at + 2);
     q->name = slice_of(NULL, 0);
+    q->type = 0;
+    q->class = 0;
     q->labels_count = 0;
     q->edns = (struct dns_edns){0};
     q->tsig_at = 0;

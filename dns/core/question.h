@@ -107,8 +107,8 @@ enum dns_parse {
     DNS_PARSE_OK,
     DNS_PARSE_DROP,  /* No header, or itself a response: say nothing. */
     DNS_PARSE_ERROR, /* Answer with *out_rcode. What could be read is in the
-                        question; `name` is empty when the question could not.
-                      */
+                        question; `name` is empty, and `type` 0, when the
+                        question could not. */
 };
 
 enum dns_parse dns_question_parse(struct slice packet, struct dns_question *q,

@@ -298,7 +298,7 @@ enum response responder_take(struct responder *r, const struct dns_zone *zone,
         return RESPONSE_NONE;
     }
     q->stream = query->tcp;
-    if (q->tsig_at > 0 || is_transfer(q)) {
+    if (q->name.len > 0 && (q->tsig_at > 0 || is_transfer(q))) {
         enum response kind;
 
         if (take_with_rules(r, zone, query, out, out_taken, &kind)) {
