@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <malloc.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
 
@@ -20,6 +22,9 @@
 
 #define DISK_KEY_LEN 17
 #define HEAD_LEN     8
+
+/* After so many written bytes LMDB's memory is given back. */
+#define RENEW_BYTES (1U << 20)
 
 enum op_kind {
     OP_PUT,
@@ -41,6 +46,7 @@ STAILQ_HEAD(ops, op);
 struct batch {
     STAILQ_ENTRY(batch) link;
     struct ops ops;
+    size_t bytes;
     kvfile_written_fn *on_written;
     void *arg;
     enum status st;
@@ -49,8 +55,11 @@ struct batch {
 
 struct kvfile {
     uv_loop_t *loop;
-    MDB_env *env;
+    char *path;
+    size_t bytes_max;
+    MDB_env *env; /* NULL: could not be opened again. */
     MDB_dbi dbi;
+    size_t written;               /* Bytes since it was opened. */
     struct batch *filling;        /* Not flushed yet; NULL: empty. */
     STAILQ_HEAD(, batch) flushed; /* In order; the first is being written. */
     uv_work_t work;
@@ -144,14 +153,12 @@ static enum status env_open(MDB_env **out_env, const char *path,
     return ST_OK;
 }
 
-enum status kvfile_open(uv_loop_t *loop, const char *path, size_t bytes_max,
-                        struct kvfile **out_file, struct err *out_err)
+/* Open f->path. */
+static enum status file_map(struct kvfile *f, struct err *err)
 {
-    struct kvfile *f;
     MDB_env *env;
     MDB_txn *txn;
-    MDB_dbi dbi;
-    enum status st = env_open(&env, path, bytes_max, out_err);
+    enum status st = env_open(&env, f->path, f->bytes_max, err);
     int error;
 
     if (st) {
@@ -159,20 +166,45 @@ enum status kvfile_open(uv_loop_t *loop, const char *path, size_t bytes_max,
     }
     error = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
     if (!error) {
-        error = mdb_dbi_open(txn, NULL, 0, &dbi);
+        error = mdb_dbi_open(txn, NULL, 0, &f->dbi);
         mdb_txn_abort(txn); /* The handle of the main table stays valid. */
     }
     if (error) {
         mdb_env_close(env);
-        return mdb_fail(out_err, error, path);
+        return mdb_fail(err, error, f->path);
     }
-    f = calloc(1, sizeof(*f));
-    CHECK(f != NULL);
-    f->loop = loop;
     f->env = env;
-    f->dbi = dbi;
+    f->written = 0;
+    return ST_OK;
+}
+
+static void file_free(struct kvfile *f)
+{
+    if (f->env) {
+        mdb_env_close(f->env);
+    }
+    free(f->path);
+    free(f);
+}
+
+enum status kvfile_open(uv_loop_t *loop, const char *path, size_t bytes_max,
+                        struct kvfile **out_file, struct err *out_err)
+{
+    struct kvfile *f = calloc(1, sizeof(*f));
+    enum status st;
+
+    CHECK(f != NULL);
+    f->path = strdup(path);
+    CHECK(f->path != NULL);
+    f->bytes_max = bytes_max;
+    f->loop = loop;
     f->work.data = f;
     STAILQ_INIT(&f->flushed);
+    st = file_map(f, out_err);
+    if (st) {
+        file_free(f);
+        return st;
+    }
     *out_file = f;
     return ST_OK;
 }
@@ -226,7 +258,8 @@ enum status kvfile_each(struct kvfile *f, char table, kvfile_entry_fn *fn,
     MDB_cursor *cursor;
     enum status st = ST_IO;
 
-    if (mdb_txn_begin(f->env, NULL, MDB_RDONLY, &txn)) {
+    CHECK(!f->working);
+    if (!f->env || mdb_txn_begin(f->env, NULL, MDB_RDONLY, &txn)) {
         return ST_IO;
     }
     if (!mdb_cursor_open(txn, f->dbi, &cursor)) {
@@ -253,6 +286,7 @@ static struct op *op_add(struct kvfile *f, enum op_kind kind, size_t len)
         STAILQ_INIT(&f->filling->ops);
     }
     STAILQ_INSERT_TAIL(&f->filling->ops, op, link);
+    f->filling->bytes += len;
     return op;
 }
 
@@ -346,15 +380,28 @@ static int batch_write(struct kvfile *f, struct batch *b)
     return error ? error : lmdb_file_fill(f->env);
 }
 
-static void batch_free(struct batch *b)
+static void ops_free(struct ops *ops)
 {
-    while (!STAILQ_EMPTY(&b->ops)) {
-        struct op *op = STAILQ_FIRST(&b->ops);
+    while (!STAILQ_EMPTY(ops)) {
+        struct op *op = STAILQ_FIRST(ops);
 
-        STAILQ_REMOVE_HEAD(&b->ops, link);
+        STAILQ_REMOVE_HEAD(ops, link);
         free(op);
     }
-    free(b);
+}
+
+/* LMDB keeps a page of memory for each page that its largest transaction has
+ * changed, and what was read of the file stays mapped. Nothing is read any
+ * more, so a new start costs little and leaves neither; nor does the allocator
+ * keep what the batch took. */
+static void file_renew(struct kvfile *f)
+{
+    struct err ignored; /* The next batch tries again, and tells. */
+
+    mdb_env_close(f->env);
+    f->env = NULL;
+    (void)file_map(f, &ignored);
+    (void)malloc_trim(0);
 }
 
 /* On a thread of the pool. Only the first batch is touched. */
@@ -362,10 +409,21 @@ static void on_work(uv_work_t *work)
 {
     struct kvfile *f = work->data;
     struct batch *b = STAILQ_FIRST(&f->flushed);
-    int error = batch_write(f, b);
+    int error;
 
-    if (error) {
-        b->st = mdb_fail(&b->err, error, "write");
+    if (!f->env) {
+        b->st = file_map(f, &b->err);
+    }
+    if (!b->st) {
+        error = batch_write(f, b);
+        if (error) {
+            b->st = mdb_fail(&b->err, error, "write");
+        }
+    }
+    ops_free(&b->ops);
+    f->written += b->bytes;
+    if (f->env && f->written >= RENEW_BYTES) {
+        file_renew(f);
     }
 }
 
@@ -382,7 +440,7 @@ static void on_worked(uv_work_t *work, int canceled)
     if (b->on_written) {
         b->on_written(b->arg, b->st, &b->err);
     }
-    batch_free(b);
+    free(b);
     work_next(f);
 }
 
@@ -400,8 +458,7 @@ static void work_next(struct kvfile *f)
         kvfile_closed_fn *on_closed = f->on_closed;
         void *arg = f->arg;
 
-        mdb_env_close(f->env);
-        free(f);
+        file_free(f);
         on_closed(arg);
     }
 }

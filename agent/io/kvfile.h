@@ -26,8 +26,9 @@ struct kvfile;
 enum status kvfile_open(uv_loop_t *loop, const char *path, size_t bytes_max,
                         struct kvfile **out_file, struct err *out_err);
 
-/* Visit each entry of a table (a letter) in no particular order. Slices live
- * during the call; return false from `fn` to stop. ST_CORRUPT: damage. */
+/* Visit each entry of a table (a letter) in no particular order, before the
+ * first flush. Slices live during the call; return false from `fn` to stop.
+ * ST_CORRUPT: damage. */
 typedef bool kvfile_entry_fn(void *ctx, struct slice key, struct slice value);
 enum status kvfile_each(struct kvfile *f, char table, kvfile_entry_fn *fn,
                         void *ctx);

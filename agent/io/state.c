@@ -186,7 +186,6 @@ enum status state_open(uv_loop_t *loop, const char *path,
     s->lazy.data = s;
     (void)kvfile_each(file, TABLE_IDENTITY, on_identity, s);
     identity_ensure(s);
-    kvfile_flush(file, NULL, NULL);
     *out_state = s;
     return ST_OK;
 }
@@ -217,6 +216,7 @@ void state_restore(struct state *s, struct local *local, struct local_time now)
     struct restoring r = {.local = local, .now = now};
 
     (void)kvfile_each(s->file, TABLE_ITEMS, on_item, &r);
+    kvfile_flush(s->file, NULL, NULL); /* The identity, when it is new. */
     local_restored(local, now);
 }
 

@@ -101,7 +101,7 @@ static void truncate_some(struct flight *f)
 /* The stale answer at hand, if there is one, is given to all. */
 static bool serve_stale(struct flight *f)
 {
-    static _Thread_local uint8_t space[LIMIT_DNS_TCP];
+    uint8_t space[LIMIT_DNS_TCP];
     struct upstream *u = f->upstream;
     struct dns_cached found;
     enum dns_cache_state state =
@@ -433,7 +433,7 @@ static void begin(struct upstream *u, struct errand_part *part,
 
 void flight_join(struct upstream *u, struct errand_part *part)
 {
-    static _Thread_local uint8_t space[LIMIT_DNS_TCP];
+    uint8_t space[LIMIT_DNS_TCP];
     const struct errand *e = part->errand;
     struct dns_cached found = {0};
     struct dns_cache_key key;

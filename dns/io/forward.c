@@ -79,7 +79,7 @@ static size_t chased(struct worker *w, const struct query *query,
 
 static void respond(struct forwarder *f, const struct errand *e)
 {
-    static _Thread_local uint8_t out[RESPONSE_BYTES_MAX];
+    uint8_t out[RESPONSE_BYTES_MAX];
     struct worker *w = f->worker;
     struct query query =
         origin_query(&e->origin, slice_of(e->packet, e->packet_len));

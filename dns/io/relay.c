@@ -78,7 +78,7 @@ static enum dns_cache_state look_up(struct responder *r,
 static enum response forward(struct responder *r, const struct query *query,
                              uint8_t *out, struct taken *taken)
 {
-    static _Thread_local uint8_t space[LIMIT_DNS_TCP];
+    uint8_t space[LIMIT_DNS_TCP];
     const struct dns_question *q = &taken->question;
     struct dns_cached found;
 
@@ -107,7 +107,7 @@ static enum response chase(struct responder *r, const struct dns_zone *zone,
                            const struct query *query, uint8_t *out,
                            struct taken *taken)
 {
-    static _Thread_local uint8_t space[LIMIT_DNS_TCP];
+    uint8_t space[LIMIT_DNS_TCP];
     struct arena arena = {0};
     struct dns_heard heard[DNS_WANTS_MAX];
     size_t known = 0;
