@@ -4,6 +4,7 @@
 #include "cli/cmd_agent.h"
 
 #include <jansson.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -363,6 +364,11 @@ static void say_hints(const struct session *s)
 
 /* ---- The command ------------------------------------------------------- */
 
+/* Large blocks are the system's again when they are freed. Left alone, the
+ * allocator would raise its idea of "large" with each that is, and keep them.
+ */
+#define LARGE_BLOCK_BYTES (256 * 1024)
+
 static enum status session_start(struct session *s, struct err *err)
 {
     enum status st = ST_OK;
@@ -433,6 +439,7 @@ int cmd_agent(int argc, char **argv)
         code = CLI_FAILED;
     } else {
         log_set_level(s.config.log_level);
+        (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES);
         s.loop = loop_new();
         code = session_run(&s);
         member_thread_stop(s.member);

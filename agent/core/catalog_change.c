@@ -112,10 +112,11 @@ void change_plain_free(struct shared *s)
     free(s);
 }
 
-/* About what a record's strings and lists take in memory. */
+/* About what a record's strings and lists take in memory: JSON's own signs and
+ * keys make up for the pointers. */
 size_t change_expected(const struct catalog_event *e)
 {
-    return 2 * (e->value.len + e->key.len) + 128;
+    return e->value.len + e->key.len + 64;
 }
 
 /* ---- Own copies --------------------------------------------------- */

@@ -9,6 +9,7 @@
 
 enum {
     BLOCK_BYTES = 4096,
+    SMALL_BLOCK_BYTES = 256,
     ALIGNMENT = 16
 };
 
@@ -39,6 +40,7 @@ void arena_release(struct arena *a)
         free(block);
     }
     a->used = 0;
+    a->text = 0;
 }
 
 void arena_reset(struct arena *a)
@@ -62,6 +64,27 @@ void arena_reserve(struct arena *a, size_t bytes)
 {
     a->blocks = block_new(bytes, a->blocks);
     a->used = 0;
+    a->text = 0;
+}
+
+/* See to it that the newest block has room for so much. */
+static void make_room(struct arena *a, size_t size)
+{
+    size_t cap = BLOCK_BYTES;
+
+    if (a->blocks != NULL) {
+        if (a->blocks->cap - a->used - a->text >= size) {
+            return;
+        }
+        if (a->blocks->cap < BLOCK_BYTES / 2) {
+            cap = SMALL_BLOCK_BYTES;
+        }
+    }
+    if (size > cap / 2) {
+        CHECK(size <= SIZE_MAX - cap);
+        cap += size;
+    }
+    arena_reserve(a, cap);
 }
 
 void *arena_alloc(struct arena *a, size_t size)
@@ -70,16 +93,18 @@ void *arena_alloc(struct arena *a, size_t size)
     void *memory;
 
     CHECK(rounded >= size);
-    if (a->blocks == NULL || a->blocks->cap - a->used < rounded) {
-        size_t cap = rounded > BLOCK_BYTES / 2 ? rounded + BLOCK_BYTES
-                                               : (size_t)BLOCK_BYTES;
-
-        a->blocks = block_new(cap, a->blocks);
-        a->used = 0;
-    }
+    make_room(a, rounded);
     memory = a->blocks->bytes + a->used;
     a->used += rounded;
     return memory;
+}
+
+/* Bytes need no alignment: they are taken from the block's end. */
+static void *text_alloc(struct arena *a, size_t size)
+{
+    make_room(a, size);
+    a->text += size;
+    return a->blocks->bytes + a->blocks->cap - a->text;
 }
 
 void *arena_zalloc(struct arena *a, size_t count, size_t size)
@@ -94,7 +119,7 @@ void *arena_zalloc(struct arena *a, size_t count, size_t size)
 
 struct slice arena_copy(struct arena *a, struct slice bytes)
 {
-    uint8_t *memory = arena_alloc(a, bytes.len);
+    uint8_t *memory = text_alloc(a, bytes.len);
 
     if (bytes.len > 0) {
         memcpy(memory, bytes.data, bytes.len);
@@ -104,7 +129,7 @@ struct slice arena_copy(struct arena *a, struct slice bytes)
 
 char *arena_strdup(struct arena *a, struct slice text)
 {
-    char *memory = arena_alloc(a, text.len + 1);
+    char *memory = text_alloc(a, text.len + 1);
 
     if (text.len > 0) {
         memcpy(memory, text.data, text.len);
@@ -125,7 +150,7 @@ char *arena_printf(struct arena *a, const char *format, ...)
     len = vsnprintf(NULL, 0, format, args);
     va_end(args);
     CHECK(len >= 0);
-    memory = arena_alloc(a, (size_t)len + 1);
+    memory = text_alloc(a, (size_t)len + 1);
     (void)vsnprintf(memory, (size_t)len + 1, format, again);
     va_end(again);
     return memory;

@@ -15,7 +15,8 @@ struct arena_block;
 
 struct arena {
     struct arena_block *blocks; /* Newest first. */
-    size_t used;                /* Bytes of the newest block in use. */
+    size_t used;                /* Bytes of the newest block in use, */
+    size_t text;                /* and at its end, where strings lie. */
 };
 
 /* A zeroed struct arena is an empty arena: `struct arena a = {0};` */
@@ -25,7 +26,8 @@ void arena_release(struct arena *a); /* Safe on a zeroed or released arena. */
 void arena_reset(struct arena *a);
 
 /* Make the next block `bytes` long, so that an arena which stays small and
- * lives long does not hold a whole standard block. */
+ * lives long does not hold a whole standard block. If that is less than half of
+ * one, what does not fit gets a small block, too. */
 void arena_reserve(struct arena *a, size_t bytes);
 
 /* `size` bytes, aligned for any type, not cleared. Never NULL. */
@@ -34,7 +36,7 @@ void *arena_alloc(struct arena *a, size_t size);
 /* The same, cleared; count * size is checked for overflow. */
 void *arena_zalloc(struct arena *a, size_t count, size_t size);
 
-/* Copies. The string gets a NUL behind it. */
+/* Copies, not aligned. The string gets a NUL behind it. */
 struct slice arena_copy(struct arena *a, struct slice bytes);
 char *arena_strdup(struct arena *a, struct slice text);
 char *arena_printf(struct arena *a, const char *format, ...)
