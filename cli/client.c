@@ -1,15 +1,18 @@
 #include "cli/client.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/core/check.h"
+#include "base/io/http_server.h"
+#include "base/io/loop.h"
+#include "base/io/tls.h"
+#include "cli/fetch.h"
 
-#define CONNECT_TIMEOUT_MS 3000L
-#define CALL_TIMEOUT_MS    30000L
+#define CONNECT_TIMEOUT_MS 3000
+#define CALL_TIMEOUT_MS    30000
 #define REPLY_MB_MAX       256 /* A catalogue of 100 000 instances. */
 
 #define TOKEN_BYTES_MAX    512
@@ -17,45 +20,16 @@
 struct client {
     const struct client_flags *flags;
     struct client_flags said; /* The same with what the environment says. */
-    CURL *curl;
-    struct curl_slist *headers;
+    struct loop *loop;
     char token[TOKEN_BYTES_MAX]; /* Read from a file. */
     char *dc;                    /* Quoted; NULL: the agent's own. */
     const char *trouble;         /* With a file; NULL: none. */
     struct buf reply;
-    const char *where;        /* Last tried, for messages. */
-    bool secure;              /* No scheme means HTTPS. */
-    bool settled;             /* Somebody answers at `where`. */
-    bool cut;                 /* The reply passed its limit. */
-    unsigned long long index; /* X-Consul-Index. */
+    const char *where;      /* Last tried, for messages. */
+    bool secure;            /* No scheme means HTTPS. */
+    bool settled;           /* Somebody answers at `where`. */
+    struct fetched fetched; /* Of the last reply. */
 };
-
-static size_t on_header(char *data, size_t size, size_t count, void *arg)
-{
-    static const char name[] = "X-Consul-Index:";
-    struct client *c = arg;
-    size_t len = size * count;
-    char text[64];
-
-    if (len < sizeof(text) && len >= sizeof(name) &&
-        strncasecmp(data, name, sizeof(name) - 1) == 0) {
-        memcpy(text, data, len);
-        text[len] = '\0';
-        c->index = strtoull(text + sizeof(name) - 1, NULL, 10);
-    }
-    return len;
-}
-
-static size_t on_reply(char *data, size_t size, size_t count, void *arg)
-{
-    struct client *c = arg;
-
-    if (buf_add(&c->reply, slice_of(data, size * count))) {
-        c->cut = true;
-        return 0;
-    }
-    return size * count;
-}
 
 static const char *or_env(const char *flag, const char *name)
 {
@@ -116,19 +90,6 @@ static void environment_read(struct client *c)
     }
 }
 
-static void headers_make(struct client *c)
-{
-    char *line;
-
-    if (c->said.token == NULL) {
-        return;
-    }
-    CHECK(asprintf(&line, "X-Consul-Token: %s", c->said.token) >= 0);
-    c->headers = curl_slist_append(NULL, line);
-    CHECK(c->headers != NULL);
-    free(line);
-}
-
 struct client *client_new(const struct client_flags *flags)
 {
     struct client *c = calloc(1, sizeof(*c));
@@ -136,10 +97,8 @@ struct client *client_new(const struct client_flags *flags)
     CHECK(c != NULL);
     c->flags = flags;
     environment_read(c);
-    headers_make(c);
     c->dc = flags->datacenter == NULL ? NULL : client_quote(flags->datacenter);
-    c->curl = curl_easy_init();
-    CHECK(c->curl != NULL);
+    c->loop = loop_new();
     buf_init(&c->reply, (size_t)REPLY_MB_MAX << 20);
     return c;
 }
@@ -149,8 +108,7 @@ void client_free(struct client *c)
     if (c == NULL) {
         return;
     }
-    curl_easy_cleanup(c->curl);
-    curl_slist_free_all(c->headers);
+    loop_free(c->loop);
     buf_release(&c->reply);
     free(c->dc);
     explicit_bzero(c->token, sizeof(c->token));
@@ -181,80 +139,86 @@ char *client_quote(const char *text)
 }
 
 /* One try, over the socket or over TCP. */
-static CURLcode perform(struct client *c, const char *socket, const char *http,
-                        const char *path)
+static enum status perform(struct client *c, const char *socket,
+                           const char *http, const struct http_call_config *ask,
+                           struct err *err)
 {
-    bool has_scheme = !socket && strstr(http, "://") != NULL;
-    char url[8192];
+    const struct tls_files files = {.ca = c->said.cacert,
+                                    .cert = c->said.cert,
+                                    .key = c->said.key,
+                                    .http1 = true};
+    struct http_call_config config = *ask;
+    const char *scheme = c->secure ? "https://" : "http://";
+    enum status st;
+    char *url;
 
-    (void)snprintf(url, sizeof(url), "%s%s%s%s%s",
-                   has_scheme             ? ""
-                   : c->secure && !socket ? "https://"
-                                          : "http://",
-                   socket ? "agent" : http, path,
-                   c->dc == NULL               ? ""
-                   : strchr(path, '?') != NULL ? "&dc="
-                                               : "?dc=",
-                   c->dc == NULL ? "" : c->dc);
-    c->index = 0;
-    (void)curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
-    (void)curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, c);
-    c->where = socket ? socket : http;
-    c->cut = false;
-    buf_clear(&c->reply);
-    (void)curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, socket);
-    (void)curl_easy_setopt(c->curl, CURLOPT_URL, url);
-    (void)curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, c->headers);
-    (void)curl_easy_setopt(c->curl, CURLOPT_PROXY, "");
-    if (c->said.cacert != NULL) {
-        (void)curl_easy_setopt(c->curl, CURLOPT_CAINFO, c->said.cacert);
+    c->where = socket != NULL ? socket : http;
+    if (socket != NULL) {
+        config.host = socket;
+        return fetch(c->loop, &config, &c->reply, &c->fetched, err);
     }
-    if (c->said.cert != NULL) {
-        (void)curl_easy_setopt(c->curl, CURLOPT_SSLCERT, c->said.cert);
-        (void)curl_easy_setopt(c->curl, CURLOPT_SSLKEY, c->said.key);
-    }
-    (void)curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT_MS,
-                           CONNECT_TIMEOUT_MS);
-    (void)curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, CALL_TIMEOUT_MS);
-    (void)curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_reply);
-    (void)curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
-    return curl_easy_perform(c->curl);
+    CHECK(asprintf(&url, "%s%s%s", strstr(http, "://") != NULL ? "" : scheme,
+                   http, ask->path) >= 0);
+    st = fetch_url(c->loop, url, &files, &config, &c->reply, &c->fetched, err);
+    free(url);
+    return st;
 }
 
-static CURLcode perform_somewhere(struct client *c, const char *path)
+static enum status perform_anywhere(struct client *c,
+                                    const struct http_call_config *ask,
+                                    struct err *err)
 {
-    CURLcode code;
+    enum status st;
 
     if (c->said.http != NULL) {
-        return perform(c, NULL, c->said.http, path);
+        return perform(c, NULL, c->said.http, ask, err);
     }
     if (c->said.socket != NULL) {
-        return perform(c, c->said.socket, NULL, path);
+        return perform(c, c->said.socket, NULL, ask, err);
     }
     if (c->settled) {
         bool tcp = strcmp(c->where, CLIENT_HTTP) == 0;
 
-        return perform(c, tcp ? NULL : CLIENT_SOCKET, CLIENT_HTTP, path);
+        return perform(c, tcp ? NULL : CLIENT_SOCKET, CLIENT_HTTP, ask, err);
     }
-    code = perform(c, CLIENT_SOCKET, NULL, path);
-    if (code == CURLE_COULDNT_CONNECT) {
-        code = perform(c, NULL, CLIENT_HTTP, path);
+    st = perform(c, CLIENT_SOCKET, NULL, ask, err);
+    if (st == ST_DENIED || st == ST_IO) {
+        st = perform(c, NULL, CLIENT_HTTP, ask, err);
     }
-    return code;
+    return st;
 }
 
-static enum cli_exit explain_curl(struct client *c, CURLcode code,
-                                  struct err *err)
+/* Of the datacenter that was said, if one was. */
+static enum status perform_in_dc(struct client *c, struct http_call_config *ask,
+                                 struct err *err)
 {
-    if (c->cut) {
+    enum status st;
+    char *path;
+
+    if (c->dc == NULL) {
+        return perform_anywhere(c, ask, err);
+    }
+    CHECK(asprintf(&path, "%s%cdc=%s", ask->path,
+                   strchr(ask->path, '?') != NULL ? '&' : '?', c->dc) >= 0);
+    ask->path = path;
+    st = perform_anywhere(c, ask, err);
+    free(path);
+    return st;
+}
+
+static enum cli_exit explain_failure(struct client *c, enum status st,
+                                     struct err *err)
+{
+    struct err why = *err;
+
+    if (st == ST_TOO_BIG) {
         (void)err_set(err, ST_TOO_BIG, "the agent's answer is over %d MB",
                       REPLY_MB_MAX);
         return CLI_FAILED;
     }
-    if (code != CURLE_COULDNT_CONNECT) {
+    if (st != ST_DENIED) {
         (void)err_set(err, ST_IO, "no answer from the agent at %s: %s",
-                      c->where, curl_easy_strerror(code));
+                      c->where, why.text);
         return CLI_UNREACHABLE;
     }
     if (c->said.http == NULL && c->said.socket == NULL) {
@@ -272,24 +236,35 @@ static enum cli_exit explain_curl(struct client *c, CURLcode code,
     return CLI_UNREACHABLE;
 }
 
-static enum cli_exit call(struct client *c, const char *path, struct err *err)
+static enum cli_exit call(struct client *c, const char *method,
+                          const char *path, struct slice body, struct err *err)
 {
-    long http_status = 0;
+    struct http_header token = {.name = slice_str("X-Consul-Token")};
+    struct http_call_config ask = {.method = method,
+                                   .path = path,
+                                   .body = body,
+                                   .headers = &token,
+                                   .connect_ms = CONNECT_TIMEOUT_MS,
+                                   .silence_ms = CALL_TIMEOUT_MS,
+                                   .total_ms = CALL_TIMEOUT_MS};
     struct slice text;
-    CURLcode code;
+    enum status st;
 
     if (c->trouble != NULL) {
         (void)err_set(err, ST_INVALID, "%s: %s", c->said.token_file,
                       c->trouble);
         return CLI_FAILED;
     }
-    code = perform_somewhere(c, path);
-    if (code != CURLE_OK) {
-        return explain_curl(c, code, err);
+    if (c->said.token != NULL) {
+        token.value = slice_str(c->said.token);
+        ask.headers_count = 1;
+    }
+    st = perform_in_dc(c, &ask, err);
+    if (st) {
+        return explain_failure(c, st, err);
     }
     c->settled = true;
-    (void)curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &http_status);
-    if (http_status == 200) {
+    if (c->fetched.status == 200) {
         return CLI_OK;
     }
     text = buf_slice(&c->reply);
@@ -297,13 +272,13 @@ static enum cli_exit call(struct client *c, const char *path, struct err *err)
         text.len--;
     }
     if (text.len == 0) {
-        (void)err_set(err, ST_INVALID, "the agent answered %ld to %s",
-                      http_status, path);
+        (void)err_set(err, ST_INVALID, "the agent answered %d to %s",
+                      c->fetched.status, path);
     } else {
         (void)err_set(err, ST_INVALID, "%.*s", (int)text.len,
                       (const char *)text.data);
     }
-    return http_status == 404 ? CLI_NOT_FOUND : CLI_FAILED;
+    return c->fetched.status == 404 ? CLI_NOT_FOUND : CLI_FAILED;
 }
 
 static enum cli_exit read_json(struct client *c, json_t **out_json,
@@ -330,25 +305,15 @@ static enum cli_exit read_json(struct client *c, json_t **out_json,
 enum cli_exit client_get(struct client *c, const char *path, json_t **out_json,
                          struct err *err)
 {
-    enum cli_exit code;
-
-    (void)curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, NULL);
-    (void)curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
-    code = call(c, path, err);
-    return code != CLI_OK ? code : read_json(c, out_json, err);
+    return client_call(c, "GET", path, slice_of(NULL, 0), out_json, err);
 }
 
 enum cli_exit client_call(struct client *c, const char *method,
                           const char *path, struct slice body,
                           json_t **out_json, struct err *err)
 {
-    enum cli_exit code;
+    enum cli_exit code = call(c, method, path, body, err);
 
-    (void)curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
-    (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS,
-                           body.len ? (const char *)body.data : "");
-    (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE, (long)body.len);
-    code = call(c, path, err);
     return code != CLI_OK || out_json == NULL ? code
                                               : read_json(c, out_json, err);
 }
@@ -363,22 +328,13 @@ enum cli_exit client_ask(struct client *c, const char *method, const char *path,
                          struct slice body, struct slice *out_reply,
                          struct err *err)
 {
-    bool puts = strcmp(method, "PUT") == 0;
-    enum cli_exit code;
+    enum cli_exit code = call(c, method, path, body, err);
 
-    (void)curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
-    (void)curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
-    if (puts) {
-        (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE, (long)body.len);
-        (void)curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS,
-                               body.len ? (const char *)body.data : "");
-    }
-    code = call(c, path, err);
     *out_reply = buf_slice(&c->reply);
     return code;
 }
 
 unsigned long long client_index(const struct client *c)
 {
-    return c->index;
+    return c->fetched.index;
 }

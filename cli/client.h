@@ -5,8 +5,7 @@
  * told nothing tries the usual socket, then the usual TCP address. What no flag
  * says is taken from Consul's environment: CONSUL_HTTP_ADDR, CONSUL_HTTP_SSL,
  * CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, CONSUL_CACERT, CONSUL_CLIENT_CERT,
- * CONSUL_CLIENT_KEY. One connection is
- * kept for all calls of a command. Every failure is put in words for a person.
+ * CONSUL_CLIENT_KEY. Every failure is put in words for a person.
  */
 #pragma once
 

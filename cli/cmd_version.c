@@ -1,7 +1,6 @@
 #include "cli/cmd_version.h"
 
 #include <ares.h>
-#include <curl/curl.h>
 #include <jansson.h>
 #include <ldns/ldns.h>
 #include <lmdb.h>
@@ -22,7 +21,6 @@ static void print_libraries(void)
     (void)printf("ldns %s\n", ldns_version());
     (void)printf("c-ares %s\n", ares_version(NULL));
     (void)printf("jansson %s\n", jansson_version_str());
-    (void)printf("libcurl %s\n", curl_version_info(CURLVERSION_NOW)->version);
 }
 
 int cmd_version(int argc, char **argv)

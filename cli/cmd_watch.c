@@ -7,7 +7,6 @@
  */
 #include "cli/cmd_watch.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,10 +17,16 @@
 
 #include "base/core/check.h"
 #include "base/core/hash.h"
+#include "base/io/http_server.h"
+#include "base/io/loop.h"
+#include "base/io/tls.h"
 #include "cli/args.h"
 #include "cli/client.h"
+#include "cli/fetch.h"
 
-#define RETRY_S 1
+#define RETRY_S                 1
+#define HANDLER_MS              10000
+#define HANDLER_REPLY_BYTES_MAX (1 << 20) /* Nobody looks at it. */
 
 struct watch_flags {
     struct client_flags client;
@@ -171,32 +176,35 @@ static bool run_handler(const struct watch *w, struct slice result)
 
 static bool post_handler(const struct watch *w, struct slice result)
 {
-    CURL *curl = curl_easy_init();
-    char index[64];
-    struct curl_slist *headers = NULL;
-    long status = 0;
-    CURLcode code;
+    char index[32];
+    struct http_header headers[] = {
+        {slice_str("Content-Type"), slice_str("application/json")},
+        {.name = slice_str("X-Consul-Index")}};
+    struct http_call_config config = {.method = "POST",
+                                      .headers = headers,
+                                      .headers_count = 2,
+                                      .body = result,
+                                      .total_ms = HANDLER_MS};
+    const struct tls_files files = {.http1 = true};
+    struct loop *loop = loop_new();
+    struct fetched fetched;
+    struct buf reply;
+    struct err err = {.text = ""};
+    bool taken;
 
-    CHECK(curl != NULL);
-    (void)snprintf(index, sizeof(index), "X-Consul-Index: %llu", w->index);
-    headers = curl_slist_append(headers, "Content-Type: application/json");
-    headers = curl_slist_append(headers, index);
-    (void)curl_easy_setopt(curl, CURLOPT_URL, w->f->http_handler);
-    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)result.len);
-    (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS,
-                           result.len ? (const char *)result.data : "");
-    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 10000L);
-    code = curl_easy_perform(curl);
-    (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(curl);
-    if (code != CURLE_OK || status < 200 || status > 299) {
-        (void)fprintf(stderr, "muster watch: %s: %s (%ld)\n",
-                      w->f->http_handler, curl_easy_strerror(code), status);
-        return false;
+    (void)snprintf(index, sizeof(index), "%llu", w->index);
+    headers[1].value = slice_str(index);
+    buf_init(&reply, HANDLER_REPLY_BYTES_MAX);
+    taken = fetch_url(loop, w->f->http_handler, &files, &config, &reply,
+                      &fetched, &err) == ST_OK &&
+            fetched.status >= 200 && fetched.status <= 299;
+    if (!taken) {
+        (void)fprintf(stderr, "muster watch: %s: %s (%d)\n", w->f->http_handler,
+                      err.text, fetched.status);
     }
-    return true;
+    buf_release(&reply);
+    loop_free(loop);
+    return taken;
 }
 
 static bool handle(const struct watch *w, struct slice result)

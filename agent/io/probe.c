@@ -14,6 +14,7 @@ static const struct probe_kind *kind_of(enum probe_type type)
     case PROBE_TCP:
         return &probe_tcp_kind;
     case PROBE_TLS:
+        return &probe_tls_kind;
     case PROBE_HTTP:
         return &probe_http_kind;
     case PROBE_EXEC:
@@ -161,8 +162,14 @@ struct probe_host *probe_host_new(struct loop *loop)
     host->uv = loop_uv(loop);
     LIST_INIT(&host->probes);
     probe_names_init(host);
-    probe_curl_init(host);
     return host;
+}
+
+static void on_stopper(struct loop_task *task)
+{
+    probe_host_closed_one(
+        (struct probe_host *)((char *)task -
+                              offsetof(struct probe_host, stopper)));
 }
 
 void probe_host_stop(struct probe_host *host, probe_host_stopped_fn *on_stopped,
@@ -180,7 +187,9 @@ void probe_host_stop(struct probe_host *host, probe_host_stopped_fn *on_stopped,
         probe_cancel(p);
     }
     probe_names_close(host);
-    probe_curl_close(host);
+    host->open_handles++;
+    host->stopper.run = on_stopper;
+    loop_post(host->loop, &host->stopper);
 }
 
 void probe_host_free(struct probe_host *host)

@@ -3,8 +3,8 @@
  *
  * A probe is started, does its work on the loop, and reports once. It knows
  * no thresholds and no schedule; those are agent/core's. All probes of an
- * agent share one host, which holds what they have in common (libcurl's multi
- * handle, addresses of names, certificates) and can be stopped as a whole.
+ * agent share one host, which holds what they have in common (addresses of
+ * names, certificates) and can be stopped as a whole.
  *
  * Every probe ends by its timeout at the latest. Its memory is its own: the
  * owner keeps the pointer only to cancel, and drops it in on_done.

@@ -10,74 +10,8 @@
 #include "base/core/limits.h"
 #include "base/core/pb.h"
 #include "base/io/grpc_client.h"
-#include "base/io/tls.h"
 
 #define ANSWER_BYTES_MAX 4096
-
-/* ---- Whom we trust ----------------------------------------------------- */
-
-struct probe_tls {
-    struct probe_tls *next;
-    struct tls *tls;
-    bool anyone;
-    char ca[]; /* "": the system's. */
-};
-
-static struct probe_tls *tls_find(const struct probe_host *host, const char *ca,
-                                  bool anyone, unsigned *out_count)
-{
-    struct probe_tls *t = host->tls;
-
-    *out_count = 0;
-    while (t != NULL && (t->anyone != anyone || strcmp(t->ca, ca) != 0)) {
-        (*out_count)++;
-        t = t->next;
-    }
-    return t;
-}
-
-struct tls *probe_tls_get(struct probe_host *host,
-                          const struct probe_spec *spec, struct err *out_err)
-{
-    const char *ca = spec->tls_ca_file == NULL ? "" : spec->tls_ca_file;
-    struct tls_files files = {.ca = *ca == '\0' ? NULL : ca,
-                              .anyone = spec->tls_skip_verify};
-    unsigned count;
-    struct probe_tls *t = tls_find(host, ca, files.anyone, &count);
-    struct tls *tls = NULL;
-
-    if (t != NULL) {
-        return t->tls;
-    }
-    if (count >= LIMIT_PROBE_TLS) {
-        (void)err_set(out_err, ST_TOO_BIG,
-                      "more than %d different tls_ca_file are in use",
-                      LIMIT_PROBE_TLS);
-        return NULL;
-    }
-    if (tls_client_new(&files, &tls, out_err)) {
-        return NULL;
-    }
-    t = calloc(1, sizeof(*t) + strlen(ca) + 1);
-    CHECK(t != NULL);
-    t->tls = tls;
-    t->anyone = files.anyone;
-    memcpy(t->ca, ca, strlen(ca) + 1);
-    t->next = host->tls;
-    host->tls = t;
-    return tls;
-}
-
-void probe_tls_free(struct probe_host *host)
-{
-    while (host->tls != NULL) {
-        struct probe_tls *t = host->tls;
-
-        host->tls = t->next;
-        tls_free(t->tls);
-        free(t);
-    }
-}
 
 /* ---- The connection ---------------------------------------------------- */
 
@@ -116,7 +50,7 @@ static bool channel_open(struct probe *p, const struct probe_spec *spec,
     struct err err;
 
     if (spec->tls) {
-        config.tls = probe_tls_get(p->host, spec, &err);
+        config.tls = probe_tls_get(p->host, spec, false, &err);
         if (config.tls == NULL) {
             probe_finish(p, PROBE_CRITICAL, "%s: %s", p->h2.what, err.text);
             return false;

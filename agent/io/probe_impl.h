@@ -7,12 +7,13 @@
  */
 #pragma once
 
-#include <curl/curl.h>
 #include <netinet/in.h>
 #include <sys/queue.h>
 #include <uv.h>
 
 #include "agent/io/probe.h"
+#include "base/core/arena.h"
+#include "base/io/http_client.h"
 #include "base/io/loop.h"
 
 struct grpc_channel;
@@ -81,21 +82,25 @@ struct probe_h2 {
 };
 
 struct probe_http {
-    CURL *easy;
     struct probe_target target;
     struct probe_wait wait;
-    struct curl_slist *resolved;
+    struct http_call *call; /* NULL: none. */
+    struct arena arena;     /* Of what follows. */
+    char *what;             /* The output's beginning. */
+    struct tls *tls;
+    char *server_name;
+    bool handshake_only; /* PROBE_TLS */
+    char *method;
+    char *path;
+    struct http_header *headers;
+    size_t headers_count;
+    struct slice request_body;
     struct code_range *codes;
     size_t codes_count;
-    char status[64]; /* The status line, without the version. */
-    struct curl_slist *headers;
-    bool added; /* To the host's multi handle. */
-    char error[CURL_ERROR_SIZE];
+    bool connected;
+    int status;
+    char *reason;    /* "OK", or "". */
     struct buf body; /* What came, cut. */
-    struct curl_slist *connect_to;
-    bool handshake_only; /* PROBE_TLS */
-    char *url;
-    char *what; /* The output's beginning. */
 };
 
 struct probe_exec {
@@ -139,9 +144,8 @@ struct probe_host {
     struct probe_tls *tls;
     char chunk[4096]; /* What is read of programs, by turns. */
     LIST_HEAD(, probe) probes;
-    CURLM *multi;
-    uv_timer_t curl_timer;
-    unsigned open_handles; /* Of the host itself: timer, curl's sockets. */
+    unsigned open_handles;    /* Of the host itself. */
+    struct loop_task stopper; /* on_stopped comes from the loop. */
     bool stopping;
     probe_host_stopped_fn *on_stopped;
     void *arg;
@@ -149,6 +153,7 @@ struct probe_host {
 
 extern const struct probe_kind probe_tcp_kind;
 extern const struct probe_kind probe_http_kind;
+extern const struct probe_kind probe_tls_kind;
 extern const struct probe_kind probe_exec_kind;
 extern const struct probe_kind probe_udp_kind;
 extern const struct probe_kind probe_grpc_kind;
@@ -187,13 +192,11 @@ bool probe_target_split(struct probe_target *out_target, const char *text);
 /* The next address to try; NULL: there is none left. */
 const struct sockaddr *probe_next_address(struct probe_wait *wait);
 
-/* probe_h2.c: a client's context for these settings, kept by the host. NULL:
- * *out_err says why. */
+/* A client's context for these settings, kept by the host. NULL: *out_err says
+ * why. */
 struct tls *probe_tls_get(struct probe_host *host,
-                          const struct probe_spec *spec, struct err *out_err);
+                          const struct probe_spec *spec, bool http1,
+                          struct err *out_err);
 void probe_tls_free(struct probe_host *host);
 
-/* probe_http.c's part of the host. */
-void probe_curl_init(struct probe_host *host);
-void probe_curl_close(struct probe_host *host);
 void probe_host_closed_one(struct probe_host *host);

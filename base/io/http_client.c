@@ -20,7 +20,9 @@ struct http_call {
     struct http_call_hooks hooks;
     struct tls *tls;
     char *host;
+    char *server_name;
     uint16_t port;
+    bool is_head; /* Its answer has no body, whatever its head says. */
     uint64_t connect_ms;
     uint64_t silence_ms;
     uint64_t end_ms; /* Then it is given up, whatever happens. */
@@ -32,6 +34,7 @@ struct http_call {
     http_parser parser;
     struct buf fields; /* "name\0value\0" of each. */
     bool in_value;
+    char reason[64];
     struct buf request; /* Until the connection is there. */
     bool writes;
     bool ended; /* Nothing but on_end may come any more. */
@@ -56,6 +59,7 @@ static void call_finish(struct http_call *c)
     buf_release(&c->request);
     buf_release(&c->fields);
     free(c->host);
+    free(c->server_name);
     free(c);
     hooks.on_end(hooks.ctx, st, why.text);
 }
@@ -93,6 +97,21 @@ void http_call_cancel(struct http_call *c)
 static int add_text(struct http_call *c, const char *at, size_t len)
 {
     return buf_add(&c->fields, slice_of(at, len)) ? -1 : 0;
+}
+
+static int on_status(http_parser *parser, const char *at, size_t len)
+{
+    struct http_call *c = parser->data;
+    size_t had = strlen(c->reason);
+
+    (void)snprintf(c->reason + had, sizeof(c->reason) - had, "%.*s", (int)len,
+                   at);
+    return 0;
+}
+
+const char *http_call_reason(const struct http_call *c)
+{
+    return c->reason;
 }
 
 static int on_field_name(http_parser *parser, const char *at, size_t len)
@@ -141,10 +160,12 @@ static int on_headers_complete(http_parser *parser)
         return -1;
     }
     c->in_value = false;
-    if (parser->status_code >= 200) {
-        c->hooks.on_head(c->hooks.ctx, (int)parser->status_code);
+    if (parser->status_code < 200) {
+        c->reason[0] = '\0'; /* The answer is still to come. */
+        return 0;
     }
-    return 0;
+    c->hooks.on_head(c->hooks.ctx, (int)parser->status_code);
+    return c->is_head ? 1 : 0;
 }
 
 static int on_body(http_parser *parser, const char *at, size_t len)
@@ -170,6 +191,7 @@ static int on_message_complete(http_parser *parser)
 }
 
 static const http_parser_settings settings = {
+    .on_status = on_status,
     .on_header_field = on_field_name,
     .on_header_value = on_field_value,
     .on_headers_complete = on_headers_complete,
@@ -237,6 +259,12 @@ static void on_stream_open(struct stream *s)
 
     stream_watch_silence(s, TCP_QUIET_MS, TCP_PATIENCE_MS);
     set_silence(c);
+    if (c->hooks.on_open != NULL) {
+        c->hooks.on_open(c->hooks.ctx);
+    }
+    if (c->ended) {
+        return;
+    }
     if (buf_add(stream_out(s), buf_slice(&c->request))) {
         call_end(c, ST_TOO_BIG, "the request is too large");
         return;
@@ -309,7 +337,7 @@ static void call_connect(struct http_call *c, const struct sockaddr *address)
     struct stream_target target = {.address = address,
                                    .unix_path = address ? NULL : c->host,
                                    .tls = c->tls,
-                                   .server_name = c->host};
+                                   .server_name = c->server_name};
 
     c->stream_open = true;
     stream_connect(&c->stream, c->loop, &stream_hooks, &target);
@@ -333,7 +361,7 @@ static void on_resolved(uv_getaddrinfo_t *resolver, int error,
 }
 
 /* Addresses are used as they are; only names need the resolver's threads. */
-static void call_resolve(struct http_call *c)
+static void call_resolve(struct http_call *c, const struct sockaddr *known)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_NUMERICSERV};
@@ -341,8 +369,8 @@ static void call_resolve(struct http_call *c)
     char port[8];
     int error;
 
-    if (c->port == 0) {
-        call_connect(c, NULL);
+    if (c->port == 0 || known != NULL) {
+        call_connect(c, known);
     } else if (uv_ip4_addr(c->host, c->port, (struct sockaddr_in *)&address) ==
                    0 ||
                uv_ip6_addr(c->host, c->port, (struct sockaddr_in6 *)&address) ==
@@ -374,6 +402,27 @@ static void put_host(struct http_call *c)
     }
 }
 
+static bool says_host(const struct http_call_config *config)
+{
+    for (size_t i = 0; i < config->headers_count; i++) {
+        const struct slice *name = &config->headers[i].name;
+
+        if (name->len == 4 &&
+            strncasecmp((const char *)name->data, "Host", 4) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Such a request says how long its body is, even if there is none (RFC 9110,
+ * 8.6). */
+static bool has_body(const struct http_call_config *config)
+{
+    return config->body.len > 0 || strcmp(config->method, "POST") == 0 ||
+           strcmp(config->method, "PUT") == 0;
+}
+
 static void put_request(struct http_call *c,
                         const struct http_call_config *config)
 {
@@ -381,7 +430,9 @@ static void put_request(struct http_call *c,
 
     CHECK(buf_addf(out, "%s %s HTTP/1.1\r\n", config->method, config->path) ==
           ST_OK);
-    put_host(c);
+    if (!says_host(config)) {
+        put_host(c);
+    }
     for (size_t i = 0; i < config->headers_count; i++) {
         const struct http_header *h = &config->headers[i];
 
@@ -391,7 +442,7 @@ static void put_request(struct http_call *c,
     }
     if (config->writes) {
         CHECK(buf_add_str(out, "Transfer-Encoding: chunked\r\n") == ST_OK);
-    } else if (config->body.len > 0 || strcmp(config->method, "POST") == 0) {
+    } else if (has_body(config)) {
         CHECK(buf_addf(out, "Content-Length: %zu\r\n", config->body.len) ==
               ST_OK);
     }
@@ -411,7 +462,11 @@ struct http_call *http_call_start(struct loop *loop,
     c->tls = config->tls;
     c->host = strdup(config->host);
     CHECK(c->host != NULL);
+    c->server_name = strdup(config->server_name != NULL ? config->server_name
+                                                        : config->host);
+    CHECK(c->server_name != NULL);
     c->port = config->port;
+    c->is_head = strcmp(config->method, "HEAD") == 0;
     c->connect_ms = or_default(config->connect_ms);
     c->silence_ms = or_default(config->silence_ms);
     c->end_ms = config->total_ms == 0 ? UINT64_MAX
@@ -423,7 +478,7 @@ struct http_call *http_call_start(struct loop *loop,
     buf_init(&c->fields, LIMIT_HEADER_BYTES);
     buf_init(&c->request, SIZE_MAX);
     put_request(c, config);
-    call_resolve(c);
+    call_resolve(c, config->address);
     return c;
 }
 

@@ -1,12 +1,11 @@
 /*
- * http_client.h - one HTTP/1.1 request to another member, and its answer.
+ * http_client.h - one HTTP/1.1 request, and its answer.
  *
- * Made for links between members: a connection of its own for each call, an
- * answer that may go on for ever, a body that may be written bit by bit. (What
- * asks strangers, such as health checks, uses libcurl.)
+ * A connection of its own for each call, an answer that may go on for ever, a
+ * body that may be written bit by bit. Redirects are answers like others.
  *
- *     http_call_start -> [on_head -> on_body ...] -> on_end, exactly once, the
- *     last; never from inside a call to us
+ *     http_call_start -> [on_open -> [on_head -> on_body ...]] -> on_end,
+ *     exactly once, the last; never from inside a call to us
  *
  * All on the loop's thread.
  */
@@ -21,15 +20,20 @@
 struct http_call;
 struct http_header;
 struct loop;
+struct sockaddr;
 struct tls;
 
 struct http_call_config {
     const char *host; /* A name, an address, or a Unix socket's path. */
     uint16_t port;    /* 0: `host` is a Unix socket. */
-    struct tls *tls;  /* NULL: plain. Borrowed while the call lasts. */
+    const struct sockaddr *address; /* `host` is known to be there; NULL: look
+                                       it up. */
+    struct tls *tls;         /* NULL: plain. Borrowed while the call lasts. */
+    const char *server_name; /* What its certificate is for; NULL: `host`. */
     const char *method;
     const char *path;
-    const struct http_header *headers; /* Besides Host, length and coding. */
+    const struct http_header *headers; /* Besides length and coding. If Host is
+                                          not among them, it is made. */
     size_t headers_count;
     struct slice body;   /* Copied. */
     bool writes;         /* The body comes by http_call_write(), chunked. */
@@ -40,6 +44,7 @@ struct http_call_config {
 
 struct http_call_hooks {
     void *ctx;
+    void (*on_open)(void *ctx); /* Connected, TLS agreed. NULL: none. */
     void (*on_head)(void *ctx, int status);
     void (*on_body)(void *ctx, struct slice bytes); /* Without its chunks. */
     void (*on_drained)(void *ctx); /* What was written has left. NULL: none. */
@@ -67,6 +72,9 @@ size_t http_call_waiting(const struct http_call *c); /* Bytes not sent. */
 /* A header field of the answer, by name in any case; from on_head on. NULL
  * data: absent. */
 struct slice http_call_field(const struct http_call *c, const char *name);
+
+/* What stands behind the status, "OK" or nothing; from on_head on. */
+const char *http_call_reason(const struct http_call *c);
 
 /* The address in use, "127.0.0.1:2380"; "" before. */
 const char *http_call_peer(const struct http_call *c);

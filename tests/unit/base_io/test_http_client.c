@@ -104,11 +104,24 @@ struct told {
     int status;
     struct buf body;
     unsigned heads;
+    unsigned opens;
     unsigned ends;
     enum status st;
     char why[200];
+    char reason[64];
+    bool cancel_at_open;
     bool cancel_at_head;
 };
+
+static void on_open(void *ctx)
+{
+    struct told *t = ctx;
+
+    t->opens++;
+    if (t->cancel_at_open) {
+        http_call_cancel(t->call);
+    }
+}
 
 static void on_head(void *ctx, int status)
 {
@@ -116,6 +129,8 @@ static void on_head(void *ctx, int status)
 
     t->status = status;
     t->heads++;
+    (void)snprintf(t->reason, sizeof(t->reason), "%s",
+                   http_call_reason(t->call));
     if (t->cancel_at_head) {
         http_call_cancel(t->call);
     }
@@ -144,6 +159,7 @@ static void call(struct told *t, const struct http_call_config *config)
     buf_init(&t->body, SIZE_MAX);
     t->call = http_call_start(world.loop, config,
                               (struct http_call_hooks){.ctx = t,
+                                                       .on_open = on_open,
                                                        .on_head = on_head,
                                                        .on_body = on_body,
                                                        .on_end = on_end});
@@ -283,6 +299,77 @@ START_TEST(a_request_is_as_it_was_asked_for)
 }
 END_TEST
 
+static const struct asked_row {
+    const char *name;
+    const char *method;
+    const char *says;
+    const char *wanted; /* A line of the request. */
+    const char *reason;
+} asked_rows[] = {
+    {"HEAD: the length is not the body's", "HEAD",
+     "HTTP/1.1 200 All Well\r\nContent-Length: 99\r\n\r\n",
+     "HEAD / HTTP/1.1\r\n", "All Well"},
+    {"PUT of nothing says so", "PUT",
+     "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+     "\r\nContent-Length: 0\r\n", "OK"},
+    {"Host as it was given", "GET",
+     "HTTP/1.1 100 Go On\r\n\r\nHTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n",
+     "\r\nHost: other.example\r\n", ""},
+};
+
+/* The name leads nowhere, but the address is known. */
+START_TEST(asked_by_row)
+{
+    const struct asked_row *row = &asked_rows[_i];
+    struct http_header header = {slice_str("Host"), slice_str("other.example")};
+    struct sockaddr_in sin = {.sin_family = AF_INET,
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct other o = {.says = row->says, .end = OTHER_STAYS};
+    struct told t = {0};
+    struct http_call_config config = {.host = "no-such-host.invalid",
+                                      .port = 1,
+                                      .address = (struct sockaddr *)&sin,
+                                      .method = row->method,
+                                      .path = "/",
+                                      .headers = &header,
+                                      .headers_count = 1};
+
+    world_init();
+    other_start(&o);
+    sin.sin_port = htons(o.port);
+    call(&t, &config);
+    other_stop(&o);
+    world_release();
+    ck_assert_msg(t.st == ST_OK, "%s: %s", row->name, t.why);
+    ck_assert_uint_eq(t.body.len, 0);
+    buf_release(&t.body);
+    ck_assert_str_eq(t.reason, row->reason);
+    ck_assert_uint_eq(t.opens, 1);
+    ck_assert_msg(strstr(o.request, row->wanted) != NULL, "%s: %s", row->name,
+                  o.request);
+    ck_assert_ptr_null(strstr(o.request, "no-such-host"));
+}
+END_TEST
+
+START_TEST(a_call_may_be_given_up_when_it_is_open)
+{
+    struct other o = {.says = ""};
+    struct told t = {.cancel_at_open = true};
+    struct http_call_config config = {
+        .host = "127.0.0.1", .method = "GET", .path = "/"};
+
+    world_init();
+    other_start(&o);
+    config.port = o.port;
+    call(&t, &config);
+    other_stop(&o);
+    world_release();
+    buf_release(&t.body);
+    ck_assert_int_eq(t.st, ST_CANCELED);
+    ck_assert_str_eq(o.request, "");
+}
+END_TEST
+
 START_TEST(a_call_may_be_given_up_in_its_head)
 {
     struct other o = {.says = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"};
@@ -390,6 +477,8 @@ END_TEST
 UNIT_MAIN("http_client", {
     tcase_add_loop_test(tc, answers_by_row, 0, 2 * COUNT_OF(answer_rows));
     tcase_add_test(tc, a_request_is_as_it_was_asked_for);
+    tcase_add_loop_test(tc, asked_by_row, 0, COUNT_OF(asked_rows));
+    tcase_add_test(tc, a_call_may_be_given_up_when_it_is_open);
     tcase_add_test(tc, a_call_may_be_given_up_in_its_head);
     tcase_add_loop_test(tc, no_connection_by_row, 0, COUNT_OF(nowhere_rows));
     tcase_add_loop_test(tc, tls_refused_by_row, 0, COUNT_OF(tls_rows));
