@@ -20,6 +20,7 @@
 #include "cli/cmd_lock.h"
 #include "cli/cmd_lookup.h"
 #include "cli/cmd_nodes.h"
+#include "cli/cmd_query.h"
 #include "cli/cmd_register.h"
 #include "cli/cmd_resolver.h"
 #include "cli/cmd_services.h"
@@ -53,6 +54,7 @@ static const struct command commands[] = {
     {"leave", "take this host out of the catalogue, end the agent", cmd_leave},
     {"maint", "begin or end maintenance of this host or a service", cmd_maint},
     {"kv", "read and write the key-value store", cmd_kv},
+    {"query", "prepared queries: kept and carried out", cmd_query},
     {"lock", "run a command while having a lock", cmd_lock},
     {"watch", "run a command whenever something changes", cmd_watch},
     {"event", "tell all who listen", cmd_event},

@@ -70,6 +70,14 @@ _muster() {
             "create read update delete list clone" -- "$current") ;;
         esac
         ;;
+    query)
+        if [ "$COMP_CWORD" -eq 2 ]; then
+            mapfile -t COMPREPLY < <(compgen -W \
+                "list read apply delete execute explain" -- "$current")
+        elif [ "$previous" = apply ]; then
+            mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        fi
+        ;;
     kv)
         if [ "$COMP_CWORD" -eq 2 ]; then
             mapfile -t COMPREPLY < <(compgen -W \

@@ -83,6 +83,22 @@ is "$(executed front)" "w1 w2 w3" "the change counts at once"
 is "$(api /v1/query -X POST -d '{"Name": "FRONT", "Service": {"Service": "x"}}')" \
     "name 'FRONT' aliases an existing query name" "names are given once"
 
+# --- the command line ----------------------------------------------------------
+
+cli() { "$MUSTER" query "$@" --socket "$AGENT_SOCKET" 2>&1; }
+query='{"Name": "cli", "Service": {"Service": "web", "Tags": ["v1"]}}'
+like "$(echo "$query" | cli apply -)" '^made [0-9a-f-]{36}$' "muster query apply"
+like "$(echo "$query" | cli apply -)" '^changed [0-9a-f-]{36}$' \
+    "and again: the one of that name"
+like "$(cli list)" '^cli +web +v1 ' "list"
+like "$(cli list)" '^geo-\* +\$\{match\(1\)\}' "a template in it"
+like "$(cli execute cli)" '^w1 +one +10\.0\.0\.1:8001 +passing +v1' "execute"
+is "$(cli read CLI | json 'd["Name"]')" cli "read"
+is "$(cli explain geo-web-v2 | json 'd["Service"]["Service"]')" web "explain"
+like "$(cli delete cli)" '^deleted ' "delete"
+out=$(cli execute cli)
+is "$? $out" "4 muster query: Query not found" "what is not there: exit 4"
+
 # --- sessions --------------------------------------------------------------------
 
 session=$(api /v1/session/create -X PUT -d '{"Name": "s", "TTL": "10s"}' |
