@@ -119,6 +119,13 @@ static uint64_t stale_ms(void *arg)
     return dc->link ? link_stale_ms(dc->link) : 0;
 }
 
+static uint32_t round_trip_us(void *arg)
+{
+    const struct datacenter *dc = arg;
+
+    return dc->link ? link_round_trip_us(dc->link) : 0;
+}
+
 static bool is_kept(void *arg)
 {
     const struct datacenter *dc = arg;
@@ -156,6 +163,7 @@ static enum status feed_open(struct datacenter *dc, struct dnsfeed *home,
     config.index = (size_t)(dc - dc->all->items);
     config.translate_wan = dc->all->config->translate_wan_addrs;
     config.stale_ms = stale_ms;
+    config.round_trip_us = round_trip_us;
     config.kept = is_kept;
     config.asked = on_asked;
     config.verdict = verdict_of;

@@ -34,6 +34,9 @@ typedef void dnsfeed_asked_fn(void *arg, const char *service);
 typedef enum knock_verdict dnsfeed_verdict_fn(void *arg, const char *address,
                                               uint16_t port);
 
+/* How far it is to another datacenter; 0: not measured. */
+typedef uint32_t dnsfeed_distance_fn(void *arg);
+
 struct dnsfeed_config {
     struct dns_settings settings;
     uint64_t stale_mark_ms; /* From this age on answers say that they are old */
@@ -53,7 +56,8 @@ struct dnsfeed_config {
     struct dnsfeed *home;   /* Ours, whose settings.others names it; or NULL. */
     const char *datacenter; /* Its name, */
     size_t index;           /* and its place there. */
-    bool translate_wan;     /* Its tagged "wan" addresses are shown. */
+    dnsfeed_distance_fn *round_trip_us; /* Asked when something is published. */
+    bool translate_wan; /* Its tagged "wan" addresses are shown. */
 };
 
 /* ST_INVALID: a domain is no DNS name. With `home`, that feed sets, stops and

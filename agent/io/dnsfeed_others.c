@@ -100,6 +100,8 @@ void dnsfeed_others_commit(struct dnsfeed *home)
         struct dnsfeed *f = home->others[i];
         struct dns_zone *zone;
 
+        dns_model_set_distance(home->model, f->config.index,
+                               f->config.round_trip_us(f->config.arg));
         if (!f->fed) {
             continue;
         }

@@ -2,6 +2,7 @@
  * Names below "query": a prepared query is executed in the zone, and when its
  * service has nobody to offer there, in those of other datacenters.
  */
+#include <stdlib.h>
 #include <strings.h>
 
 #include "base/core/check.h"
@@ -202,11 +203,35 @@ static void turn_to(struct dns_decider *d, const struct dns_zone *zone)
     d->config = zone->config;
 }
 
-/* Other datacenters than the one that was asked. Round trips to them are not
- * known here: they are near in the order in which they are configured. */
+struct site {
+    const char *name;
+    uint32_t distance; /* 0: this is home; UINT32_MAX: not measured. */
+};
+
+static int by_distance(const void *a, const void *b)
+{
+    const struct site *x = a;
+    const struct site *y = b;
+
+    if (x->distance != y->distance) {
+        return x->distance < y->distance ? -1 : 1;
+    }
+    return strcmp(x->name, y->name);
+}
+
+static uint32_t distance_of(const struct dns_decider *d, unsigned index)
+{
+    uint32_t us = index == 0 ? 0 : d->home->distances[index - 1];
+
+    return index > 0 && us == 0 ? UINT32_MAX : us;
+}
+
+/* Other datacenters than the one that was asked, the nearest first. Distances
+ * are those from here; seen from another one, we are its first. */
 static struct texts known(struct dns_decider *d)
 {
     unsigned total = d->home->config->others_count + 1;
+    struct site *sites = arena_zalloc(d->arena, total, sizeof(*sites));
     const char **names = arena_zalloc(d->arena, total, sizeof(*names));
     size_t count = 0;
 
@@ -214,8 +239,13 @@ static struct texts known(struct dns_decider *d)
         const struct dns_zone *zone = zone_of(d, i);
 
         if (zone != NULL && zone != d->zone) {
-            names[count++] = zone->config->settings.datacenter;
+            sites[count++] = (struct site){zone->config->settings.datacenter,
+                                           distance_of(d, i)};
         }
+    }
+    qsort(sites, count, sizeof(*sites), by_distance);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = sites[i].name;
     }
     return (struct texts){.items = names, .count = count};
 }

@@ -205,7 +205,8 @@ struct dns_zone {
     unsigned refs; /* Of the zones that have it among these: */
     struct dns_zone *others[LIMIT_DATACENTERS]; /* By config->others; or NULL.
                                                  */
-    struct dns_garbage_list dropped; /* By the zones that came after. */
+    uint32_t distances[LIMIT_DATACENTERS]; /* Round trips to them, in us. */
+    struct dns_garbage_list dropped;       /* By the zones that came after. */
 };
 
 /* others.c: what one model and its zones know of other datacenters' zones. */

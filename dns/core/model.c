@@ -23,6 +23,7 @@ struct dns_model {
     struct dns_queries *queries;        /* NULL: none. */
     size_t oversized;                   /* Entries that are. */
     struct dns_zone *others[LIMIT_DATACENTERS]; /* Ours, or NULL. */
+    uint32_t distances[LIMIT_DATACENTERS];      /* Round trips to them. */
     bool changed;  /* What is shown, since the last commit. */
     bool numbered; /* There is a serial before the next one. */
     uint32_t serial;
@@ -547,6 +548,7 @@ struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
         m->services = dns_service_names_new(&m->names);
     }
     dns_others_ref(m->others, z->others);
+    memcpy(z->distances, m->distances, sizeof(z->distances));
     z->locations = m->locations;
     z->services = m->services;
     z->queries = m->queries;
@@ -572,6 +574,13 @@ void dns_model_set_other(struct dns_model *m, size_t index,
     CHECK(index < m->config->others_count);
     dns_zone_free(m->others[index]);
     m->others[index] = zone;
+}
+
+void dns_model_set_distance(struct dns_model *m, size_t index,
+                            uint32_t round_trip_us)
+{
+    CHECK(index < m->config->others_count);
+    m->distances[index] = round_trip_us;
 }
 
 uint64_t dns_zone_sequence(const struct dns_zone *z)

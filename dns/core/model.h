@@ -206,6 +206,11 @@ void dns_model_clear(struct dns_model *m);
 void dns_model_set_other(struct dns_model *m, size_t index,
                          struct dns_zone *zone);
 
+/* How far it is to that datacenter, for prepared queries that fail over to the
+ * nearest. 0: not measured, the farthest. */
+void dns_model_set_distance(struct dns_model *m, size_t index,
+                            uint32_t round_trip_us);
+
 /* Serials come after `serial`, which was given out in an earlier life. Once,
  * before the first commit. */
 void dns_model_serial_after(struct dns_model *m, uint32_t serial);

@@ -118,6 +118,15 @@ void do_query(struct run *r, char **words, size_t count)
     publish(r);
 }
 
+void do_distance(struct run *r, const char *name, const char *us)
+{
+    for (size_t i = 0; i < r->others_count; i++) {
+        if (strcmp(r->names[i], name) == 0) {
+            dns_model_set_distance(r->home.model, i, (uint32_t)atoi(us));
+        }
+    }
+}
+
 void queries_end(struct site *s)
 {
     while (s->queries_count > 0) {

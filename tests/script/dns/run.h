@@ -65,6 +65,7 @@ void do_transfer(struct run *r, char **words, size_t count);
 /* query.c: words[1] is the id; fields follow, or none: it goes. */
 void do_query(struct run *r, char **words, size_t count);
 void queries_end(struct site *s);
+void do_distance(struct run *r, const char *name, const char *us);
 
 /* set.c: settings, and datacenters by name. */
 void do_set(struct run *r, const char *key, char *value);
