@@ -538,6 +538,14 @@ enum status local_maint_node(struct local *l, const char *reason,
     return ST_OK;
 }
 
+void local_leave(struct local *l, struct local_time now)
+{
+    if (local_chk(l, CHECK_ID_NODE_MAINT) == NULL) {
+        local_make_check(l, CHECK_ID_NODE_MAINT, "", "Node Maintenance Mode",
+                         "leaving", now);
+    }
+}
+
 enum status local_maint_service(struct local *l, const char *id,
                                 const char *reason, struct local_time now)
 {

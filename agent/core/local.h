@@ -89,6 +89,10 @@ enum status local_maint_node(struct local *l, const char *reason,
 enum status local_maint_service(struct local *l, const char *id,
                                 const char *reason, struct local_time now);
 
+/* The agent is about to leave: as in node maintenance, which is not kept over a
+ * restart. */
+void local_leave(struct local *l, struct local_time now);
+
 /* ---- Checks ------------------------------------------------------- */
 
 /* From the application. ST_NOT_FOUND: no such check; ST_INVALID: not a TTL

@@ -519,6 +519,8 @@ enum status agent_start(struct loop *loop, const struct agent_config *config,
     a->reaper = reaper_new();
     CHECK(uv_timer_init(loop_uv(loop), &a->relist) == 0);
     a->relist.data = a;
+    CHECK(uv_timer_init(loop_uv(loop), &a->drain) == 0);
+    a->drain.data = a;
     agent_suspend_open(a);
     files_raise();
     st = parts_open(a, out_err);

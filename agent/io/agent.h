@@ -34,7 +34,9 @@ struct agent_ports {
 
 enum agent_stop_mode {
     AGENT_STOP_KEEP,  /* Records stay, the lease gets restart_grace_s. */
-    AGENT_STOP_LEAVE, /* Records are removed and the lease is revoked. */
+    AGENT_STOP_LEAVE, /* Services are critical for leave_drain_ms, or until it
+                         is asked for again; then records are removed and the
+                         lease is revoked. */
 };
 
 /* The agent has ended by itself (`leave` through the API) or by agent_stop();

@@ -112,6 +112,8 @@ static void end_disk(struct agent *a)
     uv_close((uv_handle_t *)&a->relist, on_handle_closed);
     a->open++;
     uv_close((uv_handle_t *)&a->prepare, on_handle_closed);
+    a->open++;
+    uv_close((uv_handle_t *)&a->drain, on_handle_closed);
 }
 
 static void next_phase(struct agent *a)
@@ -142,10 +144,41 @@ static void next_phase(struct agent *a)
     part_ended(a);
 }
 
+static void on_drained(uv_timer_t *timer)
+{
+    struct agent *a = timer->data;
+
+    if (a->phase == AGENT_RUNS) {
+        next_phase(a);
+    }
+}
+
+/* Before its services are gone from the catalogue, they are critical for a
+ * while: who has their addresses still finds them there. False: nobody can see
+ * that, or they have been. */
+static bool drain(struct agent *a)
+{
+    if (a->leaving || a->config->leave_drain_ms == 0 ||
+        local_services_count(a->local) == 0 || !link_stats(a->link).attached) {
+        return false;
+    }
+    a->leaving = true;
+    log_info("agent", "leaving: services are critical for %llu ms, then gone",
+             (unsigned long long)a->config->leave_drain_ms);
+    local_leave(a->local, agent_time(a));
+    (void)agent_local_changed(a);
+    CHECK(uv_timer_start(&a->drain, on_drained, a->config->leave_drain_ms, 0) ==
+          0);
+    return true;
+}
+
 void agent_stop(struct agent *a, enum agent_stop_mode mode)
 {
     if (mode == AGENT_STOP_LEAVE) {
         a->stop_mode = AGENT_STOP_LEAVE;
+    }
+    if (a->phase == AGENT_RUNS && mode == AGENT_STOP_LEAVE && drain(a)) {
+        return; /* Asked once more, it goes at once. */
     }
     if (a->phase == AGENT_RUNS) {
         log_info("agent", "%s",

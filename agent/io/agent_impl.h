@@ -68,6 +68,9 @@ struct agent {
 
     uv_timer_t relist; /* After a replica that could not be written. */
 
+    uv_timer_t drain; /* Leaving: when services have been critical enough. */
+    bool leaving;
+
     enum agent_phase phase;
     enum agent_stop_mode stop_mode;
     unsigned open;           /* Parts that this phase waits for. */

@@ -254,6 +254,7 @@ struct agent_config {
     bool enable_script_checks;       /* Exec checks registered by the API. */
     bool enable_local_script_checks; /* Exec checks of files. Default true. */
     bool leave_on_terminate;         /* SIGTERM means leave. Default false. */
+    uint64_t leave_drain_ms; /* Critical for so long before it is gone: 5 s. */
     uint64_t restart_grace_ms;       /* Lease left behind by a stop: 60 s. */
     uint64_t round_trip_interval_ms; /* 0: not measured. Default 5 min. */
     uint64_t reap_ms; /* Records go when we are dead for so long: 72 h. */

@@ -398,6 +398,7 @@ static const struct field items[] = {
     {KEY("enable_local_script_checks", enable_local_script_checks),
      .kind = FIELD_BOOL},
     {KEY("leave_on_terminate", leave_on_terminate), .kind = FIELD_BOOL},
+    {KEY("leave_drain_time", leave_drain_ms), .kind = FIELD_DURATION},
     {KEY("http_strict_default", http_strict_default), .kind = FIELD_BOOL},
     {KEY("http_max_connections", http_max_connections), .kind = FIELD_U32,
      .min = 1, .max = LIMIT_CONNS},
@@ -486,6 +487,7 @@ static void keys_init(void *object)
     k->lease_ttl_ms = (uint64_t)15 * SECOND_MS;
     k->restart_grace_ms = (uint64_t)60 * SECOND_MS;
     k->round_trip_interval_ms = (uint64_t)300 * SECOND_MS;
+    k->leave_drain_ms = (uint64_t)5 * SECOND_MS;
     k->guard = guard_limits_default;
     k->reap_ms = (uint64_t)72 * 3600 * SECOND_MS;
 }

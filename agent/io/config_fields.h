@@ -42,6 +42,7 @@ struct config_keys {
     bool enable_script_checks;
     bool enable_local_script_checks;
     bool leave_on_terminate;
+    uint64_t leave_drain_ms;
     bool http_strict_default;
     uint32_t http_max_connections;
     uint64_t lease_ttl_ms;

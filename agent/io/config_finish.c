@@ -154,6 +154,7 @@ static void keys_take(struct agent_config *c, const struct config_keys *k)
     c->enable_script_checks = k->enable_script_checks;
     c->enable_local_script_checks = k->enable_local_script_checks;
     c->leave_on_terminate = k->leave_on_terminate;
+    c->leave_drain_ms = k->leave_drain_ms;
     c->http_strict_default = k->http_strict_default;
     c->http_max_connections = k->http_max_connections;
     c->restart_grace_ms = k->restart_grace_ms;

@@ -23,9 +23,9 @@ round() {
     "$MUSTER" leave --socket "$AGENT_SOCKET"
     is $? 0 "$store: b leaves"
     wait_until 15 "b's service to go" answers "" web.service.consul
+    wait_until 15 "agent b to end" sh -c "! kill -0 $AGENT_PID"
     is "$(etcdctl --endpoints "$url" get --prefix /muster/v1/ --keys-only |
         grep -c "b-$store")" 0 "$store: nothing of b is left"
-    wait_until 15 "agent b to end" sh -c "! kill -0 $AGENT_PID"
     end "$a_pid"
 }
 

@@ -85,6 +85,7 @@ rounds, instances, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 name = b"\x02s7\x07service\x06muster\x08internal\0"
 question = struct.pack("!HHHHHH", 7, 0, 1, 0, 0, 0) + name + struct.pack("!HH", 1, 1)
 took = []
+cpu = []
 for _ in range(rounds):
     begin = time.monotonic()
     agent = subprocess.Popen(command, stdout=subprocess.DEVNULL,
@@ -104,12 +105,15 @@ for _ in range(rounds):
         dns.close()
         time.sleep(0.0005)
     took.append((time.monotonic() - begin) * 1000)
+    fields = open("/proc/%d/stat" % agent.pid).read().rsplit(")", 1)[1].split()
+    cpu.append((int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK"))
     rss = [line for line in open("/proc/%d/status" % agent.pid)
            if line.startswith("VmRSS")][0].split()[1]
     agent.send_signal(signal.SIGKILL)
     agent.wait()
 took.sort()
-print("%d instances, no network: exec to first DNS answer: median %.1f ms, "
-      "longest of %d %.1f ms; RSS then %.1f MiB"
-      % (instances, statistics.median(took), rounds, took[-1], int(rss) / 1024))
+print("%d instances, no network: exec to first DNS answer: shortest %.1f ms, "
+      "median %.1f ms, longest of %d %.1f ms; CPU until then %.0f ms; RSS %.1f MiB"
+      % (instances, took[0], statistics.median(took), rounds, took[-1],
+         statistics.median(cpu), int(rss) / 1024))
 PY

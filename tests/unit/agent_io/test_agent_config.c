@@ -48,8 +48,9 @@ static const char *show(const struct agent_config *c, const char *what,
                        (unsigned long long)c->dns_config.node_ttl_ms,
                        c->dns_config.service_ttl.count);
     } else if (strcmp(what, "lease") == 0) {
-        (void)snprintf(out, len, "%u %llu", c->lease_ttl_s,
-                       (unsigned long long)c->restart_grace_ms);
+        (void)snprintf(out, len, "%u %llu %llu", c->lease_ttl_s,
+                       (unsigned long long)c->restart_grace_ms,
+                       (unsigned long long)c->leave_drain_ms);
     } else if (strcmp(what, "ignored") == 0) {
         (void)snprintf(out, len, "%zu %s", c->ignored.count,
                        c->ignored.count ? c->ignored.items[0] : "");
@@ -100,7 +101,7 @@ static const struct {
      {{0}},
      "domains",
      "muster.internal,consul"},
-    {"defaults: lease", NULL, NULL, {{0}}, "lease", "15 60000"},
+    {"defaults: lease", NULL, NULL, {{0}}, "lease", "15 60000 5000"},
     {"Consul's key", "{\"node_name\": \"a\"}", NULL, {{0}}, "node", "a"},
     {"case and underscores", "{\"NodeName\": \"a\"}", NULL, {{0}}, "node", "a"},
     {"flag as key", "{\"node\": \"a\"}", NULL, {{0}}, "node", "a"},
