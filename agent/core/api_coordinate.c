@@ -115,25 +115,65 @@ void api_coordinate_node(struct api_call *call)
     api_json_end(call);
 }
 
-/* Consul's form is of its servers in each datacenter; here it is this agent as
- * it stands to its own store. */
-void api_coordinate_datacenters(struct api_call *call)
+static void datacenter_begin(struct jsonw *w, const char *name)
 {
-    const struct local_host *host = local_host(call->view->local);
-    struct coord at;
-    struct jsonw *w = api_json(call, 200);
-
-    jsonw_list(w);
     jsonw_object(w);
-    jsonw_key_text(w, "Datacenter", host->datacenter);
+    jsonw_key_text(w, "Datacenter", name);
     jsonw_key_text(w, "AreaID", "wan");
     jsonw_key(w, "Coordinates");
     jsonw_list(w);
-    if (coords_find(coords_of(call), host->node.name, &at)) {
-        write_node(call, host->node.name, &at);
-    }
+}
+
+static void datacenter_end(struct jsonw *w)
+{
     jsonw_list_end(w);
     jsonw_object_end(w);
+}
+
+/* Its store stands as far from us as a question to it takes. */
+static void write_other(struct api_call *call, const struct api_datacenter *dc,
+                        const struct coord *own)
+{
+    struct jsonw *w = &call->json;
+    struct coord at = *own;
+    double rest = dc->round_trip_us / 1e6 - own->height;
+
+    at.vec[0] += rest > 0 ? rest : 0;
+    at.height = 0;
+    datacenter_begin(w, dc->name);
+    if (dc->round_trip_us > 0) {
+        jsonw_object(w);
+        jsonw_key_text(w, "Node", dc->leader);
+        jsonw_key(w, "Coord");
+        api_write_coord(call, &at);
+        jsonw_object_end(w);
+    }
+    datacenter_end(w);
+}
+
+/* Consul's form is of its servers in each datacenter; here it is this agent as
+ * it stands to its own store, and the stores of the others, nearest first. */
+void api_coordinate_datacenters(struct api_call *call)
+{
+    const struct local_host *host = local_host(call->home->local);
+    struct texts others = api_nearest_datacenters(call);
+    struct coord at = {0};
+    struct jsonw *w = api_json(call, 200);
+
+    jsonw_list(w);
+    datacenter_begin(w, host->datacenter);
+    if (coords_find(call->home->coords, host->node.name, &at)) {
+        write_node(call, host->node.name, &at);
+    }
+    datacenter_end(w);
+    for (size_t i = 0; i < others.count; i++) {
+        const struct api_datacenter *dc =
+            api_find_datacenter(call->home, others.items[i]);
+
+        if (dc != NULL) {
+            write_other(call, dc, &at);
+        }
+    }
     jsonw_list_end(w);
     api_json_end(call);
 }

@@ -68,12 +68,22 @@ static unsigned class_of(const struct api_call *call,
     return class;
 }
 
+/* This host is no node of another datacenter, whatever is called so there. */
+static bool is_origin(const struct api_call *call,
+                      const struct node_record *node)
+{
+    bool is_us = call->origin == &local_host(call->view->local)->node;
+
+    return !(call->is_elsewhere && is_us) &&
+           strcasecmp(call->origin->name, node->name) == 0;
+}
+
 static unsigned turn_of(const struct api_call *call,
                         const struct node_record *node)
 {
     const char *zone = zone_of(call->origin);
 
-    if (strcasecmp(call->origin->name, node->name) == 0) {
+    if (is_origin(call, node)) {
         return TURN_SAME;
     }
     return (*zone != '\0' && strcmp(zone, zone_of(node)) == 0 ? TURN_ZONE

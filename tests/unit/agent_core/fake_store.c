@@ -443,6 +443,7 @@ struct api_view fake_view(struct fake *f)
             .known_leader = f->elsewhere_away_ms == 0,
             .last_contact_ms = f->elsewhere_away_ms,
             .leader = other_peers[0],
+            .round_trip_us = 25000,
             .peers = {other_peers, 1},
         };
     }

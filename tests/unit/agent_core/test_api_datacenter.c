@@ -63,6 +63,13 @@ static const struct {
     {"GET /v1/status/leader", "\"127.0.0.1:2380\"", NULL},
     {"GET /v1/catalog/datacenters", "[\"dc1\",\"dc2\"]", NULL},
     {"GET /v1/catalog/datacenters?dc=dc2", "[\"dc1\",\"dc2\"]", NULL},
+    {"GET /v1/coordinate/datacenters",
+     "{\"Datacenter\":\"dc1\",\"AreaID\":\"wan\",\"Coordinates\":[]},"
+     "{\"Datacenter\":\"dc2\",\"AreaID\":\"wan\",\"Coordinates\":["
+     "{\"Node\":\"10.2.0.9:2380\",\"Coord\":{\"Adjustment\":0,\"Error\":0.2,"
+     "\"Height\":0,\"Vec\":[0.025000000,0,",
+     NULL},
+    {"GET /v1/coordinate/nodes?dc=dc2", "[]", NULL},
     /* This agent's own affairs. */
     {"GET /v1/agent/self?dc=dc2", "\"Datacenter\":\"dc1\"", NULL},
     {"GET /v1/agent/self?dc=nowhere", "\"Datacenter\":\"dc1\"", NULL},
