@@ -12,7 +12,8 @@ enum {
 
 /* A piece under way. */
 struct rendering {
-    struct dns_zone zone; /* As if in contact: age is no change. */
+    struct dns_zone zone; /* As if in contact: age is no change. A copy of what
+                             readers may read; the rest is the model's. */
     unsigned domain;
     struct arena arena;   /* The records. */
     struct arena scratch; /* One decision. */
@@ -24,8 +25,19 @@ struct rendering {
 static void rendering_begin(struct rendering *r, const struct dns_zone *zone,
                             unsigned domain)
 {
-    *r = (struct rendering){.zone = *zone, .domain = domain};
-    r->zone.state = DNS_FRESH;
+    *r = (struct rendering){.domain = domain};
+    r->zone = (struct dns_zone){.sequence = zone->sequence,
+                                .serial = zone->serial,
+                                .state = DNS_FRESH,
+                                .hash_key = zone->hash_key,
+                                .names = zone->names,
+                                .config = zone->config,
+                                .locations = zone->locations,
+                                .services = zone->services,
+                                .queries = zone->queries,
+                                .areas_count = zone->areas_count,
+                                .self_area = zone->self_area};
+    memcpy(r->zone.others, zone->others, sizeof(r->zone.others));
 }
 
 static struct dns_piece *rendering_end(struct rendering *r)
