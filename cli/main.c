@@ -24,6 +24,7 @@
 #include "cli/cmd_register.h"
 #include "cli/cmd_resolver.h"
 #include "cli/cmd_services.h"
+#include "cli/cmd_session.h"
 #include "cli/cmd_store.h"
 #include "cli/cmd_validate.h"
 #include "cli/cmd_version.h"
@@ -56,6 +57,7 @@ static const struct command commands[] = {
     {"kv", "read and write the key-value store", cmd_kv},
     {"query", "prepared queries: kept and carried out", cmd_query},
     {"lock", "run a command while having a lock", cmd_lock},
+    {"session", "sessions, under which locks are had", cmd_session},
     {"watch", "run a command whenever something changes", cmd_watch},
     {"event", "tell all who listen", cmd_event},
     {"members", "list the agents of the datacenter", cmd_members},

@@ -78,6 +78,15 @@ _muster() {
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
         fi
         ;;
+    session)
+        if [ "$COMP_CWORD" -eq 2 ]; then
+            mapfile -t COMPREPLY < <(compgen -W \
+                "list read create renew destroy" -- "$current")
+        elif [ "$COMP_CWORD" -eq 3 ]; then
+            mapfile -t COMPREPLY < <(compgen -W "$("$program" session list \
+                2>/dev/null | awk 'NR > 1 { print $1 }')" -- "$current")
+        fi
+        ;;
     kv)
         if [ "$COMP_CWORD" -eq 2 ]; then
             mapfile -t COMPREPLY < <(compgen -W \
