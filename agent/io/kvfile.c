@@ -23,8 +23,10 @@
 #define DISK_KEY_LEN 17
 #define HEAD_LEN     8
 
-/* After so many written bytes LMDB's memory is given back. */
-#define RENEW_BYTES (1U << 20)
+/* After so many written bytes LMDB's memory is given back, and after so large a
+ * batch the allocator's. */
+#define RENEW_BYTES (1U << 16)
+#define TRIM_BYTES  (1U << 20)
 
 enum op_kind {
     OP_PUT,
@@ -392,8 +394,7 @@ static void ops_free(struct ops *ops)
 
 /* LMDB keeps a page of memory for each page that its largest transaction has
  * changed, and what was read of the file stays mapped. Nothing is read any
- * more, so a new start costs little and leaves neither; nor does the allocator
- * keep what the batch took. */
+ * more, so a new start costs little and leaves neither. */
 static void file_renew(struct kvfile *f)
 {
     struct err ignored; /* The next batch tries again, and tells. */
@@ -401,7 +402,6 @@ static void file_renew(struct kvfile *f)
     mdb_env_close(f->env);
     f->env = NULL;
     (void)file_map(f, &ignored);
-    (void)malloc_trim(0);
 }
 
 /* On a thread of the pool. Only the first batch is touched. */
@@ -424,6 +424,9 @@ static void on_work(uv_work_t *work)
     f->written += b->bytes;
     if (f->env && f->written >= RENEW_BYTES) {
         file_renew(f);
+    }
+    if (b->bytes >= TRIM_BYTES) {
+        (void)malloc_trim(0);
     }
 }
 

@@ -16,7 +16,9 @@
 #include "base/core/log.h"
 #include "base/core/wire.h"
 
-#define BATCH_MS 100
+/* How far the file may be behind: after a crash the watch goes on from what it
+ * has, and each write is a sync. */
+#define BATCH_MS 1000
 
 enum {
     TABLE_ENTRIES = 'c',

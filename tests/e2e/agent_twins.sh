@@ -15,6 +15,10 @@ records() { # but for leases, which are renewed
     ctl get --prefix /muster/v1/dc1/ -w json |
         json '[(k["key"], k["mod_revision"]) for k in d["kvs"]]'
 }
+has_janitor() {
+    ctl get --prefix /muster/v1/dc1/lock/janitor --keys-only | grep -q janitor
+}
+wait_until 15 "a janitor, who writes a record, too" has_janitor
 before=$(records)
 
 agent_start two --store "$STORE_URL" --config "$SCRATCH/short.json" --node wEB1
