@@ -16,9 +16,9 @@
 #include "base/core/log.h"
 #include "base/core/wire.h"
 
-/* How far the file may be behind: after a crash the watch goes on from what it
- * has, and each write is a sync. */
-#define BATCH_MS 1000
+/* How far the file may be behind. A catalogue that was read as a whole is
+ * written at once. */
+#define BATCH_MS 100
 
 enum {
     TABLE_ENTRIES = 'c',
@@ -328,8 +328,9 @@ void replica_update(struct replica *r, const struct link_update *update)
                slice_str(r->datacenter));
     put_u64(r, TABLE_META, slice_str("revision"), (uint64_t)update->revision);
     put_u64(r, TABLE_META, slice_str("cluster"), update->cluster_id);
-    if (!uv_is_active((uv_handle_t *)&r->batch)) {
-        CHECK(uv_timer_start(&r->batch, on_batch, BATCH_MS, 0) == 0);
+    if (update->full || !uv_is_active((uv_handle_t *)&r->batch)) {
+        CHECK(uv_timer_start(&r->batch, on_batch, update->full ? 0 : BATCH_MS,
+                             0) == 0);
     }
 }
 
