@@ -61,6 +61,7 @@ struct kvfile {
     size_t bytes_max;
     MDB_env *env; /* NULL: could not be opened again. */
     MDB_dbi dbi;
+    struct stat identity;         /* Of the file that was opened first. */
     size_t written;               /* Bytes since it was opened. */
     struct batch *filling;        /* Not flushed yet; NULL: empty. */
     STAILQ_HEAD(, batch) flushed; /* In order; the first is being written. */
@@ -155,6 +156,17 @@ static enum status env_open(MDB_env **out_env, const char *path,
     return ST_OK;
 }
 
+/* Whether the path still leads to the file that was opened first. If somebody
+ * has removed it, a new one in its place would get only what changes from now
+ * on, and pass for the whole. */
+static bool is_same_file(const struct kvfile *f)
+{
+    struct stat now;
+
+    return stat(f->path, &now) == 0 && now.st_dev == f->identity.st_dev &&
+           now.st_ino == f->identity.st_ino;
+}
+
 /* Open f->path. */
 static enum status file_map(struct kvfile *f, struct err *err)
 {
@@ -206,6 +218,10 @@ enum status kvfile_open(uv_loop_t *loop, const char *path, size_t bytes_max,
     if (st) {
         file_free(f);
         return st;
+    }
+    if (stat(path, &f->identity)) {
+        file_free(f);
+        return err_set(out_err, ST_IO, "%s: cannot be examined", path);
     }
     *out_file = f;
     return ST_OK;
@@ -399,6 +415,9 @@ static void file_renew(struct kvfile *f)
 {
     struct err ignored; /* The next batch tries again, and tells. */
 
+    if (!is_same_file(f)) {
+        return; /* What was opened is good until the restart. */
+    }
     mdb_env_close(f->env);
     f->env = NULL;
     (void)file_map(f, &ignored);
@@ -411,7 +430,9 @@ static void on_work(uv_work_t *work)
     struct batch *b = STAILQ_FIRST(&f->flushed);
     int error;
 
-    if (!f->env) {
+    if (!f->env && !is_same_file(f)) {
+        b->st = err_set(&b->err, ST_IO, "%s: was removed", f->path);
+    } else if (!f->env) {
         b->st = file_map(f, &b->err);
     }
     if (!b->st) {

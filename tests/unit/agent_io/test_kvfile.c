@@ -169,6 +169,38 @@ START_TEST(long_keys_are_kept_apart)
 }
 END_TEST
 
+/* LMDB's file is opened anew after much was written: what was there stays. If
+ * somebody has removed it meanwhile, no part of the content takes its place. */
+START_TEST(renewed_but_never_begun_anew)
+{
+    static char much[100000];
+    struct world w;
+
+    world_init(&w);
+    kvfile_put(w.file, 'a', slice_str("first"), slice_str("1"));
+    kvfile_put(w.file, 'b', slice_str("much"), slice_of(much, sizeof(much)));
+    kvfile_flush(w.file, on_written, &w);
+    (void)uv_run(&w.loop, UV_RUN_DEFAULT);
+    kvfile_put(w.file, 'a', slice_str("second"), slice_str("2"));
+    world_close(&w);
+    ck_assert_int_eq(world_open(&w), ST_OK);
+    (void)world_read(&w, 'a'); /* In no particular order. */
+    ck_assert_uint_eq(w.seen, 2);
+
+    ck_assert_int_eq(unlink(w.path), 0);
+    for (int i = 0; i < 2; i++) {
+        kvfile_put(w.file, 'b', slice_str("much"),
+                   slice_of(much, sizeof(much)));
+        kvfile_flush(w.file, on_written, &w);
+        (void)uv_run(&w.loop, UV_RUN_DEFAULT);
+    }
+    ck_assert_int_eq(w.written, 3);
+    world_close(&w);
+    ck_assert_int_ne(access(w.path, F_OK), 0);
+    world_release(&w);
+}
+END_TEST
+
 /* One flipped bit in the value, wherever LMDB has put it. */
 START_TEST(flipped_bit_is_noticed)
 {
@@ -301,6 +333,7 @@ UNIT_MAIN("kvfile", {
     tcase_add_test(tc, batches_survive_a_restart);
     tcase_add_test(tc, clear_empties_one_table);
     tcase_add_test(tc, long_keys_are_kept_apart);
+    tcase_add_test(tc, renewed_but_never_begun_anew);
     tcase_add_test(tc, flipped_bit_is_noticed);
     tcase_add_loop_test(tc, damaged_files_are_refused, 0, COUNT_OF(damages));
     tcase_add_test(tc, full_file_fails_the_batch_only);
