@@ -34,6 +34,7 @@ struct http_call {
     http_parser parser;
     struct buf fields; /* "name\0value\0" of each. */
     bool in_value;
+    bool has_head; /* What comes now are trailers, of which nothing is kept. */
     char reason[64];
     struct buf request; /* Until the connection is there. */
     bool writes;
@@ -118,6 +119,9 @@ static int on_field_name(http_parser *parser, const char *at, size_t len)
 {
     struct http_call *c = parser->data;
 
+    if (c->has_head) {
+        return 0;
+    }
     if (c->in_value && add_text(c, "", 1)) {
         return -1;
     }
@@ -129,6 +133,9 @@ static int on_field_value(http_parser *parser, const char *at, size_t len)
 {
     struct http_call *c = parser->data;
 
+    if (c->has_head) {
+        return 0;
+    }
     if (!c->in_value && add_text(c, "", 1)) {
         return -1;
     }
@@ -162,8 +169,10 @@ static int on_headers_complete(http_parser *parser)
     c->in_value = false;
     if (parser->status_code < 200) {
         c->reason[0] = '\0'; /* The answer is still to come. */
+        buf_clear(&c->fields);
         return 0;
     }
+    c->has_head = true;
     c->hooks.on_head(c->hooks.ctx, (int)parser->status_code);
     return c->is_head ? 1 : 0;
 }

@@ -37,7 +37,8 @@ struct http_call_config {
     size_t headers_count;
     struct slice body;   /* Copied. */
     bool writes;         /* The body comes by http_call_write(), chunked. */
-    uint64_t connect_ms; /* For name, connection and TLS; 0: 5 s. */
+    uint64_t connect_ms; /* For connection and TLS; 0: 5 s. A name is looked up
+                            before, for as long as the resolver takes. */
     uint64_t silence_ms; /* Then: without a byte read or written; 0: 5 s. */
     uint64_t total_ms;   /* From the start to the end; 0: no limit. */
 };
@@ -51,7 +52,7 @@ struct http_call_hooks {
     /* ST_OK: the answer was whole. ST_DENIED: the connection was refused, so
      * nobody listens there; ST_CLOSED: it was reset or closed. ST_TIMEOUT;
      * ST_CANCELED: by http_call_cancel(); ST_INVALID: the answer is no HTTP;
-     * ST_IO: anything else. The call is gone when this returns, and `why`. */
+     * ST_IO: anything else. The call is gone; `why` is when this returns. */
     void (*on_end)(void *ctx, enum status st, const char *why);
 };
 
@@ -69,8 +70,8 @@ enum status http_call_write(struct http_call *c, struct slice bytes);
 void http_call_write_end(struct http_call *c);
 size_t http_call_waiting(const struct http_call *c); /* Bytes not sent. */
 
-/* A header field of the answer, by name in any case; from on_head on. NULL
- * data: absent. */
+/* A header field of the answer, by name in any case; from on_head on, and no
+ * trailer. NULL data: absent. */
 struct slice http_call_field(const struct http_call *c, const char *name);
 
 /* What stands behind the status, "OK" or nothing; from on_head on. */

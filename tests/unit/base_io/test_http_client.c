@@ -109,6 +109,7 @@ struct told {
     enum status st;
     char why[200];
     char reason[64];
+    char which[16]; /* The field X-Which. */
     bool cancel_at_open;
     bool cancel_at_head;
 };
@@ -127,8 +128,12 @@ static void on_head(void *ctx, int status)
 {
     struct told *t = ctx;
 
+    struct slice which = http_call_field(t->call, "x-which");
+
     t->status = status;
     t->heads++;
+    (void)snprintf(t->which, sizeof(t->which), "%.*s", (int)which.len,
+                   which.len == 0 ? "" : (const char *)which.data);
     (void)snprintf(t->reason, sizeof(t->reason), "%s",
                    http_call_reason(t->call));
     if (t->cancel_at_head) {
@@ -305,16 +310,25 @@ static const struct asked_row {
     const char *says;
     const char *wanted; /* A line of the request. */
     const char *reason;
+    const char *which;
 } asked_rows[] = {
     {"HEAD: the length is not the body's", "HEAD",
      "HTTP/1.1 200 All Well\r\nContent-Length: 99\r\n\r\n",
-     "HEAD / HTTP/1.1\r\n", "All Well"},
+     "HEAD / HTTP/1.1\r\n", "All Well", ""},
     {"PUT of nothing says so", "PUT",
      "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-     "\r\nContent-Length: 0\r\n", "OK"},
+     "\r\nContent-Length: 0\r\n", "OK", ""},
     {"Host as it was given", "GET",
      "HTTP/1.1 100 Go On\r\n\r\nHTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n",
-     "\r\nHost: other.example\r\n", ""},
+     "\r\nHost: other.example\r\n", "", ""},
+    {"fields are those of the answer, not of what came before it", "GET",
+     "HTTP/1.1 103 Early Hints\r\nX-Which: hint\r\n\r\n"
+     "HTTP/1.1 200 OK\r\nX-Which: answer\r\nContent-Length: 0\r\n\r\n",
+     "GET / HTTP/1.1\r\n", "OK", "answer"},
+    {"nor trailers", "GET",
+     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+     "X-Which: trailer\r\n\r\n",
+     "GET / HTTP/1.1\r\n", "OK", ""},
 };
 
 /* The name leads nowhere, but the address is known. */
@@ -344,6 +358,7 @@ START_TEST(asked_by_row)
     ck_assert_uint_eq(t.body.len, 0);
     buf_release(&t.body);
     ck_assert_str_eq(t.reason, row->reason);
+    ck_assert_str_eq(t.which, row->which);
     ck_assert_uint_eq(t.opens, 1);
     ck_assert_msg(strstr(o.request, row->wanted) != NULL, "%s: %s", row->name,
                   o.request);
