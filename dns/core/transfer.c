@@ -37,6 +37,8 @@ struct dns_transfer_set {
     unsigned domain;
     uint64_t sequence; /* Of the zone as updated last; 0: never. */
     uint32_t serial;
+    bool untold; /* There is more than whoever has `serial` was told: no step
+                    may begin there. */
     struct dns_piece *soa;
     struct dns_piece *apex;
     struct unit *units; /* By key. */
@@ -211,10 +213,12 @@ static void finish(struct update *u)
     bool first = s->sequence == 0;
     bool quiet = !first && s->serial == u->zone->serial;
 
-    if (first || quiet) {
-        if (quiet && step->bytes > 0) {
-            journal_clear(s);
-        }
+    if (quiet && step->bytes > 0) {
+        journal_clear(s);
+        s->untold = true;
+    }
+    if (first || quiet || s->untold) {
+        s->untold = s->untold && quiet;
         step_free(step);
     } else {
         step->from = s->serial;

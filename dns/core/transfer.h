@@ -21,7 +21,7 @@ struct dns_transfer_stream;
 /* For our domain number `domain`. */
 struct dns_transfer_set *dns_transfer_set_new(unsigned domain);
 
-/* After its streams were closed. NULL is fine. */
+/* Its streams may live longer. NULL is fine. */
 void dns_transfer_set_free(struct dns_transfer_set *s);
 
 /* Take over what `zone` shows, of which nothing is kept. true: there is a new
@@ -79,7 +79,7 @@ enum dns_transfer_kind dns_transfer_kind(
 size_t dns_transfer_next(struct dns_transfer_stream *stream, uint8_t *out,
                          size_t cap);
 
-/* By the thread of the set. NULL is fine. */
+/* By the thread of the set, even if that is gone. NULL is fine. */
 void dns_transfer_close(struct dns_transfer_stream *stream);
 
 /* A response that is the SOA and nothing else: IXFR over UDP. `out` has room

@@ -302,6 +302,44 @@ static void same(const struct secondary *a, const struct secondary *b)
     ck_assert_uint_eq(a->count, b->count);
 }
 
+/* What has changed without a new serial comes with the next one, also to who
+ * had the serial before it changed. */
+START_TEST(a_change_without_a_serial_is_told_with_the_next_one)
+{
+    static struct secondary early;
+    static struct secondary late;
+    struct dns_transfer_set *set = dns_transfer_set_new(1);
+    struct dns_node node = {.name = "n", .address = "10.0.0.1"};
+    struct dns_settings settings;
+    struct dns_model *m;
+    struct dns_zone *zones[3];
+
+    dns_settings_init(&settings);
+    ck_assert_int_eq(
+        dns_model_new(&settings, (struct hash_key){1, 2}, &m, NULL), ST_OK);
+    zones[0] = dns_model_commit(m, 7, DNS_FRESH);
+    ck_assert(dns_transfer_set_update(set, zones[0]));
+    ck_assert_int_eq(transfer(set, &early, DNS_TYPE_AXFR), DNS_TRANSFER_WHOLE);
+    settings.node_ttl_s = 77; /* Of the NS record; there is no other yet. */
+    ck_assert_int_eq(dns_model_set_settings(m, &settings, NULL), ST_OK);
+    zones[1] = dns_model_commit(m, 7, DNS_FRESH);
+    ck_assert(!dns_transfer_set_update(set, zones[1]));
+    dns_model_put_node(m, &node);
+    zones[2] = dns_model_commit(m, 8, DNS_FRESH);
+    ck_assert(dns_transfer_set_update(set, zones[2]));
+    ck_assert_int_eq(transfer(set, &early, DNS_TYPE_IXFR), DNS_TRANSFER_WHOLE);
+    ck_assert_int_eq(transfer(set, &late, DNS_TYPE_AXFR), DNS_TRANSFER_WHOLE);
+    same(&early, &late);
+    clear(&early);
+    clear(&late);
+    dns_transfer_set_free(set);
+    for (int i = 0; i < 3; i++) {
+        dns_zone_free(zones[i]);
+    }
+    dns_model_free(m);
+}
+END_TEST
+
 /* ---- What it says is what we say --------------------------------------------
  */
 
@@ -567,6 +605,7 @@ END_TEST
 UNIT_MAIN("dns_transfer", {
     tcase_add_loop_test(tc, serials_by_row, 0, COUNT_OF(serials));
     tcase_add_test(tc, a_serial_of_an_earlier_life_is_not_used_again);
+    tcase_add_test(tc, a_change_without_a_serial_is_told_with_the_next_one);
     tcase_add_loop_test(tc, differences_lead_to_the_whole, 0, 5);
     tcase_add_test(tc, a_long_transfer_is_of_one_moment);
     tcase_add_test(tc, who_is_far_behind_gets_the_whole);
