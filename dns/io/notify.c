@@ -26,7 +26,8 @@ struct notice {
     uv_udp_t udp;
     uv_timer_t timer; /* Until the next try, or the next one may go out. */
     unsigned handles;
-    bool opened;    /* The socket is. */
+    bool bound;     /* The socket is, to an address of ours; */
+    bool opened;    /* it is connected, too. */
     bool due;       /* There is something to tell. */
     unsigned tries; /* Of the one under way; 0: none is. */
     bool ever;
@@ -114,10 +115,11 @@ static bool open_socket(struct notice *n)
     if (n->opened) {
         return true;
     }
-    if (source != NULL) {
+    if (source != NULL && !n->bound) {
         from = *source;
         address_set_port(&from, 0);
-        if (uv_udp_bind(&n->udp, &from.any, 0) != 0) {
+        n->bound = uv_udp_bind(&n->udp, &from.any, 0) == 0;
+        if (!n->bound) {
             return false;
         }
     }

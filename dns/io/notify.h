@@ -5,6 +5,7 @@
  * 2, 4 and 8 s until it is answered, and given up after that: a secondary that
  * was away asks by itself when it is back. The next one goes out
  * notify_interval after the one before, however often the zone has changed.
+ * With other rules all are told anew: what was due may have been lost.
  * Answers count from the address that was asked, with our id and question, and
  * our key's signature if there is one.
  */

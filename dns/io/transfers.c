@@ -33,6 +33,8 @@ struct transfers {
     uv_async_t wake;
     uv_timer_t pace;
     struct transfer_rules *now;
+    bool untold; /* Who is to be told has not been told of the zones as they
+                    are: the rules are new. */
     struct dns_transfer_set *sets[TRANSFER_ZONES_MAX];
     struct notifier *notifier;
     const union address *own;
@@ -181,9 +183,8 @@ static void count_sets(struct transfers *t)
 static bool is_wanted(const struct transfers *t, const struct dns_zone *zone,
                       unsigned domain)
 {
-    return t->sets[domain] != NULL ||
-           (t->now->targets_count > 0 &&
-            transfer_rules_zone(t->now, dns_zone_domain_name(zone, domain)));
+    return (t->sets[domain] != NULL || t->now->targets_count > 0) &&
+           transfer_rules_zone(t->now, dns_zone_domain_name(zone, domain));
 }
 
 static bool update_one(struct transfers *t, const struct dns_zone *zone,
@@ -215,7 +216,6 @@ static void keep_serial(struct transfers *t, const struct dns_zone *zone)
 static bool update(struct transfers *t, int wanted)
 {
     const struct dns_zone *zone = reader_enter(&t->reader, t->publisher);
-    bool changed[TRANSFER_ZONES_MAX] = {false};
     bool good = zone != NULL && dns_zone_may_transfer(zone) && t->now != NULL;
 
     t->updated_ms = uv_now(&t->loop);
@@ -223,13 +223,12 @@ static bool update(struct transfers *t, int wanted)
         keep_serial(t, zone);
     }
     for (unsigned d = 0; good && d < dns_zone_domains(zone); d++) {
-        if ((int)d == wanted || is_wanted(t, zone, d)) {
-            changed[d] = update_one(t, zone, d);
-        }
-        if (changed[d]) {
+        if (((int)d == wanted || is_wanted(t, zone, d)) &&
+            (update_one(t, zone, d) || t->untold)) {
             notifier_changed(t->notifier, zone, d);
         }
     }
+    t->untold = t->untold && !good;
     good = good && (wanted < 0 || wanted < (int)dns_zone_domains(zone));
     reader_leave(&t->reader);
     count_sets(t);
@@ -308,6 +307,7 @@ static void take_rules(struct transfers *t, struct transfer_rules *rules)
 {
     transfer_rules_unref(t->now);
     t->now = rules;
+    t->untold = true;
     notifier_set(t->notifier, rules);
     if (rules == NULL) {
         sets_free(t);

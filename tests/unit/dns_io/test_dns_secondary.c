@@ -427,8 +427,11 @@ START_TEST(notify_is_repeated_and_rare)
         (void)close(tcp);
     }
     ck_assert_uint_eq(stats_of(&f).notify_sent, 2);
-    /* Other rules: they are told anew. */
+    /* Rules read again: what was due is told now. */
     configure(&f, loopback, address, 0);
+    hear(fd, &key, &again);
+    ck_assert_uint_eq(serial_in(again.message), f.revision);
+    answer(fd, &again, FLAW_NONE);
     put(&f, "web", "10.0.0.9", 99);
     publish(&f);
     hear(fd, &key, &again);
