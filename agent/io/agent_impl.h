@@ -109,8 +109,14 @@ void agent_upstream_metrics(struct dns_server *dns, struct arena *arena,
 enum status agent_feed_open(struct agent *a, struct err *err);
 enum status agent_datacenters_open(struct agent *a, struct err *err);
 
-/* agent_transfer.c: secondaries, as configured; the same errors as
- * dns_server_transfer(). */
+/* agent_transfer.c: secondaries, as configured; *out lies in the arena, and
+ * borrows of `config`. ST_INVALID, ST_IO (the file of a secret). */
+struct dns_transfer_config;
+enum status agent_transfer_read(const struct agent_config *config,
+                                struct arena *arena,
+                                struct dns_transfer_config *out,
+                                struct err *err);
+/* The same errors, and those of dns_server_transfer(). `dns` may be NULL. */
 enum status agent_transfer_set(struct dns_server *dns,
                                const struct agent_config *config,
                                struct err *err);

@@ -176,20 +176,41 @@ static void compare_fixed(const struct agent_config *now,
     arena_release(&arena);
 }
 
-static enum status recursion_reload(struct agent *a,
-                                    const struct agent_config *wanted,
-                                    struct err *out_err)
+/* All of it or nothing. */
+static enum status dns_reload(struct agent *a,
+                              const struct agent_config *wanted,
+                              struct err *out_err)
 {
     struct dns_recursion_config recursion;
+    struct dns_transfer_config transfer;
     struct arena arena = {0};
     enum status st = ST_OK;
 
     if (a->dns) {
         agent_dns_recursion(wanted, &arena, &recursion);
-        st = dns_server_recursion(a->dns, &recursion, out_err);
-        arena_release(&arena);
+        st = agent_transfer_read(wanted, &arena, &transfer, out_err);
     }
+    if (a->dns && !st) {
+        st = dns_server_configure(a->dns, &recursion, &transfer, out_err);
+    }
+    arena_release(&arena);
     return st;
+}
+
+/* What DNS answers, after it was found good (dns_settings_verify). */
+static enum status answers_reload(struct agent *a,
+                                  const struct agent_config *wanted,
+                                  const struct dns_settings *settings,
+                                  struct err *out_err)
+{
+    struct dnsfeed_ages ages = {
+        .mark_ms = wanted->dns_config.stale_mark_ms,
+        .max_ms = wanted->dns_config.max_stale_ms,
+        .held_is_passing = wanted->guard_serve_passing,
+        .translate_wan = wanted->translate_wan_addrs,
+    };
+
+    return dnsfeed_set(a->feed, settings, ages, out_err);
 }
 
 /* What DNS shows may be more or less then. */
@@ -217,18 +238,12 @@ static enum status reload(struct agent *a, struct err *out_err)
     }
     agent_dns_settings(&wanted, &arena, &settings);
     agent_dns_others(a->config, &arena, &settings);
-    st = recursion_reload(a, &wanted, out_err);
+    st = dns_settings_verify(&settings, out_err);
     if (!st) {
-        st = agent_transfer_set(a->dns, &wanted, out_err);
+        st = dns_reload(a, &wanted, out_err);
     }
     if (!st) {
-        st = dnsfeed_set(
-            a->feed, &settings,
-            (struct dnsfeed_ages){.mark_ms = wanted.dns_config.stale_mark_ms,
-                                  .max_ms = wanted.dns_config.max_stale_ms,
-                                  .held_is_passing = wanted.guard_serve_passing,
-                                  .translate_wan = wanted.translate_wan_addrs},
-            out_err);
+        st = answers_reload(a, &wanted, &settings, out_err);
     }
     arena_release(&arena);
     if (st) {

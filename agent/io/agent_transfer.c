@@ -68,9 +68,10 @@ static enum status read_key(const struct agent_transfer_key *k,
     return ST_OK;
 }
 
-static enum status read_config(const struct agent_config *config,
-                               struct arena *arena,
-                               struct dns_transfer_config *out, struct err *err)
+enum status agent_transfer_read(const struct agent_config *config,
+                                struct arena *arena,
+                                struct dns_transfer_config *out,
+                                struct err *err)
 {
     const struct agent_transfer_config *c = &config->dns_config.transfer;
     struct dns_transfer_key *keys =
@@ -121,7 +122,7 @@ enum status agent_transfer_set(struct dns_server *dns,
     if (dns == NULL) {
         return ST_OK;
     }
-    st = read_config(config, &arena, &transfer, err);
+    st = agent_transfer_read(config, &arena, &transfer, err);
     if (!st) {
         st = dns_server_transfer(dns, &transfer, err);
     }

@@ -174,6 +174,16 @@ enum status dns_config_new(const struct dns_settings *settings,
     return ST_OK;
 }
 
+enum status dns_settings_verify(const struct dns_settings *settings,
+                                struct err *err)
+{
+    struct dns_config *c = NULL;
+    enum status st = dns_config_new(settings, &c, err);
+
+    free(c);
+    return st;
+}
+
 bool dns_config_ttl(const struct dns_config *c, struct slice service,
                     uint32_t *out_ttl_s)
 {

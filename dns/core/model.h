@@ -161,6 +161,10 @@ struct dns_settings {
 
 void dns_settings_init(struct dns_settings *s);
 
+/* Whether a model takes them: ST_INVALID, ST_TOO_BIG, and `err` says why. */
+enum status dns_settings_verify(const struct dns_settings *settings,
+                                struct err *err);
+
 struct dns_model;
 struct dns_zone;
 

@@ -236,16 +236,12 @@ uint16_t dns_server_tls_port(const struct dns_server *s, size_t index)
     return port_of(s, true, index);
 }
 
-enum status dns_server_recursion(struct dns_server *s,
-                                 const struct dns_recursion_config *config,
+/* Takes `r` over. */
+static enum status set_recursion(struct dns_server *s, struct recursion *r,
                                  struct err *err)
 {
-    struct recursion *r = NULL;
-    enum status st = read_recursion(s, config, &r, err);
+    enum status st = upstream_set(s->upstream, r, err);
 
-    if (st == ST_OK) {
-        st = upstream_set(s->upstream, r, err);
-    }
     if (st) {
         recursion_unref(r);
         return st;
@@ -258,6 +254,16 @@ enum status dns_server_recursion(struct dns_server *s,
     return ST_OK;
 }
 
+enum status dns_server_recursion(struct dns_server *s,
+                                 const struct dns_recursion_config *config,
+                                 struct err *err)
+{
+    struct recursion *r = NULL;
+    enum status st = read_recursion(s, config, &r, err);
+
+    return st ? st : set_recursion(s, r, err);
+}
+
 enum status dns_server_transfer(struct dns_server *s,
                                 const struct dns_transfer_config *config,
                                 struct err *err)
@@ -266,6 +272,30 @@ enum status dns_server_transfer(struct dns_server *s,
     enum status st = transfer_rules_new(config, &rules, err);
 
     return st ? st : transfers_set(s->transfers, rules, err);
+}
+
+enum status dns_server_configure(struct dns_server *s,
+                                 const struct dns_recursion_config *recursion,
+                                 const struct dns_transfer_config *transfer,
+                                 struct err *err)
+{
+    struct transfer_rules *rules = NULL;
+    struct recursion *r = NULL;
+    enum status st = read_recursion(s, recursion, &r, err);
+
+    if (st == ST_OK) {
+        st = transfer_rules_new(transfer, &rules, err);
+    }
+    if (st) {
+        recursion_unref(r);
+        return st;
+    }
+    st = set_recursion(s, r, err);
+    if (st) {
+        transfer_rules_unref(rules);
+        return st;
+    }
+    return transfers_set(s->transfers, rules, err);
 }
 
 void dns_server_transfer_stats(struct dns_server *s,

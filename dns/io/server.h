@@ -166,6 +166,13 @@ enum status dns_server_transfer(struct dns_server *s,
                                 const struct dns_transfer_config *config,
                                 struct err *err);
 
+/* Both of these, or with an error of either of them none. Only ST_IO, a thread
+ * that cannot be started, leaves other recursors behind. */
+enum status dns_server_configure(struct dns_server *s,
+                                 const struct dns_recursion_config *recursion,
+                                 const struct dns_transfer_config *transfer,
+                                 struct err *err);
+
 /* What serials have to come after (dns_model_serial_after()), from the file at
  * config->serial_path. false: nothing was kept there. */
 bool dns_transfer_serial(const char *path, uint32_t *out_serial);

@@ -95,6 +95,18 @@ like "$out" 'dns_config\.order.*nearest' "by its name"
 like "$out" 'shuffle' "with those that there are"
 is "$(ask one.node.first.test)" 127.0.0.1 "the settings before it stay"
 
+# What is wrong may be found late, in a file that a key is in: nothing is new.
+sed -e 's/"nearest"/"near"/' -e 's/"dns_config": {/&\
+    "transfer": {"keys": [{"name": "k", "secret_file": "missing"}]},/' \
+    -e '1s/{/{"recursors": ["127.0.0.1:9"],/' "$CONFIG" >"$CONFIG.new"
+mv "$CONFIG.new" "$CONFIG"
+out=$("$MUSTER" reload --socket "$AGENT_SOCKET" 2>&1)
+is "$?" 1 "a file that is missing is refused"
+like "$out" 'secret_file.*missing' "by its name"
+is "$(rcode one.node.other)" REFUSED "and nothing is forwarded to the recursor beside it"
+sed -i -e '/"transfer"/d' -e '1s/"recursors": \["127.0.0.1:9"\],//' \
+    -e 's/"near"/"nearest"/' "$CONFIG"
+
 # So does what old answers are: SERVFAIL once the replica is past max_stale.
 sed -i 's/"nearest"/"near", "max_stale": "1s"/' "$CONFIG"
 "$MUSTER" reload --socket "$AGENT_SOCKET" >/dev/null || bail "the reload failed"
