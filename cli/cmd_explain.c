@@ -36,7 +36,8 @@ static char *explain_path(const char *name, const struct explain_flags *f)
     return path;
 }
 
-/* What is not passing, or what DNS says. */
+/* The worst of what is not passing (the API tells it first), or what DNS says.
+ */
 static const char *reason_of(const json_t *instance)
 {
     const json_t *why = json_object_get(instance, "Why");

@@ -7,13 +7,16 @@
 
 /* ---- Instances ---------------------------------------------------- */
 
+/* One reason is enough to be left out, and the gravest is the one to mend. */
+static const enum check_status worst_first[] = {CHECK_CRITICAL, CHECK_WARNING};
+
+/* `ctx` is the status that is told of. */
 static void write_reason(void *ctx, struct api_call *call,
                          const struct check_view *check)
 {
     const struct check_record *r = check->record;
 
-    (void)ctx;
-    if (r->status == CHECK_PASSING) {
+    if (r->status != *(const enum check_status *)ctx) {
         return;
     }
     jsonw_text(&call->json,
@@ -74,7 +77,11 @@ static bool write_instance(void *ctx, const struct catalog_instance *i)
     jsonw_key_bool(w, "Passing", health == HEALTH_PASSING);
     jsonw_key(w, "Why");
     jsonw_list(w);
-    api_each_check(call, node, i, write_reason, NULL);
+    for (size_t k = 0; k < sizeof(worst_first) / sizeof(worst_first[0]); k++) {
+        enum check_status status = worst_first[k];
+
+        api_each_check(call, node, i, write_reason, &status);
+    }
     jsonw_list_end(w);
     if (call->view->explained->trouble == NULL) {
         write_dns_reason(call, i);

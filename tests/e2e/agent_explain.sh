@@ -57,6 +57,11 @@ is "$(api '/v1/explain/dns?name=x&type=BLUE' -o /dev/null -w '%{http_code}')" \
 like "$("$MUSTER" explain web --socket "$AGENT_SOCKET")" \
     '^w2 +one +critical +out +check service:w2 .*the disk is full$' \
     "muster explain says so in a table"
+register '{"Name": "two", "ID": "t1", "Port": 81, "Address": "10.0.0.5",
+    "Checks": [{"CheckID": "t1:a", "TTL": "60s", "Status": "warning"},
+               {"CheckID": "t1:b", "TTL": "60s", "Status": "critical"}]}'
+blamed() { "$MUSTER" explain two --socket "$AGENT_SOCKET" | grep -Eq '^t1 .* out +check t1:b '; }
+soon 10 "the gravest check is the one that it names" blamed
 like "$("$MUSTER" explain v2.web.service.consul --socket "$AGENT_SOCKET")" \
     '^v2\.web\.service\.consul SRV: NOERROR, 1 of 1 records' "also of a DNS name"
 
