@@ -182,6 +182,7 @@ void scan_dir(const char *dir, const struct scan_known *known,
             err_set(&out_result->err, ST_IO, "%s: %s", dir, strerror(errno));
         return; /* What was registered stays. */
     }
+    out_result->absent = count < 0;
     find_gone(out_result, entries, count < 0 ? 0 : (size_t)count, known,
               known_count);
     for (int i = 0; i < count; i++) {

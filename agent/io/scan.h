@@ -43,6 +43,7 @@ struct scan_item {
 struct scan_result {
     struct scan_item *items; /* Gone ones first, then in order of name. */
     size_t count;
+    bool absent;    /* There is no such folder. */
     enum status st; /* The folder itself could not be read. */
     struct err err; /* Why; also that there are too many files. */
 };

@@ -43,7 +43,8 @@ struct services {
     bool again; /* Something happened while scanning. */
     struct scan_result result;
     struct known known;
-    enum status dir_status; /* So that a state is logged once. */
+    enum status dir_status;
+    bool dir_absent; /* So that a state is logged once. */
     uint64_t scans;
     unsigned open_handles;
     services_stopped_fn *on_stopped;
@@ -206,6 +207,13 @@ static void take_dir_status(struct services *s, struct scan_result *r)
                   r->err.text, LOOK_MS / 1000);
     }
     s->dir_status = r->st;
+    if (r->absent && !s->dir_absent) {
+        log_info("agent",
+                 "services folder: %s is not there; its files are read when it "
+                 "is",
+                 s->dir);
+    }
+    s->dir_absent = r->absent;
 }
 
 static void take_result(struct services *s)
