@@ -340,11 +340,14 @@ static enum status count_positionals(const struct args *args,
                                      struct err *out_err)
 {
     if (args->positionals_count < spec->positionals_min) {
-        return err_set(out_err, ST_INVALID, "%s is missing", spec->positionals);
+        return err_set(out_err, ST_INVALID,
+                       "%s is missing; see \"muster %s --help\"",
+                       spec->positionals, spec->command);
     }
     if (args->positionals_count > spec->positionals_max) {
-        return err_set(out_err, ST_INVALID, "unexpected argument \"%s\"",
-                       args->positionals[spec->positionals_max]);
+        return err_set(out_err, ST_INVALID,
+                       "unexpected argument \"%s\"; see \"muster %s --help\"",
+                       args->positionals[spec->positionals_max], spec->command);
     }
     return ST_OK;
 }

@@ -206,6 +206,34 @@ static enum status perform_in_dc(struct client *c, struct http_call_config *ask,
     return st;
 }
 
+/* What to do about it, where that can be told from what happened. */
+static const char *remedy(const struct client *c, const char *why)
+{
+    bool secure = c->secure;
+
+    if (c->said.http == NULL) {
+        return "";
+    }
+    if (strstr(c->where, "://") != NULL) {
+        secure = strncasecmp(c->where, "https:", 6) == 0;
+    }
+    if (!secure) {
+        return strstr(why, "has closed the connection") != NULL
+                   ? "; if it speaks HTTPS, write https://"
+                   : "";
+    }
+    if (strstr(why, "wrong version number") != NULL) {
+        return "; if it does not speak HTTPS, write http://";
+    }
+    if (c->said.cacert == NULL && (strstr(why, "issuer certificate") != NULL ||
+                                   strstr(why, "self-signed") != NULL)) {
+        return "; say with --cacert who has signed its certificate";
+    }
+    return strstr(why, "certificate required") != NULL
+               ? "; show one with --cert and --key"
+               : "";
+}
+
 static enum cli_exit explain_failure(struct client *c, enum status st,
                                      struct err *err)
 {
@@ -217,8 +245,8 @@ static enum cli_exit explain_failure(struct client *c, enum status st,
         return CLI_FAILED;
     }
     if (st != ST_DENIED) {
-        (void)err_set(err, ST_IO, "no answer from the agent at %s: %s",
-                      c->where, why.text);
+        (void)err_set(err, ST_IO, "no answer from the agent at %s: %s%s",
+                      c->where, why.text, remedy(c, why.text));
         return CLI_UNREACHABLE;
     }
     if (c->said.http == NULL && c->said.socket == NULL) {

@@ -64,16 +64,6 @@ struct client_flags {
          .string = &(flags)->token_file,                            \
          .metavar = "FILE",                                         \
          .help = "the same, read from a file"},                     \
-        {.name = "cacert",                                          \
-         .kind = ARG_STRING,                                        \
-         .string = &(flags)->cacert,                                \
-         .metavar = "FILE",                                         \
-         .help = "who has signed the agent's certificate"},         \
-        {.name = "cert",                                            \
-         .kind = ARG_STRING,                                        \
-         .string = &(flags)->cert,                                  \
-         .metavar = "FILE",                                         \
-         .help = "our certificate, for an agent that wants one"},   \
         {.name = "datacenter",                                      \
          .kind = ARG_STRING,                                        \
          .string = &(flags)->datacenter,                            \
@@ -86,6 +76,16 @@ struct client_flags {
          .metavar = "NAME",                                         \
          .hidden = true,                                            \
          .help = "the same"},                                       \
+        {.name = "cacert",                                          \
+         .kind = ARG_STRING,                                        \
+         .string = &(flags)->cacert,                                \
+         .metavar = "FILE",                                         \
+         .help = "who has signed the agent's certificate"},         \
+        {.name = "cert",                                            \
+         .kind = ARG_STRING,                                        \
+         .string = &(flags)->cert,                                  \
+         .metavar = "FILE",                                         \
+         .help = "our certificate, for an agent that wants one"},   \
     {                                                               \
         .name = "key", .kind = ARG_STRING, .string = &(flags)->key, \
         .metavar = "FILE", .help = "its key"                        \

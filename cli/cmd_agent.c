@@ -11,6 +11,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "agent/core/fields.h"
 #include "agent/io/agent.h"
 #include "agent/io/privileges.h"
 #include "base/core/check.h"
@@ -362,6 +363,37 @@ static void say_hints(const struct session *s)
                   without_scheme(c->store_urls.items[0]));
 }
 
+/* ---- Consul's keys ----------------------------------------------------- */
+
+static const struct {
+    const char *key;
+    const char *instead;
+} elsewhere[] = {
+    {"retry_join", "agents meet in the store: name it with \"store\""},
+    {"start_join", "agents meet in the store: name it with \"store\""},
+    {"server", "the store is a program of its own: muster store"},
+    {"bootstrap", "the store is a program of its own: muster store"},
+    {"bootstrap_expect", "the store is a program of its own: muster store"},
+    {"bind_addr", "there is no gossip; \"advertise\" is this host's address"},
+    {"encrypt", "there is no gossip; \"store_cacert\", \"store_cert\" and "
+                "\"store_key\" encrypt what goes to the store"},
+    {"log_file", "the log is standard error"},
+    {"telemetry", "metrics are at /v1/metrics"},
+};
+
+static void warn_ignored(const char *key)
+{
+    const char *instead = NULL;
+
+    for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++) {
+        if (field_key_equal(elsewhere[i].key, key)) {
+            instead = elsewhere[i].instead;
+        }
+    }
+    log_warn("agent", "configuration: \"%s\" has no meaning here%s%s", key,
+             instead != NULL ? ": " : "", instead != NULL ? instead : "");
+}
+
 /* ---- The command ------------------------------------------------------- */
 
 /* Large blocks are the system's again when they are freed. Left alone, the
@@ -374,8 +406,7 @@ static enum status session_start(struct session *s, struct err *err)
     enum status st = ST_OK;
 
     for (size_t i = 0; i < s->config.ignored.count; i++) {
-        log_warn("agent", "configuration: \"%s\" has no meaning here",
-                 s->config.ignored.items[i]);
+        warn_ignored(s->config.ignored.items[i]);
     }
     if (s->config.dev) {
         st = member_open(s, err);

@@ -37,7 +37,16 @@ static enum cli_exit deregister_one(struct client *client, const char *id)
 int cmd_deregister(int argc, char **argv)
 {
     struct client_flags flags = {0};
-    const struct arg_option options[] = {CLIENT_OPTIONS(&flags)};
+    const char *id = NULL;
+    const struct arg_option options[] = {
+        {.name = "id", /* Consul's way of saying it. */
+         .kind = ARG_STRING,
+         .string = &id,
+         .metavar = "ID",
+         .hidden = true,
+         .help = "the same as the argument"},
+        CLIENT_OPTIONS(&flags),
+    };
     const struct arg_spec spec = {
         .command = "deregister",
         .positionals = "ID...",
@@ -49,7 +58,6 @@ int cmd_deregister(int argc, char **argv)
         .examples = "muster deregister web-1\nmuster deregister web-1 web-2",
         .options = options,
         .options_count = sizeof(options) / sizeof(options[0]),
-        .positionals_min = 1,
         .positionals_max = ARG_POSITIONAL_MAX,
     };
     struct args args;
@@ -60,7 +68,16 @@ int cmd_deregister(int argc, char **argv)
     if (!args_parse(&args, &spec, argc, argv, &code)) {
         return code;
     }
+    if (id == NULL && args.positionals_count == 0) {
+        (void)fprintf(stderr, "muster deregister: ID... is missing; see "
+                              "\"muster deregister --help\"\n");
+        args_release(&args);
+        return CLI_USAGE;
+    }
     client = client_new(&flags);
+    if (id != NULL) {
+        worst = deregister_one(client, id);
+    }
     for (size_t i = 0; i < args.positionals_count; i++) {
         worst = worse(worst, deregister_one(client, args.positionals[i]));
     }

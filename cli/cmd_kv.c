@@ -356,9 +356,11 @@ static enum cli_exit kv_import(struct kv_run *r)
 static const struct {
     const char *name;
     enum cli_exit (*run)(struct kv_run *r);
+    size_t words_max; /* The verb is one of them. */
 } verbs[] = {
-    {"get", kv_get},       {"put", kv_put},       {"delete", kv_delete},
-    {"export", kv_export}, {"import", kv_import},
+    {"get", kv_get, 2},       {"put", kv_put, 3},
+    {"delete", kv_delete, 2}, {"export", kv_export, 2},
+    {"import", kv_import, 2},
 };
 
 static int run(struct kv_run *r)
@@ -368,9 +370,14 @@ static int run(struct kv_run *r)
     (void)err_set(&r->err, ST_INVALID,
                   "what to do is one of get, put, delete, export, import");
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-        if (strcmp(verbs[i].name, positional(r, 0)) == 0) {
-            code = verbs[i].run(r);
+        if (strcmp(verbs[i].name, positional(r, 0)) != 0) {
+            continue;
         }
+        code =
+            positional(r, verbs[i].words_max) == NULL
+                ? verbs[i].run(r)
+                : usage(r, arena_printf(&r->arena, "unexpected argument \"%s\"",
+                                        positional(r, verbs[i].words_max)));
     }
     if (code != CLI_OK) {
         (void)fprintf(stderr, "muster kv: %s\n", r->err.text);

@@ -94,10 +94,38 @@ static void print_usage(FILE *out)
                        "Start with: muster agent --dev\n");
 }
 
+/* Consul's, for which there is something else here. */
+static const struct {
+    const char *name;
+    const char *instead;
+} elsewhere[] = {
+    {"snapshot", "the store has the data: see \"muster ctl snapshot --help\""},
+    {"operator", "members of the store are etcdctl's: etcdctl member list"},
+    {"monitor", "the agent's log is its standard error: journalctl -u "
+                "muster-agent"},
+    {"join", "agents meet in the store: see --store of \"muster agent\""},
+    {"rtt", "see /v1/coordinate/node/NODE, or ?near= of any list"},
+    {"exec", "see \"muster watch --help\" and \"muster event --help\""},
+    {"tls", "make certificates as for any server; see \"muster agent --help\""},
+    {"keyring", "there is no gossip: encrypt what goes to the store with TLS"},
+    {"keygen", "there is no gossip: encrypt what goes to the store with TLS"},
+    {"login", "tokens are made with \"muster acl token create\""},
+    {"config", "there is no mesh here, and so no entries for one"},
+    {"connect", "there is no mesh here"},
+    {"intention", "there is no mesh here; see \"muster acl --help\""},
+};
+
 static int unknown_command(const char *name)
 {
     struct suggestion best = {0};
 
+    for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++) {
+        if (strcmp(elsewhere[i].name, name) == 0) {
+            (void)fprintf(stderr, "muster: no command \"%s\"; %s\n", name,
+                          elsewhere[i].instead);
+            return CLI_USAGE;
+        }
+    }
     for (size_t i = 0; i < COMMANDS_COUNT; i++) {
         suggest_consider(&best, name, commands[i].name);
     }
@@ -111,6 +139,11 @@ static bool is_help(const char *word)
 {
     return strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 ||
            strcmp(word, "-h") == 0;
+}
+
+static bool is_version(const char *word)
+{
+    return strcmp(word, "--version") == 0 || strcmp(word, "-v") == 0;
 }
 
 static const char *base_name(const char *path)
@@ -164,7 +197,7 @@ int main(int argc, char **argv)
         print_usage(stdout);
         return CLI_OK;
     }
-    command = find_command(strcmp(argv[1], "--version") ? argv[1] : "version");
+    command = find_command(is_version(argv[1]) ? "version" : argv[1]);
     return command ? command->run(argc - 1, argv + 1)
                    : unknown_command(argv[1]);
 }

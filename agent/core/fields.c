@@ -428,8 +428,9 @@ static enum status unknown_key(struct field_reader *r, const struct json_at *at,
                            nearest.word);
     }
     return field_error(r, at,
-                       "unknown field; remove it or see muster help "
-                       "for the fields of a definition");
+                       "unknown field; remove it, or see %s for those that "
+                       "there are",
+                       r->manual != NULL ? r->manual : "checks.md");
 }
 
 /* How errors call this object: by its name or its id. NULL: it has none. */

@@ -91,6 +91,7 @@ struct field_reader {
     const char *file;    /* NULL: no file and line in errors. */
     struct slice text;   /* For lines; empty: no lines. */
     enum field_unknown unknown;
+    const char *manual; /* Where people find the fields; NULL: checks.md. */
     struct err *err;
     struct field_warning *warnings; /* Newest first; from the arena. */
 };

@@ -79,6 +79,7 @@ enum status agent_config_parse(struct agent_config *c, const char *name,
                              .file = name,
                              .text = text,
                              .unknown = FIELD_UNKNOWN_REFUSED,
+                             .manual = "\"muster agent --help\" and dns.md",
                              .err = out_err};
     json_t *json = NULL;
     enum status st = fields_json(&r, LIMIT_CONFIG_BYTES, &json);

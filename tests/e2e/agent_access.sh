@@ -77,6 +77,10 @@ like "$(CONSUL_HTTP_ADDR=$https CONSUL_CACERT=ca.crt CONSUL_CLIENT_CERT=client.c
     "$MUSTER" services 2>&1)" web-1 "the same by Consul's environment"
 like "$("$MUSTER" services --http "$https" --cacert stranger.crt 2>&1)" \
     "no answer from the agent" "whom muster does not trust"
+like "$("$MUSTER" services --http "$https" --cert client.crt --key client.key 2>&1)" \
+    "say with --cacert who" "and what to do about it"
+like "$("$MUSTER" services --http "${https#https://}" 2>&1)" "write https://" \
+    "who speaks plainly to HTTPS is told"
 serial_now() {
     openssl s_client -connect "${https#https://}" -cert client.crt \
         -key client.key </dev/null 2>/dev/null | openssl x509 -noout -serial

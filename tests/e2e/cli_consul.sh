@@ -29,6 +29,7 @@ is "$(m kv import "@$SCRATCH/export.json" | wc -l)" 3 "kv import takes what kv e
 is "$(m kv get app/text)" "from a file" "whole"
 m kv jump 2>/dev/null
 is $? 2 "an unknown word is 2"
+like "$(m kv get app/text more 2>&1)" 'unexpected argument "more"' "and a word too many is not passed over"
 
 # --- lock ----------------------------------------------------------------------
 
@@ -98,6 +99,10 @@ ok "services register" c services register "$SCRATCH/web.json"
 listed() { c catalog services | grep -qx web; }
 soon 10 "catalog services" listed
 ok "services deregister" c services deregister web
+ok "services register by flags" c services register -name batch -port 99
+ok "services deregister -id" c services deregister -id batch
+like "$(c -v)" "^muster [0-9.]+$" "-v"
+like "$(c snapshot save x 2>&1)" "muster ctl snapshot" "what is elsewhere is said to be there"
 like "$(c members)" "^one +" "members"
 ok "validate" c validate "$SCRATCH/web.json"
 is "$(c lock -try=5s jobs/one 'echo mine')" mine "lock"

@@ -192,7 +192,7 @@ static const struct {
     {"bad environment", "", "TEST_COUNT=x", ST_INVALID,
      "environment: TEST_COUNT: \"x\" is not a whole number"},
     {"too many arguments", "a b c", NULL, ST_INVALID,
-     "unexpected argument \"c\""},
+     "unexpected argument \"c\"; see \"muster test --help\""},
 };
 
 static void set_env(const char *assignment, char *out_name, size_t size)
@@ -256,7 +256,7 @@ START_TEST(missing_positionals_are_named)
     spec.positionals_min = 1;
     ck_assert_int_eq(args_read(&args, &spec, split(line, argv), argv, &err),
                      ST_INVALID);
-    ck_assert_str_eq(err.text, "ID... is missing");
+    ck_assert_str_eq(err.text, "ID... is missing; see \"muster test --help\"");
     args_release(&args);
 }
 END_TEST
