@@ -23,8 +23,8 @@ static const struct {
      "web.json:2: service \"web\": prot: unknown field; did you mean "
      "\"port\"?"},
     {"unknown far", "{\"service\": {\"name\": \"web\",\n \"colour\": 1}}",
-     "web.json:2: service \"web\": colour: unknown field; remove it or see "
-     "muster help for the fields of a definition"},
+     "web.json:2: service \"web\": colour: unknown field; remove it, or see "
+     "checks.md for those that there are"},
     {"bare service", "{\"name\": \"web\", \"port\": 80}",
      "web.json:1: a definition stands under \"service\" or \"check\": "
      "{\"service\": {\"name\": ...}}"},
