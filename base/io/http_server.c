@@ -3,10 +3,10 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/core/check.h"
 #include "base/io/http_conn.h"
+#include "base/io/http_head.h"
 #include "base/io/http_parse.h"
 #include "base/io/loop.h"
 #include "base/io/owner.h"
@@ -101,95 +101,20 @@ struct arena *http_arena(struct http_exchange *x)
 
 /* ------------------------------------------------------------ the reply -- */
 
-const char *http_status_text(int status)
-{
-    switch (status) {
-#define STATUS_CASE(number, name, text) \
-    case number:                        \
-        return #text;
-        HTTP_STATUS_MAP(STATUS_CASE)
-#undef STATUS_CASE
-    default:
-        return "";
-    }
-}
-
-/* RFC 9110, 5.6.7. Made once a second. */
-static const char *date_now(void)
-{
-    static _Thread_local char text[40];
-    static _Thread_local time_t made_at;
-    time_t now = (time_t)(loop_wall_ms() / 1000);
-
-    if (now != made_at) {
-        static const char *const days[] = {"Sun", "Mon", "Tue", "Wed",
-                                           "Thu", "Fri", "Sat"};
-        static const char *const months[] = {"Jan", "Feb", "Mar", "Apr",
-                                             "May", "Jun", "Jul", "Aug",
-                                             "Sep", "Oct", "Nov", "Dec"};
-        struct tm tm;
-
-        CHECK(gmtime_r(&now, &tm) != NULL);
-        (void)snprintf(text, sizeof(text),
-                       "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday],
-                       tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
-                       tm.tm_hour, tm.tm_min, tm.tm_sec);
-        made_at = now;
-    }
-    return text;
-}
-
-/* A field's text; a line break in it would be a second field. */
-static enum status add_text(struct buf *out, struct slice text)
-{
-    uint8_t *at;
-    enum status st = buf_reserve(out, text.len, &at);
-
-    if (st) {
-        return st;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-
-        at[i] = c == '\r' || c == '\n' || c == '\0' ? ' ' : c;
-    }
-    out->len += text.len;
-    return ST_OK;
-}
-
-static enum status add_field(struct buf *out, const struct http_header *h)
-{
-    enum status st = add_text(out, h->name);
-
-    if (!st) {
-        st = buf_add_str(out, ": ");
-    }
-    if (!st) {
-        st = add_text(out, h->value);
-    }
-    return st ? st : buf_add_str(out, "\r\n");
-}
-
 static enum status add_head(struct http_conn *c, int status, size_t body_len,
                             bool keep_alive)
 {
-    struct buf *out = stream_out(c->stream);
     bool counted =
         !c->streaming && status >= 200 && status != 204 && status != 304;
-    const char *connection = "";
-    enum status st;
+    struct http_head head = {
+        .status = status, .counted = counted, .body_len = body_len};
 
     if (!keep_alive) {
-        connection = "Connection: close\r\n";
+        head.connection = "close";
     } else if (c->parse.parser.http_minor == 0) {
-        connection = "Connection: keep-alive\r\n";
+        head.connection = "keep-alive";
     }
-    st = buf_addf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s", status,
-                  http_status_text(status), date_now(), connection);
-    if (st || !counted) {
-        return st;
-    }
-    return buf_addf(out, "Content-Length: %zu\r\n", body_len);
+    return http_head_begin(stream_out(c->stream), &head);
 }
 
 /* ST_TOO_BIG: the connection's limit is passed; it can only be closed. */
@@ -201,7 +126,7 @@ static enum status add_reply(struct http_conn *c, int status, bool keep_alive,
     enum status st = add_head(c, status, body.len, keep_alive);
 
     for (size_t i = 0; !st && i < count; i++) {
-        st = add_field(out, &headers[i]);
+        st = http_head_field(out, &headers[i]);
     }
     if (!st) {
         st = buf_add_str(out, "\r\n");
@@ -298,10 +223,10 @@ void http_stream_begin(struct http_exchange *x,
     c->streaming = true;
     st = add_head(c, 200, 0, false);
     for (size_t i = 0; !st && i < count; i++) {
-        st = add_field(out, &headers[i]);
+        st = http_head_field(out, &headers[i]);
     }
     if (!st) {
-        st = add_field(out, &coding);
+        st = http_head_field(out, &coding);
     }
     if (!st) {
         st = buf_add_str(out, "\r\n");
