@@ -391,7 +391,8 @@ static enum status lines_open(struct agent *a, const struct front_hooks *hooks,
 static enum status front_open(struct agent *a, struct err *err)
 {
     const struct agent_config *c = a->config;
-    struct front_config config = {.http = &c->http,
+    struct front_config config = {.server = "muster/" MUSTER_VERSION,
+                                  .http = &c->http,
                                   .https = &c->https,
                                   .tls = &c->tls,
                                   .conns_max = c->http_max_connections,
@@ -514,6 +515,7 @@ enum status agent_start(struct loop *loop, const struct agent_config *config,
     a->arg = arg;
     a->lock_fd = -1;
     a->strict_default = config->http_strict_default;
+    agent_view_set_level(a, config->api_level);
     a->translate_wan = config->translate_wan_addrs;
     listen_raise_files();
     a->reaper = reaper_new();

@@ -77,7 +77,8 @@ struct agent {
     struct arena view_arena; /* Of the last view's stats. */
     uint64_t reloads;
     bool strict_default; /* http_strict_default, as last read, */
-    bool translate_wan;  /* like translate_wan_addrs. */
+    bool translate_wan;  /* like translate_wan_addrs, */
+    char api_level[36];  /* and like api_level. */
 
     struct notify *notify; /* NULL: nobody wants to know. */
     bool said_ready;
@@ -96,6 +97,7 @@ struct agent {
 struct local_time agent_time(const struct agent *a);
 
 /* agent_view.c */
+void agent_view_set_level(struct agent *a, const char *level);
 void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view);
 void agent_metrics(void *ctx, enum api_metrics form, struct buf *out);
 

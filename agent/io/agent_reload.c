@@ -259,6 +259,7 @@ static enum status reload(struct agent *a, struct err *out_err)
     log_set_level(wanted.log_level);
     rights_reload(a, &wanted);
     a->strict_default = wanted.http_strict_default;
+    agent_view_set_level(a, wanted.api_level);
     a->translate_wan = wanted.translate_wan_addrs;
     sentry_set_limits(a->sentry, &wanted.guard);
     datacenters_set_limits(a->datacenters, &wanted.guard);

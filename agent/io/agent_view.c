@@ -1,13 +1,12 @@
 /* What requests see of the agent, and what the operator sees of it. */
 
+#include <stdio.h>
+
 #include "agent/io/agent_impl.h"
 #include "agent/io/metrics_json.h"
 #include "base/core/check.h"
 #include "base/core/metrics.h"
 #include "base/io/loop.h"
-
-#define VERSION   "0.1.0"
-#define API_LEVEL "1.16.0"
 
 /* ---- /v1/agent/self, Stats --------------------------------------------- */
 
@@ -49,7 +48,6 @@ static struct pairs stats_of(struct agent *a, struct arena *arena)
         .items = arena_zalloc(arena, STATS_MAX, sizeof(*s.items))};
     struct link_stats link = link_stats(a->link);
 
-    stat_text(&s, "version", VERSION);
     stat_text(&s, "store_endpoint", link_endpoint(a->link));
     stat_text(&s, "store_current", link_current(a->link) ? "true" : "false");
     stat_number(&s, "replica_age_ms", link_stale_ms(a->link));
@@ -73,6 +71,11 @@ static struct pairs stats_of(struct agent *a, struct arena *arena)
     return (struct pairs){.items = s.items, .count = s.count};
 }
 
+void agent_view_set_level(struct agent *a, const char *level)
+{
+    (void)snprintf(a->api_level, sizeof(a->api_level), "%s", level);
+}
+
 void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view)
 {
     struct agent *a = ctx;
@@ -86,8 +89,8 @@ void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view)
         .translate_wan = a->translate_wan,
         .known_leader = link_current(a->link),
         .last_contact_ms = link_stale_ms(a->link),
-        .version = VERSION,
-        .api_level = API_LEVEL,
+        .version = MUSTER_VERSION,
+        .api_level = a->api_level,
         .leader = link_leader(a->link),
         .peers = link_peers(a->link),
     };

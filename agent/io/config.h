@@ -233,6 +233,7 @@ struct agent_config {
 
     bool http_strict_default;      /* No default reads without a leader. */
     uint32_t http_max_connections; /* Default LIMIT_CONNS; then 429. */
+    const char *api_level; /* The version of Consul's API that is told. */
 
     /* DNS. */
     const char *domain;     /* Default muster.internal. */

@@ -85,6 +85,25 @@ static enum status rule_advertise(struct field_reader *r,
     return rule_ip_address(r, at, value);
 }
 
+/* "1.16.0": what clients compare with. */
+static enum status rule_api_level(struct field_reader *r,
+                                  const struct json_at *at, const void *value)
+{
+    const char *text = *(const char *const *)value;
+    unsigned parts = 0;
+
+    while (parts < 3 && *text >= '0' && *text <= '9') {
+        text += strspn(text, "0123456789");
+        parts++;
+        text += parts < 3 && *text == '.';
+    }
+    if (parts == 3 && *text == '\0') {
+        return ST_OK;
+    }
+    return field_error(r, at, "\"%.64s\" is not a version like \"1.16.0\"",
+                       *(const char *const *)value);
+}
+
 static enum status rule_log_level(struct field_reader *r,
                                   const struct json_at *at, const void *value)
 {
@@ -400,6 +419,8 @@ static const struct field items[] = {
     {KEY("leave_on_terminate", leave_on_terminate), .kind = FIELD_BOOL},
     {KEY("leave_drain_time", leave_drain_ms), .kind = FIELD_DURATION},
     {KEY("http_strict_default", http_strict_default), .kind = FIELD_BOOL},
+    {KEY("api_level", api_level), .kind = FIELD_TEXT, .max = 32,
+     .rule = rule_api_level},
     {KEY("http_max_connections", http_max_connections), .kind = FIELD_U32,
      .min = 1, .max = LIMIT_CONNS},
     {KEY("lease_ttl", lease_ttl_ms), .kind = FIELD_DURATION,
@@ -477,6 +498,7 @@ static void keys_init(void *object)
     k->services = "/etc/muster/services.d";
     k->socket = "/run/muster/agent.sock";
     k->http_max_connections = LIMIT_CONNS;
+    k->api_level = "1.16.0";
     k->store_listen = "127.0.0.1:2379";
     k->domain = "muster.internal";
     k->alt_domain = "consul";

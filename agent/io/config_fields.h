@@ -45,6 +45,7 @@ struct config_keys {
     uint64_t leave_drain_ms;
     bool http_strict_default;
     uint32_t http_max_connections;
+    const char *api_level;
     uint64_t lease_ttl_ms;
     uint64_t restart_grace_ms;
     uint64_t round_trip_interval_ms;

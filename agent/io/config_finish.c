@@ -157,6 +157,7 @@ static void keys_take(struct agent_config *c, const struct config_keys *k)
     c->leave_drain_ms = k->leave_drain_ms;
     c->http_strict_default = k->http_strict_default;
     c->http_max_connections = k->http_max_connections;
+    c->api_level = k->api_level;
     c->restart_grace_ms = k->restart_grace_ms;
     c->round_trip_interval_ms = k->round_trip_interval_ms;
     c->reap_ms = k->reap_ms;

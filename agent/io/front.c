@@ -589,6 +589,7 @@ enum status front_start(struct loop *loop, const struct front_config *config,
     f->state = state;
     f->hooks = hooks;
     f->handler = (struct http_handler){.ctx = f,
+                                       .server = config->server,
                                        .on_request = on_request,
                                        .on_gone = on_gone,
                                        .on_drained = on_drained};

@@ -48,6 +48,7 @@ struct front_hooks {
 };
 
 struct front_config {
+    const char *server; /* What replies name as Server; it must stay. */
     const struct activation *handed; /* Instead of what is bound here. */
     const struct agent_listen *http;
     const struct agent_listen *https;

@@ -81,6 +81,9 @@ enum status http_head_begin(struct buf *out, const struct http_head *h)
     enum status st = buf_addf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", h->status,
                               http_status_text(h->status), date_now());
 
+    if (!st && h->server != NULL) {
+        st = buf_addf(out, "Server: %s\r\n", h->server);
+    }
     if (!st && h->connection != NULL) {
         st = buf_addf(out, "Connection: %s\r\n", h->connection);
     }

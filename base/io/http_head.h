@@ -12,6 +12,7 @@ struct http_head {
     bool counted; /* With a Content-Length: */
     size_t body_len;
     const char *connection; /* "close", "keep-alive"; NULL: nothing is said. */
+    const char *server;     /* "muster/0.1.0"; NULL: the same. */
 };
 
 /* The first line and what every reply has. More fields may follow, then an

@@ -106,8 +106,10 @@ static enum status add_head(struct http_conn *c, int status, size_t body_len,
 {
     bool counted =
         !c->streaming && status >= 200 && status != 204 && status != 304;
-    struct http_head head = {
-        .status = status, .counted = counted, .body_len = body_len};
+    struct http_head head = {.status = status,
+                             .counted = counted,
+                             .body_len = body_len,
+                             .server = c->handler->server};
 
     if (!keep_alive) {
         head.connection = "close";

@@ -32,7 +32,8 @@
 struct http_exchange;
 
 struct http_handler {
-    void *ctx; /* The owner's, see http_ctx(). */
+    void *ctx;          /* The owner's, see http_ctx(). */
+    const char *server; /* What replies name as Server; NULL: nothing. */
     void (*on_request)(struct http_exchange *x);
     void (*on_gone)(struct http_exchange *x); /* NULL: all replies are made
                                                  inside on_request. */

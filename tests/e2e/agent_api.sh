@@ -14,6 +14,20 @@ body() {
 }
 
 is "$(api /v1/agent/self | json 'd["Config"]["NodeName"]')" one "agent/self: name"
+like "$(api /v1/agent/self -o /dev/null -D -)" "^Server: muster/[0-9]" \
+    "who answers is in a header"
+once() { # PATH: no key of an object is there twice
+    api "$1" | "$PYTHON" -c '
+import json, sys
+def unique(pairs):
+    keys = [k for k, _ in pairs]
+    assert len(keys) == len(set(keys)), keys
+    return dict(pairs)
+json.load(sys.stdin, object_pairs_hook=unique)'
+}
+for path in agent/self agent/services agent/checks health/state/any catalog/nodes; do
+    ok "$path has each key once" once "/v1/$path"
+done
 is "$(api /v1/agent/self | json 'd["Config"]["Datacenter"]')" dc1 \
     "agent/self: datacenter"
 is "$(code PUT /v1/agent/service/register -d '{"Name": "api", "ID": "api-1",

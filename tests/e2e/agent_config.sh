@@ -39,6 +39,13 @@ wait_until 20 "the agent" answers_http
 is "$(api /v1/agent/self | json 'd["Config"]["NodeName"]')" from-flag \
     "a flag wins over the file"
 
+is "$(api /v1/agent/version | json 'd["HumanVersion"]')" 1.16.0 \
+    "the level of the API"
+sed -i 's/"advertise"/"api_level": "1.20.3", "advertise"/' "$SCRATCH/agent.json"
+api /v1/agent/reload -fX PUT
+is "$(api /v1/agent/self | json 'd["Config"]["Version"]')" 1.20.3 \
+    "another one, by a reload"
+
 # A second agent on the same data folder, and one on a port that is taken.
 out=$("$MUSTER" agent --config "$SCRATCH/agent.json" 2>&1)
 is "$?" 1 "a second agent on the same folder does not start"

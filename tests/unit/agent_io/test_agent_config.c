@@ -296,6 +296,8 @@ static const struct {
     {"mode", "{\"unix_sockets\": {\"mode\": \"rw\"}}",
      "unix_sockets.mode: \"rw\" is not"},
     {"node name", "{\"node\": \"a.b\"}", "node: \"a.b\" is not a name"},
+    {"not a version", "{\"api_level\": \"1.16\"}",
+     "api_level: \"1.16\" is not a version like \"1.16.0\""},
     {"short lease", "{\"lease_ttl\": \"1s\"}",
      "lease_ttl: is below the minimum of 5s"},
     {"ttl", "{\"dns_config\": {\"service_ttl\": {\"web\": \"soon\"}}}",
