@@ -20,6 +20,16 @@ static bool acl_on(struct api_call *call)
     return false;
 }
 
+/* Tokens before Consul 1.4; 1.11 has taken them out, and says so. */
+void api_acl_legacy(struct api_call *call)
+{
+    if (acl_on(call)) {
+        api_text(call, 410,
+                 "Tokens of the old kind do not exist here; use /v1/acl/token "
+                 "and /v1/acl/policy");
+    }
+}
+
 bool acl_gate(struct api_call *call, enum acl_access wanted)
 {
     return acl_on(call) && api_demand(call, ACL_ACL, "", wanted);

@@ -58,9 +58,9 @@ static void write_node(void *ctx, const char *node, const struct coord *at)
 }
 
 /* An index that we have given out ourselves waits until another one comes. */
-static bool waits(struct api_call *call, const struct api_poll *poll)
+static bool waits(struct api_call *call, const struct api_poll *poll,
+                  const struct coords *c)
 {
-    const struct coords *c = coords_of(call);
     struct slice folder;
 
     if (c == NULL || poll->index == 0 || poll->index != coords_index(c) ||
@@ -74,20 +74,20 @@ static bool waits(struct api_call *call, const struct api_poll *poll)
 }
 
 /* False: the reply is made, or will be. */
-static bool begin(struct api_call *call)
+static bool begin(struct api_call *call, const struct coords *c)
 {
     struct api_poll poll;
 
-    if (!api_poll_read(call, &poll) || waits(call, &poll)) {
+    if (!api_poll_read(call, &poll) || waits(call, &poll, c)) {
         return false;
     }
-    api_poll_headers(call, coords_index(coords_of(call)));
+    api_poll_headers(call, coords_index(c));
     return true;
 }
 
 void api_coordinate_nodes(struct api_call *call)
 {
-    if (!begin(call)) {
+    if (!begin(call, coords_of(call))) {
         return;
     }
     jsonw_list(api_json(call, 200));
@@ -101,7 +101,8 @@ void api_coordinate_node(struct api_call *call)
 {
     struct coord at;
 
-    if (!api_demand(call, ACL_NODE, call->rest, ACL_READ) || !begin(call)) {
+    if (!api_demand(call, ACL_NODE, call->rest, ACL_READ) ||
+        !begin(call, coords_of(call))) {
         return;
     }
     if (!coords_find(coords_of(call), call->rest, &at)) {
@@ -158,8 +159,12 @@ void api_coordinate_datacenters(struct api_call *call)
     const struct local_host *host = local_host(call->home->local);
     struct texts others = api_nearest_datacenters(call);
     struct coord at = {0};
-    struct jsonw *w = api_json(call, 200);
+    struct jsonw *w;
 
+    if (!begin(call, call->home->coords)) {
+        return;
+    }
+    w = api_json(call, 200);
     jsonw_list(w);
     datacenter_begin(w, host->datacenter);
     if (coords_find(call->home->coords, host->node.name, &at)) {

@@ -87,7 +87,8 @@ static bool write_checks(void *ctx, const struct catalog_instance *i)
     struct api_call *call = ctx;
     const struct catalog_node *node = api_node_of(call, i);
 
-    if (node != NULL && api_node_matches(call, &node->record)) {
+    if (node != NULL && api_has_turn(call, &node->record) &&
+        api_node_matches(call, &node->record)) {
         api_each_instance_check(call, node, i, write_chosen, NULL);
     }
     return true;
@@ -103,7 +104,7 @@ void api_health_checks(struct api_call *call)
         return;
     }
     jsonw_list(api_json(call, 200));
-    if (s != NULL) {
+    while (s != NULL && api_next_turn(call)) {
         catalog_each_instance(s, write_checks, call);
     }
     jsonw_list_end(&call->json);
@@ -162,7 +163,8 @@ static bool write_node_state(void *ctx, const struct catalog_node *n)
 {
     struct state_query *q = ctx;
 
-    if (!api_sees(q->call, ACL_NODE, n->record.name) ||
+    if (!api_has_turn(q->call, &n->record) ||
+        !api_sees(q->call, ACL_NODE, n->record.name) ||
         !api_node_matches(q->call, &n->record)) {
         return true;
     }
@@ -190,7 +192,9 @@ void api_health_state(struct api_call *call)
         return;
     }
     jsonw_list(api_json(call, 200));
-    catalog_each_node(call->view->catalog, write_node_state, &q);
+    while (api_next_turn(call)) {
+        catalog_each_node(call->view->catalog, write_node_state, &q);
+    }
     jsonw_list_end(&call->json);
     api_json_end(call);
 }

@@ -143,6 +143,19 @@ void api_write_service(struct api_call *call, const struct catalog_instance *i)
     jsonw_object_end(w);
 }
 
+/* Those of its record; 0 until the store has it. */
+static void write_revisions_of(struct api_call *call,
+                               const struct service_def *d)
+{
+    const struct catalog_instance *i =
+        catalog_instance(call->home->catalog, d->name,
+                         local_host(call->view->local)->node.name, d->id);
+
+    jsonw_key_int(&call->json, "CreateIndex",
+                  i == NULL ? 0 : i->create_revision);
+    jsonw_key_int(&call->json, "ModifyIndex", i == NULL ? 0 : i->mod_revision);
+}
+
 void api_write_local_service(struct api_call *call,
                              const struct local_service *s)
 {
@@ -172,9 +185,10 @@ void api_write_local_service(struct api_call *call,
     jsonw_key(w, "Weights");
     api_write_weights(w, d->weight_passing, d->weight_warning);
     jsonw_key_bool(w, "EnableTagOverride", d->enable_tag_override);
-    if (d->connect_native) {
-        write_connect(w, true);
-    }
+    write_mesh(w);
+    write_connect(w, d->connect_native);
+    jsonw_key_text(w, "PeerName", "");
+    write_revisions_of(call, d);
     jsonw_key_text(w, "Datacenter", local_host(call->view->local)->datacenter);
 }
 

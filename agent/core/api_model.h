@@ -345,6 +345,7 @@ void api_prometheus_sd(struct api_call *call);
 
 /* api_acl.c, api_acl_token.c, api_acl_policy.c */
 void api_acl_bootstrap(struct api_call *call);
+void api_acl_legacy(struct api_call *call);
 void api_acl_tokens(struct api_call *call);
 void api_acl_token_self(struct api_call *call);
 void api_acl_token_create(struct api_call *call);

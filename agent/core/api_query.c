@@ -96,6 +96,9 @@ void api_query_missing(struct api_call *call)
     if (catalog_revision(call->view->catalog) == 0) {
         api_text(call, 500, "No cluster leader");
     } else {
+        api_poll_headers(
+            call, catalog_index(call->view->catalog,
+                                (struct catalog_scope){.kind = SCOPE_QUERIES}));
         api_text(call, 404, "Query not found");
     }
 }

@@ -85,7 +85,8 @@ static void stage(struct fake *f)
     "\"ID\":\"billing-1\",\"Service\":\"billing\",\"Tags\":[\"v3\",\"eu\"]," \
     "\"Meta\":{\"team\":\"pay\"},\"Port\":9400,\"Address\":\"\","            \
     "\"TaggedAddresses\":{},\"Weights\":{\"Passing\":20,\"Warning\":2},"     \
-    "\"EnableTagOverride\":false,\"Datacenter\":\"dc1\""
+    "\"EnableTagOverride\":false,\"Proxy\":{},\"Connect\":{},\"PeerName\":"  \
+    "\"\",\"CreateIndex\":3,\"ModifyIndex\":3,\"Datacenter\":\"dc1\""
 
 static const struct {
     const char *line;
@@ -248,6 +249,11 @@ static const struct {
      "(10.0.0.99); deregister that one first, or force=1"},
     {"PUT /v1/catalog/register", "{\"Node\":\"n\"}", 400,
      "Must provide address"},
+    /* As python3-consul asks. */
+    {"GET /v1/acl/list", "", 401,
+     "ACL support disabled; set acl.enabled in the agent's configuration"},
+    {"PUT /v1/acl/clone/x", "", 401,
+     "ACL support disabled; set acl.enabled in the agent's configuration"},
     {"PUT /v1/catalog/deregister", "{\"Node\":\"edge\"}", 409,
      "Node \"edge\" runs an agent; use /v1/agent/ there, or force=1"},
 };

@@ -293,6 +293,8 @@ static const struct {
      "Policy \"reader\" is built in or written"},
     {"GET /v1/acl/policy/none", "", ROOT, 404,
      "policy does not exist: ACL not found"},
+    {"PUT /v1/acl/create", "{}", ROOT, 410,
+     "Tokens of the old kind do not exist here"},
 };
 
 START_TEST(refusal_has_its_words)

@@ -210,6 +210,8 @@ static const struct {
     {"GET /v1/catalog/nodes?near=nobody", "a b edge y z "},
     {"GET /v1/health/service/far?near=y", "y b a z "},
     {"GET /v1/catalog/service/far?near=_agent", "z a b y "},
+    {"GET /v1/health/checks/far?near=y", "y b a z "},
+    {"GET /v1/health/state/passing?near=y", "y b a edge z "},
 };
 
 static void put_node(struct fake *f, const char *name, const char *meta)
@@ -225,7 +227,9 @@ static void put_node(struct fake *f, const char *name, const char *meta)
     fake_put(f, key, value);
     (void)snprintf(key, sizeof(key), KEY("inst/far/%s/i"), name);
     (void)snprintf(value, sizeof(value),
-                   "{\"node\":\"%s\",\"service\":\"far\",\"id\":\"i\"}", name);
+                   "{\"node\":\"%s\",\"service\":\"far\",\"id\":\"i\","
+                   "\"checks\":[{\"id\":\"c\",\"status\":\"passing\"}]}",
+                   name);
     fake_put(f, key, value);
 }
 
@@ -322,6 +326,11 @@ static const struct {
     {"GET /v1/catalog/nodes?cached", "X-Cache", "HIT"},
     {"GET /v1/catalog/nodes?cached", "Age", "61"},
     {"GET /v1/agent/service/none", "X-Consul-Index", "7"},
+    {"GET /v1/query/none", "X-Consul-LastContact", "61500"},
+    {"GET /v1/query/none/execute", "X-Consul-LastContact", "61500"},
+    {"GET /v1/coordinate/node/none", "X-Consul-LastContact", "61500"},
+    {"GET /v1/coordinate/datacenters", "X-Consul-LastContact", "61500"},
+    {"GET /v1/coordinate/datacenters", "X-Consul-Index", "1"},
     {"GET /v1/nonsense", "X-Consul-Index", "7"},
 };
 

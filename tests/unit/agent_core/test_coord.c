@@ -299,6 +299,9 @@ START_TEST(coordinates_are_shown)
     ck_assert_int_eq(o.kind, API_FOLLOW);
     api_outcome_release(&o);
     (void)fake_reply(&f, "GET /v1/coordinate/nodes?index=13", "", 200);
+    fake_ask(&f, "GET /v1/coordinate/datacenters?index=14", "", &o);
+    ck_assert_int_eq(o.kind, API_FOLLOW);
+    api_outcome_release(&o);
     stage_end(&f);
 }
 END_TEST
