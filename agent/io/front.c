@@ -23,19 +23,8 @@
 #include "base/io/http_server.h"
 #include "base/io/tls.h"
 
-/* How often a transaction that lost a race is tried. */
-#define TXN_TRIES_MAX 5
-
-#define CONFIRM_MS    7000
-
-/* The same of what decides anew after a guard did not hold: each time somebody
- * else has got on. */
-#define STORE_TRIES_MAX 64
-
 /* A stop lets replies that are made reach their clients for so long. */
 #define LAST_REPLIES_MS 500
-
-static void ask(struct pending *p);
 
 /* ---- Replies ----------------------------------------------------------- */
 
@@ -50,7 +39,7 @@ void pending_free(struct pending *p)
     free(p);
 }
 
-static void reply(struct pending *p)
+void pending_reply(struct pending *p)
 {
     const struct api_outcome *o = &p->outcome;
     struct http_header headers[API_HEADERS_MAX];
@@ -66,11 +55,11 @@ static void reply(struct pending *p)
     pending_free(p);
 }
 
-static void fail(struct pending *p, int status, const char *text)
+void pending_fail(struct pending *p, int status, const char *text)
 {
     api_outcome_release(&p->outcome);
     api_fail(status, text, &p->outcome);
-    reply(p);
+    pending_reply(p);
 }
 
 static void on_durable(void *arg, enum status st, const struct err *err)
@@ -79,9 +68,9 @@ static void on_durable(void *arg, enum status st, const struct err *err)
 
     p->busy = false;
     if (st) {
-        fail(p, 500, err->text);
+        pending_fail(p, 500, err->text);
     } else {
-        reply(p);
+        pending_reply(p);
     }
 }
 
@@ -91,128 +80,12 @@ static void reply_durably(struct pending *p, uint64_t generation_before)
     struct front *f = p->front;
 
     if (p->reads_only && local_generation(p->local) == generation_before) {
-        reply(p);
+        pending_reply(p);
     } else if (f->hooks.changed(f->hooks.ctx)) {
         p->busy = true;
         state_sync(f->state, on_durable, p);
     } else {
-        reply(p);
-    }
-}
-
-/* ---- Going to the store ------------------------------------------------ */
-
-static void on_confirmed(void *arg, enum status st)
-{
-    struct pending *p = arg;
-
-    p->busy = false;
-    if (st || !p->exchange) {
-        fail(p, 500, "No cluster leader");
-        return;
-    }
-    p->request.confirmed = true;
-    ask(p);
-}
-
-static void on_raced(void *arg, enum status st)
-{
-    struct pending *p = arg;
-
-    p->busy = false;
-    if (st || !p->exchange) {
-        fail(p, 500, "No cluster leader");
-    } else {
-        ask(p);
-    }
-}
-
-/* It is written, whether the replica has heard of it or not. */
-static void on_settled(void *arg, enum status st)
-{
-    struct pending *p = arg;
-
-    (void)st;
-    p->busy = false;
-    reply(p);
-}
-
-static void on_txn(void *arg, enum sync_result result, int64_t revision)
-{
-    struct pending *p = arg;
-    struct front *f = p->front;
-    struct api_view view;
-    bool settle;
-
-    (void)revision;
-    p->busy = false;
-    if (!p->exchange) { /* Of the agent, too, there may be nothing to see. */
-        pending_free(p);
-        return;
-    }
-    if (result == SYNC_WRITTEN && p->outcome.txn_again && !f->stopping) {
-        p->request.confirmed = true;
-        p->busy = true;
-        link_confirm(p->store, CONFIRM_MS, on_raced, p);
-        return;
-    }
-    if (result == SYNC_GUARDED && ++p->tries < TXN_TRIES_MAX && !f->stopping) {
-        /* Somebody was quicker: look at what is there now. */
-        p->busy = true;
-        link_confirm(p->store, CONFIRM_MS, on_raced, p);
-        return;
-    }
-    if (result == SYNC_GUARDED) {
-        result = SYNC_FAILED;
-    }
-    settle = p->outcome.settle && result == SYNC_WRITTEN && !f->stopping;
-    f->hooks.view(f->hooks.ctx, FRONT_PLAIN, &view);
-    api_txn_done(result, &view, &p->arena, &p->outcome);
-    if (settle) { /* Whoever was given a token may use it here at once. */
-        p->busy = true;
-        link_confirm(p->store, CONFIRM_MS, on_settled, p);
-    } else {
-        reply(p);
-    }
-}
-
-static void on_stored(void *arg, struct store_answer *answer)
-{
-    struct pending *p = arg;
-    bool raced = answer->result == STORE_GUARDED;
-
-    p->busy = false;
-    if (!p->exchange) {
-        pending_free(p);
-    } else if (raced && ++p->tries == STORE_TRIES_MAX) {
-        fail(p, 500, "Too many others write the same keys; try again");
-    } else if (api_store_answered(&p->flow, answer, &p->seen, &p->done,
-                                  &p->outcome)) {
-        ask(p);
-    } else {
-        reply(p);
-    }
-}
-
-static void do_store(struct pending *p)
-{
-    if (p->outcome.ask.full) {
-        fail(p, 413, "The request touches too many keys of the store");
-        return;
-    }
-    p->busy = true;
-    link_store(p->store, &p->outcome.ask, on_stored, p);
-}
-
-/* What was seen is read again then; it need not be kept meanwhile. */
-static void do_follow(struct pending *p)
-{
-    struct front *f = p->front;
-
-    store_answer_release(&p->seen);
-    p->flow.seen = NULL;
-    if (!parking_follow(&f->parking, p)) {
-        fail(p, 429, "Too many requests wait for keys of the store");
+        pending_reply(p);
     }
 }
 
@@ -241,7 +114,7 @@ static void do_reload(struct pending *p)
     struct err err;
 
     if (f->hooks.reload(f->hooks.ctx, &err)) {
-        fail(p, 500, err.text);
+        pending_fail(p, 500, err.text);
         return;
     }
     http_reply_text(p->exchange, 200, "");
@@ -271,7 +144,7 @@ static void do_explain(struct pending *p)
     f->hooks.view(f->hooks.ctx, FRONT_PLAIN, &view);
     view.explained = &answer;
     api_handle(&p->request, &view, &p->arena, &p->outcome);
-    reply(p);
+    pending_reply(p);
 }
 
 static void on_stream_ended(void *arg)
@@ -294,18 +167,16 @@ static void act(struct pending *p, uint64_t generation_before)
         parking_enter(&f->parking, p);
         return;
     case API_CONFIRM:
-        p->busy = true;
-        link_confirm(p->store, CONFIRM_MS, on_confirmed, p);
+        front_confirm(p);
         return;
     case API_TXN:
-        p->busy = true;
-        link_txn(p->store, &p->outcome.txn, on_txn, p);
+        front_txn(p);
         return;
     case API_STORE:
-        do_store(p);
+        front_store(p);
         return;
     case API_FOLLOW:
-        do_follow(p);
+        front_follow(p);
         return;
     case API_METRICS:
         reply_metrics(p);
@@ -326,20 +197,20 @@ static void act(struct pending *p, uint64_t generation_before)
     case API_GUARD:
         f->hooks.guard(f->hooks.ctx, p->outcome.guard_mode);
         p->request.confirmed = true;
-        ask(p);
+        pending_ask(p);
         return;
     }
     UNREACHABLE();
 }
 
-static void ask(struct pending *p)
+void pending_ask(struct pending *p)
 {
     struct front *f = p->front;
     struct api_view view;
     uint64_t generation;
 
     if (f->stopping) {
-        fail(p, 500, "the agent is stopping");
+        pending_fail(p, 500, "the agent is stopping");
         return;
     }
     p->request.seen = p->outcome.seen;
@@ -359,7 +230,7 @@ static void ask(struct pending *p)
 void pending_ask_again(struct pending *p)
 {
     p->front->stats.wakeups++;
-    ask(p);
+    pending_ask(p);
 }
 
 /* ---- Exchanges --------------------------------------------------------- */
@@ -427,7 +298,7 @@ static void on_request(struct http_exchange *x)
     http_set_data(x, p);
     LIST_INSERT_HEAD(&f->pendings, p, link);
     f->stats.requests++;
-    ask(p);
+    pending_ask(p);
 }
 
 static void on_gone(struct http_exchange *x)

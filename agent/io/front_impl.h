@@ -81,9 +81,18 @@ void parking_local_changed(struct parking *g);
 void parking_answer_all(struct parking *g);
 void parking_close(struct parking *g, void (*on_closed)(void *arg), void *arg);
 
-/* front.c: a parked request has something to hear. */
-void pending_ask_again(struct pending *p);
+/* front.c: what becomes of a request. */
+void pending_ask(struct pending *p);
+void pending_ask_again(struct pending *p); /* It was parked. */
+void pending_reply(struct pending *p);     /* With its outcome; it is gone. */
+void pending_fail(struct pending *p, int status, const char *text);
 void pending_free(struct pending *p);
+
+/* front_store.c: carry out API_CONFIRM, API_TXN, API_STORE, API_FOLLOW. */
+void front_confirm(struct pending *p);
+void front_txn(struct pending *p);
+void front_store(struct pending *p);
+void front_follow(struct pending *p);
 
 struct front {
     struct loop *loop;
