@@ -156,7 +156,8 @@ enum api_outcome_kind {
     API_REPLY,     /* Send status, headers, body. */
     API_WAIT,      /* Call again when the catalogue has changed (`scope` passed
                       `index`, see api_should_wake) or at deadline_ms, then with
-                      view.now beyond it, which gives the reply. */
+                      view.now beyond it, which gives the reply. If the local
+                      state was changed, that is stored first. */
     API_CONFIRM,   /* Ask the store for its revision (linearizable), wait till
                       the replica has it, set confirmed, call again. 7 s at most;
                       then api_fail(). */

@@ -166,31 +166,57 @@ static bool may_register(struct api_call *call, const struct definitions *defs)
 
 /* ---- Registrations ------------------------------------------------ */
 
-void api_service_register(struct api_call *call)
+static enum status take_service(struct api_call *call, struct definitions *defs,
+                                struct err *err)
 {
     bool replace = api_flag(call, "replace-existing-checks");
-    struct definitions *defs = read_body(call, DEFINITION_SERVICE);
-    struct err err;
-    enum status st;
 
-    if (defs == NULL) {
+    return local_register_service(call->view->local, defs,
+                                  replace ? LOCAL_REPLACE_CHECKS
+                                          : LOCAL_KEEP_CHECKS,
+                                  call->view->now, err);
+}
+
+static enum status take_check(struct api_call *call, struct definitions *defs,
+                              struct err *err)
+{
+    return local_register_check(call->view->local, defs, call->view->now, err);
+}
+
+static void register_one(struct api_call *call, enum definition_form form)
+{
+    bool is_check = form == DEFINITION_CHECK;
+    uint64_t sync_ms;
+    struct definitions *defs;
+    struct err err;
+    enum status st = ST_OK;
+
+    if (!api_sync_read(call, &sync_ms) ||
+        (defs = read_body(call, form)) == NULL) {
         return;
     }
     if (!may_register(call, defs)) {
         definitions_unref(defs);
         return;
     }
-    st = local_register_service(call->view->local, defs,
-                                replace ? LOCAL_REPLACE_CHECKS
-                                        : LOCAL_KEEP_CHECKS,
-                                call->view->now, &err);
+    if (!api_sync_looks(call)) {
+        st = is_check ? take_check(call, defs, &err)
+                      : take_service(call, defs, &err);
+    }
     if (st) {
         refuse(call, st, &err);
     } else {
-        api_done(call);
+        api_sync_reply(call, sync_ms,
+                       is_check ? "" : definitions_service(defs, 0)->id,
+                       is_check ? definitions_check(defs, 0)->id : NULL);
         warn(call, defs);
     }
     definitions_unref(defs);
+}
+
+void api_service_register(struct api_call *call)
+{
+    register_one(call, DEFINITION_SERVICE);
 }
 
 void api_service_deregister(struct api_call *call)
@@ -208,25 +234,7 @@ void api_service_deregister(struct api_call *call)
 
 void api_check_register(struct api_call *call)
 {
-    struct definitions *defs = read_body(call, DEFINITION_CHECK);
-    struct err err;
-    enum status st;
-
-    if (defs == NULL) {
-        return;
-    }
-    if (!may_register(call, defs)) {
-        definitions_unref(defs);
-        return;
-    }
-    st = local_register_check(call->view->local, defs, call->view->now, &err);
-    if (st) {
-        refuse(call, st, &err);
-    } else {
-        api_done(call);
-        warn(call, defs);
-    }
-    definitions_unref(defs);
+    register_one(call, DEFINITION_CHECK);
 }
 
 void api_check_deregister(struct api_call *call)

@@ -8,7 +8,6 @@
 
 enum {
     WAIT_MS_DEFAULT = 300000,
-    WAIT_MS_MAX = 600000,
     WAIT_JITTER = 16, /* Up to a 16th comes on top. */
 };
 
@@ -46,7 +45,7 @@ bool api_read_wait(struct api_call *call, uint64_t *out_ms)
     if (ms == 0) {
         ms = WAIT_MS_DEFAULT;
     }
-    *out_ms = ms > WAIT_MS_MAX ? WAIT_MS_MAX : ms;
+    *out_ms = ms > API_WAIT_MS_MAX ? API_WAIT_MS_MAX : ms;
     return true;
 }
 

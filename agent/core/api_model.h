@@ -158,6 +158,8 @@ void api_json_end(struct api_call *call);
 /* How long `wait` allows. False: the reply is made. */
 bool api_read_wait(struct api_call *call, uint64_t *out_ms);
 
+#define API_WAIT_MS_MAX 600000
+
 /* After a handler that has called api_ready(): a poll whose parameters choose
  * (filter, passing, near, ...) sleeps on when its scope has changed and its
  * reply has not. */
@@ -169,6 +171,17 @@ bool api_read_index(struct api_call *call, uint64_t *out_index);
 /* For endpoints that block: true if the reply may be made now, with its
  * headers set; false if the outcome is made (wait, confirm, or an error). */
 bool api_ready(struct api_call *call, struct catalog_scope scope);
+
+/* ---- Registrations that wait for the store (api_sync.c) ----------- */
+
+/* ?sync=. False: the reply is made. */
+bool api_sync_read(struct api_call *call, uint64_t *out_ms);
+/* What was asked for is registered, and the request comes again to look. */
+bool api_sync_looks(const struct api_call *call);
+/* 200 if ?sync was not given or the store has the service (`check_id` NULL) or
+ * the check; 202 if time is over; else an outcome that waits. */
+void api_sync_reply(struct api_call *call, uint64_t ms, const char *service_id,
+                    const char *check_id);
 
 /* ---- Choosing (api_filter.c) -------------------------------------- */
 

@@ -89,6 +89,33 @@ static void reply_durably(struct pending *p, uint64_t generation_before)
     }
 }
 
+/* A registration that waits for the store (api_sync.c) is on disk first. */
+static void on_durable_wait(void *arg, enum status st, const struct err *err)
+{
+    struct pending *p = arg;
+
+    p->busy = false;
+    if (!p->exchange) {
+        pending_free(p);
+    } else if (st) {
+        pending_fail(p, 500, err->text);
+    } else {
+        pending_ask(p);
+    }
+}
+
+static void wait_durably(struct pending *p)
+{
+    struct front *f = p->front;
+
+    if (!p->reads_only && f->hooks.changed(f->hooks.ctx)) {
+        p->busy = true;
+        state_sync(f->state, on_durable_wait, p);
+    } else {
+        parking_enter(&f->parking, p);
+    }
+}
+
 /* ---- Asking ------------------------------------------------------------ */
 
 static void reply_metrics(struct pending *p)
@@ -164,7 +191,7 @@ static void act(struct pending *p, uint64_t generation_before)
         return;
     case API_WAIT:
     case API_HASH_WAIT:
-        parking_enter(&f->parking, p);
+        wait_durably(p);
         return;
     case API_CONFIRM:
         front_confirm(p);

@@ -34,6 +34,11 @@ is "$(code PUT /v1/agent/service/register -d '{"Name": "api", "ID": "api-1",
     "Port": 81, "Tags": ["x"], "Address": "10.0.0.1",
     "Check": {"TTL": "60s", "Status": "passing"}}')" 200 "register"
 is "$(body)" "" "with an empty body"
+is "$(code PUT '/v1/agent/service/register?sync=20s' -d '{"Name": "kept",
+    "Port": 81}')" 200 "register and wait for the store"
+is "$(api /v1/catalog/service/kept | json '[i["ServicePort"] for i in d]')" \
+    "[81]" "it is in the catalogue at once"
+is "$(code PUT /v1/agent/service/deregister/kept)" 200 "and can go"
 is "$(code PUT /v1/agent/service/register -d '{"Port": 81}')" 400 "no name: 400"
 is "$(code PUT /v1/agent/service/register -d '{')" 400 "no JSON: 400"
 is "$(code PUT /v1/agent/service/register -d '{"Name": "a", "Port": 70000}')" \

@@ -42,6 +42,9 @@ is "$(api '/v1/health/service/web?consistent' -o "$SCRATCH/body" \
 is "$(api /v1/agent/service/register -X PUT -o /dev/null -w '%{http_code}' \
     -d '{"Name": "late", "Port": 1, "Address": "10.0.0.9"}')" \
     200 "a registration is taken"
+is "$(api '/v1/agent/service/register?sync=1s' -X PUT -o /dev/null \
+    -w '%{http_code}' -d '{"Name": "late", "Port": 1, "Address": "10.0.0.9"}')" \
+    202 "whoever waits for the store is told that it is not there"
 is "$(rcode unknown.service.consul)" NXDOMAIN "an unknown name stays unknown"
 status() {
     api /v1/agent/checks | json 'd["beat"]["Status"]'

@@ -485,6 +485,7 @@ void fake_ask(struct fake *f, const char *line, const char *body,
     struct api_view view = fake_view(f);
 
     arena_reset(&f->arena);
+    f->body = body;
     f->flow = (struct api_flow){.woken = f->flow_woken};
     request.flow = &f->flow;
     if (request.random[0] == 0) { /* The test has not chosen. */
@@ -527,9 +528,11 @@ void fake_ask(struct fake *f, const char *line, const char *body,
 void fake_ask_again(struct fake *f, const char *line,
                     struct api_outcome *waiting)
 {
-    struct api_request request = request_of(f, line, "");
+    struct api_request request = request_of(f, line, f->body);
     struct api_view view = fake_view(f);
 
+    request.flow = &f->flow;
+    request.arrived_ms = f->arrived_ms ? f->arrived_ms : request.arrived_ms;
     request.seen = waiting->seen;
     api_outcome_release(waiting);
     arena_reset(&f->arena);

@@ -56,6 +56,7 @@ struct fake {
     struct api_flow flow;
     bool flow_woken;     /* The next request was woken, */
     uint64_t arrived_ms; /* or has waited since then. 0: it is new. */
+    const char *body;    /* Of the last request. */
     struct store_answer seen;
     struct store_answer done;
     /* Called before each ask is carried out, to get in between. */
