@@ -125,6 +125,14 @@ static bool flags_read(struct args *args, int argc, char **argv,
         HANDED("round-trip-interval", "DURATION",
                "how often round trips to the store are measured, for ?near= "
                "(5m; 0s: never)"),
+        HANDED("skydns-prefix", "KEY",
+               "write this host's services as SkyDNS's keys, too, which "
+               "CoreDNS reads, such as /skydns (off)"),
+        HANDED("skydns-domain", "NAME", "what their names end with (--domain)"),
+        HANDED("skydns-ttl", "DURATION", "of these records (5s)"),
+        HANDED("grpc-prefix", "KEY",
+               "write them as endpoints of etcd's gRPC naming, too, such as "
+               "/grpc (off)"),
         HANDED("domain", "NAME", "DNS domain (muster.internal)"),
         HANDED("alt-domain", "NAME", "second DNS domain (consul)"),
         HANDED("recursor", "ADDR[:PORT]",

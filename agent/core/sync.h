@@ -41,6 +41,7 @@ struct sync_op {
     enum sync_op_kind kind;
     struct slice key;
     struct slice value;
+    int64_t lease;               /* Of a put; 0: none. */
     int64_t expect_mod_revision; /* Guard; 0: the key must be absent;
                                     SYNC_ANY: no guard. */
 };

@@ -38,6 +38,9 @@ bool agent_local_changed(struct agent *a)
     if (a->link) {
         link_poke(a->link);
     }
+    if (a->projector) {
+        projector_poke(a->projector);
+    }
     if (a->runner) {
         runner_poke(a->runner);
     }
@@ -119,6 +122,11 @@ static void on_update(void *ctx, const struct link_update *update)
     if (a->coords) {
         coords_update(a->coords, update);
     }
+    if (a->projector && update->full && !update->aside) {
+        projector_forget(a->projector);
+    } else if (a->projector) {
+        projector_poke(a->projector);
+    }
     if (a->front && rights_changed) {
         front_rights_changed(a->front);
     }
@@ -159,6 +167,15 @@ static void on_contact(void *ctx)
         coords_contact(a->coords);
     }
     agent_notify_look(a);
+}
+
+static bool on_farewell(void *ctx, int64_t lease, struct arena *arena,
+                        struct sync_txn *out_txn)
+{
+    struct agent *a = ctx;
+
+    return a->projector &&
+           projector_farewell(a->projector, lease, arena, out_txn);
 }
 
 static void on_relist(uv_timer_t *timer)
@@ -336,8 +353,10 @@ static enum status link_open(struct agent *a, struct err *err)
         .lease_ttl_s = c->lease_ttl_s,
         .restart_grace_s = (uint32_t)(c->restart_grace_ms / 1000),
     };
-    struct link_hooks hooks = {
-        .ctx = a, .on_update = on_update, .on_contact = on_contact};
+    struct link_hooks hooks = {.ctx = a,
+                               .on_update = on_update,
+                               .on_contact = on_contact,
+                               .on_farewell = on_farewell};
     struct replica_content content;
     char path[4200];
     enum status st;

@@ -1,4 +1,5 @@
-/* What this agent does when it is the janitor of all. */
+/* What this agent writes to the store besides its records: as the janitor of
+ * all, and for others' registries. */
 
 #include <openssl/rand.h>
 
@@ -58,4 +59,6 @@ void agent_duties_open(struct agent *a)
     a->sessions = sessions_start(a->loop, a->link, a->config->datacenter);
     sessions = sessions_duty(a->sessions);
     janitor_add(a->janitor, &sessions);
+    a->projector =
+        projector_start(a->loop, a->link, a->local, &a->config->projections);
 }

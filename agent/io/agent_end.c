@@ -42,6 +42,10 @@ static void end_input(struct agent *a)
         a->open++;
         coords_stop(a->coords, part_ended, a);
     }
+    if (a->projector) {
+        a->open++;
+        projector_stop(a->projector, part_ended, a);
+    }
     if (a->janitor) {
         a->open++;
         janitor_stop(a->janitor, part_ended, a);
@@ -196,6 +200,7 @@ void agent_free(struct agent *a)
     CHECK(a->phase == AGENT_ENDED);
     front_free(a->front);
     coords_watch_free(a->coords);
+    projector_free(a->projector);
     datacenters_free(a->datacenters);
     janitor_free(a->janitor);
     sessions_free(a->sessions);

@@ -14,6 +14,7 @@
 #include "agent/io/janitor.h"
 #include "agent/io/lines.h"
 #include "agent/io/link.h"
+#include "agent/io/projector.h"
 #include "agent/io/replica.h"
 #include "agent/io/runner.h"
 #include "agent/io/sentry.h"
@@ -50,6 +51,7 @@ struct agent {
     struct datacenters *datacenters; /* The others. */
     struct sentry *sentry;
     struct coords_watch *coords;
+    struct projector *projector;
     enum guard_mode guard_configured;
     bool replica_behind; /* It keeps what the store has lost. */
     struct janitor *janitor;

@@ -261,6 +261,7 @@ static enum status reload(struct agent *a, struct err *out_err)
     a->strict_default = wanted.http_strict_default;
     agent_view_set_level(a, wanted.api_level);
     a->translate_wan = wanted.translate_wan_addrs;
+    projector_set(a->projector, &wanted.projections);
     sentry_set_limits(a->sentry, &wanted.guard);
     datacenters_set_limits(a->datacenters, &wanted.guard);
     if (wanted.guard_mode != a->guard_configured) {

@@ -187,6 +187,9 @@ static void page_janitor(struct page *p, struct agent *a)
 
     add(p, METRIC_GAUGE, "muster_janitor",
         "Whether this agent tidies up for all.", janitor_is_ours(a->janitor));
+    add(p, METRIC_GAUGE, "muster_projected_keys",
+        "Keys for SkyDNS and gRPC that stand in the store.",
+        (double)projector_count(a->projector));
     add(p, METRIC_GAUGE, "muster_nodes_dead",
         "Nodes whose agent has no lease and whose records are still there.",
         (double)s.dead);

@@ -28,6 +28,7 @@
 #include "agent/core/definition.h"
 #include "agent/core/guard.h"
 #include "agent/core/networks.h"
+#include "agent/core/projection.h"
 #include "base/core/arena.h"
 #include "base/core/err.h"
 #include "base/core/limits.h"
@@ -261,6 +262,7 @@ struct agent_config {
     uint64_t reap_ms; /* Records go when we are dead for so long: 72 h. */
     struct guard_limits guard;
     enum guard_mode guard_mode;
+    struct projection_settings projections; /* Default: none. */
     bool guard_serve_passing; /* In DNS, with only_passing, too. */
     enum log_level log_level;
 };

@@ -147,6 +147,27 @@ static enum status rule_node(struct field_reader *r, const struct json_at *at,
     return ST_OK;
 }
 
+/* Where projections go, in the store: not among our own records. */
+static enum status rule_prefix(struct field_reader *r, const struct json_at *at,
+                               const void *value)
+{
+    const char *text = *(const char *const *)value;
+    size_t len = strlen(text);
+
+    if (len > 0 && (text[0] != '/' || text[len - 1] == '/')) {
+        return field_error(r, at,
+                           "\"%.64s\" is not a prefix of keys such as "
+                           "\"/skydns\": it begins with a slash, and does not "
+                           "end with one",
+                           text);
+    }
+    if (strcmp(text, "/muster") == 0 || strncmp(text, "/muster/", 8) == 0) {
+        return field_error(r, at, "\"%.64s\" is where muster's own records are",
+                           text);
+    }
+    return ST_OK;
+}
+
 static enum status rule_ttls(struct field_reader *r, const struct json_at *at,
                              const void *value)
 {
@@ -457,6 +478,13 @@ static const struct field items[] = {
      .count_offset = offsetof(struct config_keys, datacenters_count),
      .sub = &config_datacenter_fields, .rule = config_rule_datacenters},
     {KEY("translate_wan_addrs", translate_wan_addrs), .kind = FIELD_BOOL},
+    {KEY("skydns_prefix", skydns_prefix), .kind = FIELD_TEXT, .max = 128,
+     .rule = rule_prefix},
+    {KEY("skydns_domain", skydns_domain), .kind = FIELD_TEXT, .max = 255},
+    {KEY("skydns_ttl", skydns_ttl_ms), .kind = FIELD_DURATION,
+     .min = SECOND_MS},
+    {KEY("grpc_prefix", grpc_prefix), .kind = FIELD_TEXT, .max = 128,
+     .rule = rule_prefix},
     /* Consul's keys for its servers, gossip and logs: understood, so that its
      * files can be used as they are, and without effect. */
     {.key = "auto_reload_config", .kind = FIELD_ANY},
@@ -510,6 +538,7 @@ static void keys_init(void *object)
     k->restart_grace_ms = (uint64_t)60 * SECOND_MS;
     k->round_trip_interval_ms = (uint64_t)300 * SECOND_MS;
     k->leave_drain_ms = (uint64_t)5 * SECOND_MS;
+    k->skydns_ttl_ms = (uint64_t)5 * SECOND_MS;
     k->guard = guard_limits_default;
     k->reap_ms = (uint64_t)72 * 3600 * SECOND_MS;
 }

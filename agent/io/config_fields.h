@@ -63,6 +63,10 @@ struct config_keys {
     struct agent_datacenter *datacenters;
     size_t datacenters_count;
     bool translate_wan_addrs;
+    const char *skydns_prefix;
+    const char *skydns_domain;
+    uint64_t skydns_ttl_ms;
+    const char *grpc_prefix;
 };
 
 extern const struct fields config_fields;

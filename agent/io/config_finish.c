@@ -163,6 +163,11 @@ static void keys_take(struct agent_config *c, const struct config_keys *k)
     c->reap_ms = k->reap_ms;
     c->guard = k->guard;
     c->guard_mode = k->guard_mode;
+    c->projections = (struct projection_settings){
+        .skydns = k->skydns_prefix,
+        .domain = k->skydns_domain[0] != '\0' ? k->skydns_domain : k->domain,
+        .ttl_s = (uint32_t)((k->skydns_ttl_ms + 999) / 1000),
+        .grpc = k->grpc_prefix};
     c->guard_serve_passing = k->guard_serve_passing;
     c->log_level = (enum log_level)log_level_parse(k->log_level);
 }

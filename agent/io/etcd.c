@@ -136,7 +136,7 @@ void etcd_txn(struct buf *b, const struct sync_txn *txn)
         const struct sync_op *op = &txn->ops[i];
 
         if (op->kind == SYNC_PUT) {
-            add_put(b, op->key, op->value, 0);
+            add_put(b, op->key, op->value, op->lease);
         } else {
             add_delete(b, op->key);
         }

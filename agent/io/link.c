@@ -45,6 +45,7 @@ struct link_stats link_stats(const struct link *l)
     stats.sync = sync_stats(l->sync);
     stats.lease_id = l->lease.id;
     stats.attached = l->lease.attached;
+    stats.live_create_revision = l->lease.live_create_revision;
     stats.name_in_use = l->lease.claim.taken;
     stats.name_owner = l->lease.claim.other_id;
     stats.follows = l->follows.count;

@@ -70,6 +70,10 @@ struct link_hooks {
     void (*on_update)(void *ctx, const struct link_update *update);
     /* The link became current or lost contact. */
     void (*on_contact)(void *ctx);
+    /* The live key has moved to `lease`, which is left behind: what else is to
+     * be put there? Asked until it is false; NULL: nothing. */
+    bool (*on_farewell)(void *ctx, int64_t lease, struct arena *a,
+                        struct sync_txn *out_txn);
 };
 
 /* Begin. `catalog`, from the replica, is adopted; `cluster_id` is the store's
@@ -171,8 +175,9 @@ struct link_stats {
     uint64_t events;
     uint64_t lease_grants;
     uint64_t lease_losses;
-    int64_t lease_id; /* 0: none. */
-    bool attached;    /* The live key stands. */
+    int64_t lease_id;             /* 0: none. */
+    bool attached;                /* The live key stands, */
+    int64_t live_create_revision; /* and is the one that was created here. */
     bool name_in_use; /* Another agent has our node name, or had it last; */
     const char *name_owner; /* its node id. */
     uint64_t follows;       /* Ranges that requests wait for. */

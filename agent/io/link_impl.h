@@ -249,6 +249,7 @@ struct link {
     enum link_stop_mode stop_mode;
     bool farewell_done;
     struct grpc_stream *farewell;
+    int64_t grace_lease;    /* That is left behind. */
     int64_t leave_revision; /* Of a batch the watch has yet to show; or 0. */
     uv_timer_t stop_timer;
     unsigned open_handles;

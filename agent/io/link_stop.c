@@ -97,13 +97,31 @@ void link_farewell_catalog_changed(struct link *l)
 /* ---- Keep -------------------------------------------------------------- */
 
 static void on_moved(void *ctx, enum grpc_code code, const char *text,
+                     struct slice reply);
+
+static void move_next(struct link *l)
+{
+    struct arena arena = {0};
+    struct sync_txn txn;
+
+    if (l->hooks.on_farewell &&
+        l->hooks.on_farewell(l->hooks.ctx, l->grace_lease, &arena, &txn)) {
+        etcd_txn(&l->request, &txn);
+        ask(l, ETCD_TXN, on_moved);
+    } else {
+        link_farewell_done(l);
+    }
+    arena_release(&arena);
+}
+
+static void on_moved(void *ctx, enum grpc_code code, const char *text,
                      struct slice reply)
 {
     struct link *l = ctx;
 
     (void)reply;
-    if (answered(l, "moving the live key", code, text)) {
-        link_farewell_done(l);
+    if (answered(l, "moving to the lease for the restart", code, text)) {
+        move_next(l);
     }
 }
 
@@ -120,6 +138,7 @@ static void on_grace_granted(void *ctx, enum grpc_code code, const char *text,
     r = pb_decode(&arena, &etcdserverpb__lease_grant_response__descriptor,
                   reply);
     if (r && r->id != 0) {
+        l->grace_lease = r->id;
         link_live_value(l, true);
         etcd_put(&l->request, l->live_key, buf_slice(&l->live_value), r->id);
         ask(l, ETCD_PUT, on_moved);
