@@ -8,8 +8,7 @@
 #include <string.h>
 
 #include "base/core/limits.h"
-#include "cli/args.h"
-#include "cli/client.h"
+#include "cli/command.h"
 #include "cli/view.h"
 
 struct acl_flags {
@@ -27,19 +26,16 @@ struct acl_flags {
     bool merge;
 };
 
-/* One run: what was asked, and where. */
-struct run {
-    const struct acl_flags *f;
-    struct client *client;
-    struct arena arena;
-    struct err err;
-};
+static const struct acl_flags *flags_of(const struct command_run *r)
+{
+    return r->flags;
+}
 
 /* ---- What is printed ------------------------------------------------ */
 
-static bool wants_json(const struct run *r)
+static bool wants_json(const struct command_run *r)
 {
-    return strcmp(r->f->format, "json") == 0;
+    return strcmp(flags_of(r)->format, "json") == 0;
 }
 
 static void print_links(const json_t *links)
@@ -82,7 +78,7 @@ static void print_policy(const json_t *policy)
 
 typedef void print_fn(const json_t *thing);
 
-static void print_result(const struct run *r, const json_t *json,
+static void print_result(const struct command_run *r, const json_t *json,
                          print_fn *print)
 {
     const json_t *thing;
@@ -104,8 +100,9 @@ static void print_result(const struct run *r, const json_t *json,
 
 /* ---- Asking --------------------------------------------------------- */
 
-static enum cli_exit call(struct run *r, const char *method, const char *path,
-                          const json_t *body, json_t **out_json)
+static enum cli_exit call(struct command_run *r, const char *method,
+                          const char *path, const json_t *body,
+                          json_t **out_json)
 {
     char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
     enum cli_exit code = client_call(r->client, method, path, slice_str(text),
@@ -115,7 +112,7 @@ static enum cli_exit call(struct run *r, const char *method, const char *path,
     return code;
 }
 
-static enum cli_exit call_and_print(struct run *r, const char *method,
+static enum cli_exit call_and_print(struct command_run *r, const char *method,
                                     const char *path, const json_t *body,
                                     print_fn *print)
 {
@@ -129,14 +126,15 @@ static enum cli_exit call_and_print(struct run *r, const char *method,
     return code;
 }
 
-static enum cli_exit misused(struct run *r, const char *text)
+static enum cli_exit misused(struct command_run *r, const char *text)
 {
     (void)err_set(&r->err, ST_INVALID, "%s", text);
     return CLI_USAGE;
 }
 
 /* The path of one thing. */
-static const char *path_of(struct run *r, const char *folder, const char *id)
+static const char *path_of(struct command_run *r, const char *folder,
+                           const char *id)
 {
     char *quoted = client_quote(id);
     const char *path = arena_printf(&r->arena, "%s%s", folder, quoted);
@@ -148,7 +146,7 @@ static const char *path_of(struct run *r, const char *folder, const char *id)
 /* ---- Policies ------------------------------------------------------- */
 
 /* "@FILE", "-", or the rules. NULL: it cannot be read. */
-static const char *rules_text(struct run *r, const char *from)
+static const char *rules_text(struct command_run *r, const char *from)
 {
     bool is_input = strcmp(from, "-") == 0;
     FILE *file;
@@ -180,25 +178,26 @@ static void set_text(json_t *body, const char *key, const char *value)
 }
 
 /* False: the rules cannot be read. */
-static bool set_policy(struct run *r, json_t *body)
+static bool set_policy(struct command_run *r, json_t *body)
 {
-    const char *rules = r->f->rules == NULL ? NULL : rules_text(r, r->f->rules);
+    const char *rules =
+        flags_of(r)->rules == NULL ? NULL : rules_text(r, flags_of(r)->rules);
 
-    if (r->f->rules != NULL && rules == NULL) {
+    if (flags_of(r)->rules != NULL && rules == NULL) {
         return false;
     }
-    set_text(body, "Name", r->f->name);
-    set_text(body, "Description", r->f->description);
+    set_text(body, "Name", flags_of(r)->name);
+    set_text(body, "Description", flags_of(r)->description);
     set_text(body, "Rules", rules);
     return true;
 }
 
-static enum cli_exit policy_create(struct run *r)
+static enum cli_exit policy_create(struct command_run *r)
 {
     json_t *body = json_object();
     enum cli_exit code = CLI_FAILED;
 
-    if (r->f->name == NULL) {
+    if (flags_of(r)->name == NULL) {
         json_decref(body);
         return misused(r, "--name is missing");
     }
@@ -210,20 +209,21 @@ static enum cli_exit policy_create(struct run *r)
 }
 
 /* By --id, else by --name. */
-static enum cli_exit policy_get(struct run *r, json_t **out_policy)
+static enum cli_exit policy_get(struct command_run *r, json_t **out_policy)
 {
-    if (r->f->id != NULL) {
-        return call(r, "GET", path_of(r, "/v1/acl/policy/", r->f->id), NULL,
-                    out_policy);
-    }
-    if (r->f->name != NULL) {
-        return call(r, "GET", path_of(r, "/v1/acl/policy/name/", r->f->name),
+    if (flags_of(r)->id != NULL) {
+        return call(r, "GET", path_of(r, "/v1/acl/policy/", flags_of(r)->id),
                     NULL, out_policy);
+    }
+    if (flags_of(r)->name != NULL) {
+        return call(r, "GET",
+                    path_of(r, "/v1/acl/policy/name/", flags_of(r)->name), NULL,
+                    out_policy);
     }
     return misused(r, "--id or --name is missing");
 }
 
-static enum cli_exit policy_read(struct run *r)
+static enum cli_exit policy_read(struct command_run *r)
 {
     json_t *policy = NULL;
     enum cli_exit code = policy_get(r, &policy);
@@ -235,7 +235,7 @@ static enum cli_exit policy_read(struct run *r)
     return code;
 }
 
-static enum cli_exit policy_update(struct run *r)
+static enum cli_exit policy_update(struct command_run *r)
 {
     json_t *policy = NULL;
     enum cli_exit code = policy_get(r, &policy);
@@ -252,7 +252,7 @@ static enum cli_exit policy_update(struct run *r)
     return code;
 }
 
-static enum cli_exit policy_delete(struct run *r)
+static enum cli_exit policy_delete(struct command_run *r)
 {
     json_t *policy = NULL;
     enum cli_exit code = policy_get(r, &policy);
@@ -270,7 +270,7 @@ static enum cli_exit policy_delete(struct run *r)
     return code;
 }
 
-static enum cli_exit policy_list(struct run *r)
+static enum cli_exit policy_list(struct command_run *r)
 {
     return call_and_print(r, "GET", "/v1/acl/policies", NULL, print_policy);
 }
@@ -286,29 +286,29 @@ static void add_links(json_t *links, const struct arg_list *list,
     }
 }
 
-static void set_links(const struct run *r, json_t *body)
+static void set_links(const struct command_run *r, json_t *body)
 {
     json_t *links = json_array();
 
-    if (r->f->merge) {
+    if (flags_of(r)->merge) {
         (void)json_array_extend(links, json_object_get(body, "Policies"));
     }
-    add_links(links, &r->f->policy_ids, "ID");
-    add_links(links, &r->f->policy_names, "Name");
+    add_links(links, &flags_of(r)->policy_ids, "ID");
+    add_links(links, &flags_of(r)->policy_names, "Name");
     if (json_array_size(links) > 0) {
         (void)json_object_set(body, "Policies", links);
     }
     json_decref(links);
 }
 
-static enum cli_exit token_create(struct run *r)
+static enum cli_exit token_create(struct command_run *r)
 {
     json_t *body = json_object();
     enum cli_exit code;
 
-    set_text(body, "AccessorID", r->f->accessor);
-    set_text(body, "SecretID", r->f->secret);
-    set_text(body, "Description", r->f->description);
+    set_text(body, "AccessorID", flags_of(r)->accessor);
+    set_text(body, "SecretID", flags_of(r)->secret);
+    set_text(body, "Description", flags_of(r)->description);
     set_links(r, body);
     code = call_and_print(r, "PUT", "/v1/acl/token", body, print_token);
     json_decref(body);
@@ -316,22 +316,23 @@ static enum cli_exit token_create(struct run *r)
 }
 
 /* The path of the token that --id or --accessor-id names. NULL: neither. */
-static const char *token_path(struct run *r)
+static const char *token_path(struct command_run *r)
 {
-    const char *id = r->f->id != NULL ? r->f->id : r->f->accessor;
+    const char *id =
+        flags_of(r)->id != NULL ? flags_of(r)->id : flags_of(r)->accessor;
 
     return id == NULL ? NULL : path_of(r, "/v1/acl/token/", id);
 }
 
-static enum cli_exit token_read(struct run *r)
+static enum cli_exit token_read(struct command_run *r)
 {
-    const char *path = r->f->self ? "/v1/acl/token/self" : token_path(r);
+    const char *path = flags_of(r)->self ? "/v1/acl/token/self" : token_path(r);
 
     return path == NULL ? misused(r, "--accessor-id or --self is missing")
                         : call_and_print(r, "GET", path, NULL, print_token);
 }
 
-static enum cli_exit token_update(struct run *r)
+static enum cli_exit token_update(struct command_run *r)
 {
     const char *path = token_path(r);
     json_t *token = NULL;
@@ -342,7 +343,7 @@ static enum cli_exit token_update(struct run *r)
     }
     code = call(r, "GET", path, NULL, &token);
     if (code == CLI_OK) {
-        set_text(token, "Description", r->f->description);
+        set_text(token, "Description", flags_of(r)->description);
         set_links(r, token);
         code = call_and_print(r, "PUT", path, token, print_token);
     }
@@ -350,13 +351,13 @@ static enum cli_exit token_update(struct run *r)
     return code;
 }
 
-static enum cli_exit token_clone(struct run *r)
+static enum cli_exit token_clone(struct command_run *r)
 {
     const char *path = token_path(r);
     json_t *body = json_object();
     enum cli_exit code;
 
-    set_text(body, "Description", r->f->description);
+    set_text(body, "Description", flags_of(r)->description);
     code = path == NULL
                ? misused(r, "--accessor-id is missing")
                : call_and_print(r, "PUT",
@@ -366,7 +367,7 @@ static enum cli_exit token_clone(struct run *r)
     return code;
 }
 
-static enum cli_exit token_delete(struct run *r)
+static enum cli_exit token_delete(struct command_run *r)
 {
     const char *path = token_path(r);
     enum cli_exit code;
@@ -377,17 +378,18 @@ static enum cli_exit token_delete(struct run *r)
     code = call(r, "DELETE", path, NULL, NULL);
     if (code == CLI_OK) {
         (void)printf("Token \"%s\" deleted successfully\n",
-                     r->f->id != NULL ? r->f->id : r->f->accessor);
+                     flags_of(r)->id != NULL ? flags_of(r)->id
+                                             : flags_of(r)->accessor);
     }
     return code;
 }
 
-static enum cli_exit token_list(struct run *r)
+static enum cli_exit token_list(struct command_run *r)
 {
     return call_and_print(r, "GET", "/v1/acl/tokens", NULL, print_token);
 }
 
-static enum cli_exit bootstrap(struct run *r)
+static enum cli_exit bootstrap(struct command_run *r)
 {
     return call_and_print(r, "PUT", "/v1/acl/bootstrap", NULL, print_token);
 }
@@ -397,7 +399,7 @@ static enum cli_exit bootstrap(struct run *r)
 static const struct verb {
     const char *group;
     const char *verb;
-    enum cli_exit (*run)(struct run *r);
+    command_fn *run;
 } verbs[] = {
     {"bootstrap", "", bootstrap},        {"policy", "create", policy_create},
     {"policy", "read", policy_read},     {"policy", "update", policy_update},
@@ -407,85 +409,90 @@ static const struct verb {
     {"token", "delete", token_delete},   {"token", "list", token_list},
 };
 
-static const struct verb *verb_find(const struct args *args)
+static enum cli_exit run(struct command_run *r)
 {
-    const char *group = args->positionals[0];
-    const char *word = args->positionals_count > 1 ? args->positionals[1] : "";
+    const char *group = r->args->positionals[0];
+    const char *word =
+        r->args->positionals_count > 1 ? r->args->positionals[1] : "";
+    const char *format = flags_of(r)->format;
 
+    if (strcmp(format, "json") != 0 && strcmp(format, "pretty") != 0) {
+        return misused(r, "--format is pretty or json");
+    }
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (strcmp(verbs[i].group, group) == 0 &&
             strcmp(verbs[i].verb, word) == 0) {
-            return &verbs[i];
+            return verbs[i].run(r);
         }
     }
-    return NULL;
+    return misused(r, "no such command; see muster acl --help");
 }
 
-static bool flags_read(struct args *args, struct acl_flags *f, int argc,
-                       char **argv, int *out_code)
+int cmd_acl(int argc, char **argv)
 {
+    struct acl_flags f = {0};
     const struct arg_option options[] = {
         {.name = "format",
          .kind = ARG_STRING,
-         .string = &f->format,
+         .string = &f.format,
          .metavar = "pretty|json",
          .fallback = "pretty",
          .help = "how the result is printed"},
         {.name = "id",
          .kind = ARG_STRING,
-         .string = &f->id,
+         .string = &f.id,
          .metavar = "ID",
          .help = "which policy, or which token by its accessor"},
         {.name = "accessor-id",
          .kind = ARG_STRING,
-         .string = &f->accessor,
+         .string = &f.accessor,
          .metavar = "ID",
          .help = "which token; of a new one: to be chosen"},
         {.name = "accessor",
          .kind = ARG_STRING,
-         .string = &f->accessor,
+         .string = &f.accessor,
          .metavar = "ID",
          .help = "the same",
          .hidden = true},
         {.name = "secret",
          .kind = ARG_STRING,
-         .string = &f->secret,
+         .string = &f.secret,
          .metavar = "UUID",
          .help = "secret of a new token, else made up"},
         {.name = "name",
          .kind = ARG_STRING,
-         .string = &f->name,
+         .string = &f.name,
          .metavar = "NAME",
          .help = "a policy's name; with update and --id, its new one"},
         {.name = "description",
          .kind = ARG_STRING,
-         .string = &f->description,
+         .string = &f.description,
          .metavar = "TEXT",
          .help = "what it is for"},
         {.name = "rules",
          .kind = ARG_STRING,
-         .string = &f->rules,
+         .string = &f.rules,
          .metavar = "TEXT|@FILE|-",
          .help = "a policy's rules, HCL or JSON"},
         {.name = "policy-id",
          .kind = ARG_LIST,
-         .list = &f->policy_ids,
+         .list = &f.policy_ids,
          .metavar = "ID",
          .help = "a token's policy; repeatable"},
         {.name = "policy-name",
          .kind = ARG_LIST,
-         .list = &f->policy_names,
+         .list = &f.policy_names,
          .metavar = "NAME",
          .help = "the same by name"},
         {.name = "merge-policies",
          .kind = ARG_BOOL,
-         .boolean = &f->merge,
+         .boolean = &f.merge,
          .help = "update adds policies, it does not replace them"},
         {.name = "self",
          .kind = ARG_BOOL,
-         .boolean = &f->self,
+         .boolean = &f.self,
          .help = "read the token that asks"},
-        CLIENT_OPTIONS(&f->client),
+        CLIENT_OPTIONS(&f.client),
     };
     const struct arg_spec spec = {
         .command = "acl",
@@ -506,36 +513,5 @@ static bool flags_read(struct args *args, struct acl_flags *f, int argc,
         .positionals_max = 2,
     };
 
-    return args_parse(args, &spec, argc, argv, out_code);
-}
-
-int cmd_acl(int argc, char **argv)
-{
-    struct acl_flags f = {0};
-    struct run r = {.f = &f};
-    const struct verb *verb;
-    struct args args;
-    int code;
-
-    if (!flags_read(&args, &f, argc, argv, &code)) {
-        return code;
-    }
-    verb = verb_find(&args);
-    if (verb == NULL ||
-        (strcmp(f.format, "json") != 0 && strcmp(f.format, "pretty") != 0)) {
-        (void)fprintf(stderr, "muster acl: %s; see muster acl --help\n",
-                      verb == NULL ? "no such command"
-                                   : "--format is pretty or json");
-        args_release(&args);
-        return CLI_USAGE;
-    }
-    r.client = client_new(&f.client);
-    code = verb->run(&r);
-    if (code != CLI_OK) {
-        (void)fprintf(stderr, "muster acl: %s\n", r.err.text);
-    }
-    client_free(r.client);
-    arena_release(&r.arena);
-    args_release(&args);
-    return code;
+    return command_main(&spec, argc, argv, &f.client, &f, run);
 }

@@ -4,22 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/core/check.h"
-#include "cli/args.h"
-#include "cli/client.h"
+#include "cli/command.h"
 #include "cli/table.h"
 #include "cli/view.h"
-
-static int finish(const char *command, struct client *client, struct args *args,
-                  enum cli_exit code, const struct err *err)
-{
-    if (code != CLI_OK) {
-        (void)fprintf(stderr, "muster %s: %s\n", command, err->text);
-    }
-    client_free(client);
-    args_release(args);
-    return (int)code;
-}
 
 /* --- members -------------------------------------------------------------- */
 
@@ -65,16 +52,34 @@ static void print_members(const json_t *members)
     table_release(&t);
 }
 
+struct members_flags {
+    struct client_flags client;
+    bool json;
+};
+
+static enum cli_exit members(struct command_run *r)
+{
+    const struct members_flags *f = r->flags;
+    json_t *found = NULL;
+    enum cli_exit code =
+        client_get(r->client, "/v1/agent/members", &found, &r->err);
+
+    if (code == CLI_OK) {
+        f->json ? view_print_json(found) : print_members(found);
+    }
+    json_decref(found);
+    return code;
+}
+
 int cmd_members(int argc, char **argv)
 {
-    struct client_flags flags = {0};
-    bool json = false;
+    struct members_flags f = {0};
     const struct arg_option options[] = {
         {.name = "json",
          .kind = ARG_BOOL,
-         .boolean = &json,
+         .boolean = &f.json,
          .help = "print JSON"},
-        CLIENT_OPTIONS(&flags),
+        CLIENT_OPTIONS(&f.client),
     };
     const struct arg_spec spec = {
         .command = "members",
@@ -84,22 +89,8 @@ int cmd_members(int argc, char **argv)
         .options = options,
         .options_count = sizeof(options) / sizeof(options[0]),
     };
-    struct args args;
-    struct client *client;
-    struct err err;
-    json_t *members = NULL;
-    int code;
 
-    if (!args_parse(&args, &spec, argc, argv, &code)) {
-        return code;
-    }
-    client = client_new(&flags);
-    code = (int)client_get(client, "/v1/agent/members", &members, &err);
-    if (code == CLI_OK) {
-        json ? view_print_json(members) : print_members(members);
-    }
-    json_decref(members);
-    return finish("members", client, &args, (enum cli_exit)code, &err);
+    return command_main(&spec, argc, argv, &f.client, &f, members);
 }
 
 /* --- catalog -------------------------------------------------------------- */
@@ -123,7 +114,7 @@ static void print_names(const json_t *found)
     }
 }
 
-int cmd_catalog(int argc, char **argv)
+static enum cli_exit catalog(struct command_run *r)
 {
     static const struct {
         const char *what;
@@ -131,6 +122,27 @@ int cmd_catalog(int argc, char **argv)
     } lists[] = {{"datacenters", "/v1/catalog/datacenters"},
                  {"nodes", "/v1/catalog/nodes"},
                  {"services", "/v1/catalog/services"}};
+    json_t *found = NULL;
+    enum cli_exit code = CLI_USAGE;
+
+    (void)err_set(&r->err, ST_INVALID,
+                  "\"%s\" is no list; there are datacenters, "
+                  "nodes, services",
+                  r->subject);
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        if (strcmp(lists[i].what, r->subject) == 0) {
+            code = client_get(r->client, lists[i].path, &found, &r->err);
+        }
+    }
+    if (code == CLI_OK) {
+        print_names(found);
+    }
+    json_decref(found);
+    return code;
+}
+
+int cmd_catalog(int argc, char **argv)
+{
     struct client_flags flags = {0};
     const struct arg_option options[] = {CLIENT_OPTIONS(&flags)};
     const struct arg_spec spec = {
@@ -145,31 +157,8 @@ int cmd_catalog(int argc, char **argv)
         .positionals_min = 1,
         .positionals_max = 1,
     };
-    struct args args;
-    struct client *client;
-    struct err err;
-    json_t *found = NULL;
-    int code;
 
-    if (!args_parse(&args, &spec, argc, argv, &code)) {
-        return code;
-    }
-    client = client_new(&flags);
-    code = CLI_USAGE;
-    (void)err_set(&err, ST_INVALID,
-                  "\"%s\" is no list; there are datacenters, "
-                  "nodes, services",
-                  args.positionals[0]);
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        if (strcmp(lists[i].what, args.positionals[0]) == 0) {
-            code = (int)client_get(client, lists[i].path, &found, &err);
-        }
-    }
-    if (code == CLI_OK) {
-        print_names(found);
-    }
-    json_decref(found);
-    return finish("catalog", client, &args, (enum cli_exit)code, &err);
+    return command_main(&spec, argc, argv, &flags, NULL, catalog);
 }
 
 /* --- maint ---------------------------------------------------------------- */
@@ -227,6 +216,18 @@ static enum cli_exit maint_show(struct client *client, struct err *err)
     return code;
 }
 
+static enum cli_exit maint(struct command_run *r)
+{
+    const struct maint_flags *f = r->flags;
+
+    if (f->enable && f->disable) {
+        (void)err_set(&r->err, ST_INVALID, "--enable or --disable, not both");
+        return CLI_USAGE;
+    }
+    return f->enable || f->disable ? maint_set(r->client, f, &r->err)
+                                   : maint_show(r->client, &r->err);
+}
+
 int cmd_maint(int argc, char **argv)
 {
     struct maint_flags f = {0};
@@ -263,57 +264,82 @@ int cmd_maint(int argc, char **argv)
         .options = options,
         .options_count = sizeof(options) / sizeof(options[0]),
     };
-    struct args args;
-    struct client *client;
-    struct err err;
-    int code;
 
-    if (!args_parse(&args, &spec, argc, argv, &code)) {
-        return code;
-    }
-    client = client_new(&f.client);
-    if (f.enable && f.disable) {
-        (void)err_set(&err, ST_INVALID, "--enable or --disable, not both");
-        code = CLI_USAGE;
-    } else if (f.enable || f.disable) {
-        code = (int)maint_set(client, &f, &err);
-    } else {
-        code = (int)maint_show(client, &err);
-    }
-    return finish("maint", client, &args, (enum cli_exit)code, &err);
+    return command_main(&spec, argc, argv, &f.client, &f, maint);
 }
 
 /* --- event ---------------------------------------------------------------- */
 
+struct event_flags {
+    struct client_flags client;
+    const char *name;
+    const char *node;
+    const char *service;
+    const char *tag;
+};
+
+static const char *event_path(struct arena *arena, const struct event_flags *f)
+{
+    const char *parts[] = {f->name, f->node ? f->node : "",
+                           f->service ? f->service : "", f->tag ? f->tag : ""};
+    char *quoted[4];
+    const char *path;
+
+    for (int i = 0; i < 4; i++) {
+        quoted[i] = client_quote(parts[i]);
+    }
+    path = arena_printf(arena, "/v1/event/fire/%s?node=%s&service=%s&tag=%s",
+                        quoted[0], quoted[1], quoted[2], quoted[3]);
+    for (int i = 0; i < 4; i++) {
+        free(quoted[i]);
+    }
+    return path;
+}
+
+static enum cli_exit event(struct command_run *r)
+{
+    const struct event_flags *f = r->flags;
+    json_t *reply = NULL;
+    enum cli_exit code;
+
+    if (f->name == NULL) {
+        (void)err_set(&r->err, ST_INVALID, "an event needs --name");
+        return CLI_USAGE;
+    }
+    code = client_call(r->client, "PUT", event_path(&r->arena, f),
+                       slice_str(r->subject), &reply, &r->err);
+    if (code == CLI_OK) {
+        (void)printf("Event ID: %s\n", view_text(reply, "ID"));
+    }
+    json_decref(reply);
+    return code;
+}
+
 int cmd_event(int argc, char **argv)
 {
-    struct client_flags flags = {0};
-    const char *name = NULL;
-    const char *node = NULL;
-    const char *service = NULL;
-    const char *tag = NULL;
+    struct event_flags f = {0};
     const struct arg_option options[] = {
         {.name = "name",
          .kind = ARG_STRING,
-         .string = &name,
+         .string = &f.name,
          .metavar = "NAME",
          .help = "of the event; needed"},
         {.name = "node",
          .kind = ARG_STRING,
-         .string = &node,
+         .string = &f.node,
          .metavar = "REGEX",
          .help = "only for hosts whose name matches"},
         {.name = "service",
          .kind = ARG_STRING,
-         .string = &service,
+         .string = &f.service,
          .metavar = "REGEX",
          .help = "only for hosts with a service that matches"},
         {.name = "tag",
          .kind = ARG_STRING,
-         .string = &tag,
+         .string = &f.tag,
          .metavar = "REGEX",
          .help = "of that service"},
-        CLIENT_OPTIONS(&flags),
+        CLIENT_OPTIONS(&f.client),
     };
     const struct arg_spec spec = {
         .command = "event",
@@ -326,48 +352,8 @@ int cmd_event(int argc, char **argv)
         .options_count = sizeof(options) / sizeof(options[0]),
         .positionals_max = 1,
     };
-    struct args args;
-    struct client *client;
-    struct err err;
-    int code;
 
-    if (!args_parse(&args, &spec, argc, argv, &code)) {
-        return code;
-    }
-    client = client_new(&flags);
-    if (name == NULL) {
-        (void)err_set(&err, ST_INVALID, "an event needs --name");
-        code = CLI_USAGE;
-    } else {
-        const char *parts[] = {name, node ? node : "", service ? service : "",
-                               tag ? tag : ""};
-        char *quoted[4];
-        char *path = NULL;
-        json_t *reply = NULL;
-        struct slice bytes;
-
-        for (int i = 0; i < 4; i++) {
-            quoted[i] = client_quote(parts[i]);
-        }
-        if (asprintf(&path, "/v1/event/fire/%s?node=%s&service=%s&tag=%s",
-                     quoted[0], quoted[1], quoted[2], quoted[3]) < 0) {
-            abort();
-        }
-        code = (int)client_ask(
-            client, "PUT", path,
-            slice_str(args.positionals_count ? args.positionals[0] : ""),
-            &bytes, &err);
-        if (code == CLI_OK) {
-            reply = json_loadb((const char *)bytes.data, bytes.len, 0, NULL);
-            (void)printf("Event ID: %s\n", view_text(reply, "ID"));
-        }
-        json_decref(reply);
-        free(path);
-        for (int i = 0; i < 4; i++) {
-            free(quoted[i]);
-        }
-    }
-    return finish("event", client, &args, (enum cli_exit)code, &err);
+    return command_main(&spec, argc, argv, &f.client, &f, event);
 }
 
 /* --- info ----------------------------------------------------------------- */
@@ -396,6 +382,17 @@ static void print_stats(json_t *stats)
     }
 }
 
+static enum cli_exit info(struct command_run *r)
+{
+    json_t *self = NULL;
+    enum cli_exit code =
+        client_get(r->client, "/v1/agent/self", &self, &r->err);
+
+    print_stats(json_object_get(self, "Stats"));
+    json_decref(self);
+    return code;
+}
+
 int cmd_info(int argc, char **argv)
 {
     struct client_flags flags = {0};
@@ -408,18 +405,6 @@ int cmd_info(int argc, char **argv)
         .options = options,
         .options_count = sizeof(options) / sizeof(options[0]),
     };
-    struct args args;
-    struct client *client;
-    struct err err;
-    json_t *self = NULL;
-    int code;
 
-    if (!args_parse(&args, &spec, argc, argv, &code)) {
-        return code;
-    }
-    client = client_new(&flags);
-    code = (int)client_get(client, "/v1/agent/self", &self, &err);
-    print_stats(json_object_get(self, "Stats"));
-    json_decref(self);
-    return finish("info", client, &args, (enum cli_exit)code, &err);
+    return command_main(&spec, argc, argv, &flags, NULL, info);
 }

@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/args.h"
-#include "cli/client.h"
+#include "cli/command.h"
 
 /* The worst of many outcomes is the command's: a later success must not hide
  * an earlier failure. */
@@ -13,25 +12,43 @@ static enum cli_exit worse(enum cli_exit a, enum cli_exit b)
     return a == CLI_OK ? b : a;
 }
 
-static enum cli_exit deregister_one(struct client *client, const char *id)
+static enum cli_exit deregister_one(struct command_run *r, const char *id)
 {
-    struct err err;
     char *quoted = client_quote(id);
-    char *path = NULL;
-    enum cli_exit code;
+    const char *path =
+        arena_printf(&r->arena, "/v1/agent/service/deregister/%s", quoted);
+    enum cli_exit code =
+        client_put(r->client, path, (struct slice){0}, &r->err);
 
-    if (asprintf(&path, "/v1/agent/service/deregister/%s", quoted) < 0) {
-        abort();
-    }
-    code = client_put(client, path, (struct slice){0}, &err);
     if (code == CLI_OK) {
         (void)printf("deregistered %s\n", id);
     } else {
-        (void)fprintf(stderr, "muster deregister: %s: %s\n", id, err.text);
+        (void)fprintf(stderr, "muster deregister: %s: %s\n", id, r->err.text);
+        r->err = (struct err){0};
     }
-    free(path);
     free(quoted);
     return code;
+}
+
+/* Its flags are where the id stands that Consul's users give by one, or NULL.
+ */
+static enum cli_exit deregister(struct command_run *r)
+{
+    const char *id = *(const char *const *)r->flags;
+    enum cli_exit worst = CLI_OK;
+
+    if (id == NULL && r->args->positionals_count == 0) {
+        (void)err_set(&r->err, ST_INVALID,
+                      "ID... is missing; see \"muster deregister --help\"");
+        return CLI_USAGE;
+    }
+    if (id != NULL) {
+        worst = deregister_one(r, id);
+    }
+    for (size_t i = 0; i < r->args->positionals_count; i++) {
+        worst = worse(worst, deregister_one(r, r->args->positionals[i]));
+    }
+    return worst;
 }
 
 int cmd_deregister(int argc, char **argv)
@@ -60,53 +77,14 @@ int cmd_deregister(int argc, char **argv)
         .options_count = sizeof(options) / sizeof(options[0]),
         .positionals_max = ARG_POSITIONAL_MAX,
     };
-    struct args args;
-    struct client *client;
-    enum cli_exit worst = CLI_OK;
-    int code;
 
-    if (!args_parse(&args, &spec, argc, argv, &code)) {
-        return code;
-    }
-    if (id == NULL && args.positionals_count == 0) {
-        (void)fprintf(stderr, "muster deregister: ID... is missing; see "
-                              "\"muster deregister --help\"\n");
-        args_release(&args);
-        return CLI_USAGE;
-    }
-    client = client_new(&flags);
-    if (id != NULL) {
-        worst = deregister_one(client, id);
-    }
-    for (size_t i = 0; i < args.positionals_count; i++) {
-        worst = worse(worst, deregister_one(client, args.positionals[i]));
-    }
-    client_free(client);
-    args_release(&args);
-    return (int)worst;
+    return command_main(&spec, argc, argv, &flags, &id, deregister);
 }
 
-/* A command without arguments that is one PUT. */
-static int put_command(const struct arg_spec *spec,
-                       const struct client_flags *flags, const char *path,
-                       int argc, char **argv)
+/* A command that is one PUT; its flags are the path. */
+static enum cli_exit put(struct command_run *r)
 {
-    struct args args;
-    struct client *client;
-    struct err err;
-    int code;
-
-    if (!args_parse(&args, spec, argc, argv, &code)) {
-        return code;
-    }
-    client = client_new(flags);
-    code = client_put(client, path, (struct slice){0}, &err);
-    if (code != CLI_OK) {
-        (void)fprintf(stderr, "muster %s: %s\n", spec->command, err.text);
-    }
-    client_free(client);
-    args_release(&args);
-    return code;
+    return client_put(r->client, r->flags, (struct slice){0}, &r->err);
 }
 
 int cmd_reload(int argc, char **argv)
@@ -124,7 +102,7 @@ int cmd_reload(int argc, char **argv)
         .options_count = sizeof(options) / sizeof(options[0]),
     };
 
-    return put_command(&spec, &flags, "/v1/agent/reload", argc, argv);
+    return command_main(&spec, argc, argv, &flags, "/v1/agent/reload", put);
 }
 
 int cmd_leave(int argc, char **argv)
@@ -142,5 +120,5 @@ int cmd_leave(int argc, char **argv)
         .options_count = sizeof(options) / sizeof(options[0]),
     };
 
-    return put_command(&spec, &flags, "/v1/agent/leave", argc, argv);
+    return command_main(&spec, argc, argv, &flags, "/v1/agent/leave", put);
 }

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/args.h"
-#include "cli/client.h"
+#include "cli/command.h"
 #include "cli/table.h"
 #include "cli/view.h"
 
@@ -91,12 +90,12 @@ static void print_explained(const json_t *explained)
     table_release(&t);
 }
 
-static enum cli_exit explain(struct client *client, const char *name,
-                             const struct explain_flags *f, struct err *err)
+static enum cli_exit explain(struct command_run *r)
 {
-    char *path = explain_path(name, f);
+    const struct explain_flags *f = r->flags;
+    char *path = explain_path(r->subject, f);
     json_t *explained = NULL;
-    enum cli_exit code = client_get(client, path, &explained, err);
+    enum cli_exit code = client_get(r->client, path, &explained, &r->err);
 
     free(path);
     if (code == CLI_OK && f->json) {
@@ -141,20 +140,6 @@ int cmd_explain(int argc, char **argv)
         .positionals_min = 1,
         .positionals_max = 1,
     };
-    struct args args;
-    struct err err;
-    struct client *client;
-    int code;
 
-    if (!args_parse(&args, &spec, argc, argv, &code)) {
-        return code;
-    }
-    client = client_new(&f.client);
-    code = (int)explain(client, args.positionals[0], &f, &err);
-    if (code != CLI_OK) {
-        (void)fprintf(stderr, "muster explain: %s\n", err.text);
-    }
-    client_free(client);
-    args_release(&args);
-    return code;
+    return command_main(&spec, argc, argv, &f.client, &f, explain);
 }

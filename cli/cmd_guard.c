@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/args.h"
-#include "cli/client.h"
+#include "cli/command.h"
 #include "cli/view.h"
 
 static void print_guard(const json_t *guard)
@@ -26,35 +25,35 @@ static bool is_mode(const char *word)
            strcmp(word, "auto") == 0;
 }
 
-static enum cli_exit set_mode(struct client *client, const char *mode,
-                              struct err *err)
+static enum cli_exit set_mode(struct command_run *r, const char *mode)
 {
     char path[64];
 
     (void)snprintf(path, sizeof(path), "/v1/agent/guard?mode=%s", mode);
-    return client_put(client, path, (struct slice){0}, err);
+    return client_put(r->client, path, (struct slice){0}, &r->err);
 }
 
-static enum cli_exit guard(const struct client_flags *flags, const char *mode)
+static enum cli_exit guard(struct command_run *r)
 {
-    struct client *client = client_new(flags);
+    bool sets = r->args->positionals_count > 0;
     json_t *answer = NULL;
-    struct err err;
     enum cli_exit code = CLI_OK;
 
-    if (mode) {
-        code = set_mode(client, mode, &err);
+    if (sets && !is_mode(r->subject)) {
+        (void)err_set(&r->err, ST_INVALID, "\"%s\" is not one of on, off, auto",
+                      r->subject);
+        return CLI_USAGE;
+    }
+    if (sets) {
+        code = set_mode(r, r->subject);
     }
     if (code == CLI_OK) {
-        code = client_get(client, "/v1/agent/guard", &answer, &err);
+        code = client_get(r->client, "/v1/agent/guard", &answer, &r->err);
     }
     if (code == CLI_OK) {
         print_guard(answer);
-    } else {
-        (void)fprintf(stderr, "muster guard: %s\n", err.text);
     }
     json_decref(answer);
-    client_free(client);
     return code;
 }
 
@@ -76,46 +75,22 @@ int cmd_guard(int argc, char **argv)
         .options_count = sizeof(options) / sizeof(options[0]),
         .positionals_max = 1,
     };
-    struct args args;
-    const char *mode;
-    int code;
 
-    if (!args_parse(&args, &spec, argc, argv, &code)) {
-        return code;
-    }
-    mode = args.positionals_count > 0 ? args.positionals[0] : NULL;
-    if (mode && !is_mode(mode)) {
-        (void)fprintf(
-            stderr, "muster guard: \"%s\" is not one of on, off, auto\n", mode);
-        code = CLI_USAGE;
-    } else {
-        code = guard(&flags, mode);
-    }
-    args_release(&args);
-    return code;
+    return command_main(&spec, argc, argv, &flags, NULL, guard);
 }
 
-static enum cli_exit force_leave(const struct client_flags *flags,
-                                 const char *node)
+static enum cli_exit force_leave(struct command_run *r)
 {
-    struct client *client = client_new(flags);
-    char *quoted = client_quote(node);
-    char *path = NULL;
-    struct err err;
-    enum cli_exit code;
+    char *quoted = client_quote(r->subject);
+    const char *path =
+        arena_printf(&r->arena, "/v1/agent/force-leave/%s?prune", quoted);
+    enum cli_exit code =
+        client_put(r->client, path, (struct slice){0}, &r->err);
 
-    if (asprintf(&path, "/v1/agent/force-leave/%s?prune", quoted) < 0) {
-        abort();
-    }
-    code = client_put(client, path, (struct slice){0}, &err);
     if (code == CLI_OK) {
-        (void)printf("%s is out of the catalogue\n", node);
-    } else {
-        (void)fprintf(stderr, "muster force-leave: %s\n", err.text);
+        (void)printf("%s is out of the catalogue\n", r->subject);
     }
-    free(path);
     free(quoted);
-    client_free(client);
     return code;
 }
 
@@ -145,13 +120,6 @@ int cmd_force_leave(int argc, char **argv)
         .positionals_min = 1,
         .positionals_max = 1,
     };
-    struct args args;
-    int code;
 
-    if (!args_parse(&args, &spec, argc, argv, &code)) {
-        return code;
-    }
-    code = force_leave(&flags, args.positionals[0]);
-    args_release(&args);
-    return code;
+    return command_main(&spec, argc, argv, &flags, NULL, force_leave);
 }

@@ -9,8 +9,7 @@
 #include <strings.h>
 
 #include "base/core/limits.h"
-#include "cli/args.h"
-#include "cli/client.h"
+#include "cli/command.h"
 #include "cli/view.h"
 
 struct query_flags {
@@ -18,15 +17,13 @@ struct query_flags {
     bool json;
 };
 
-struct run {
-    const struct query_flags *f;
-    const char *subject; /* A name or an id, or a file. */
-    struct client *client;
-    struct arena arena;
-    struct err err;
-};
+static const struct query_flags *flags_of(const struct command_run *r)
+{
+    return r->flags;
+}
 
-static const char *path_of(struct run *r, const char *what, const char *end)
+static const char *path_of(struct command_run *r, const char *what,
+                           const char *end)
 {
     char *quoted = client_quote(what);
     const char *path = arena_printf(&r->arena, "/v1/query/%s%s", quoted, end);
@@ -53,13 +50,13 @@ static const json_t *find(const json_t *list, const char *name)
     return NULL;
 }
 
-static enum cli_exit get_list(struct run *r, json_t **out_list)
+static enum cli_exit get_list(struct command_run *r, json_t **out_list)
 {
     return client_get(r->client, "/v1/query", out_list, &r->err);
 }
 
 /* One reference in *out_query. */
-static enum cli_exit get_one(struct run *r, json_t **out_query)
+static enum cli_exit get_one(struct command_run *r, json_t **out_query)
 {
     json_t *list = NULL;
     enum cli_exit code = get_list(r, &list);
@@ -85,7 +82,7 @@ static const char *or_dash(const char *text)
     return *text == '\0' ? "-" : text;
 }
 
-static void print_list(struct run *r, const json_t *list)
+static void print_list(struct command_run *r, const json_t *list)
 {
     static const char *const heads[] = {"NAME",     "SERVICE", "TAGS",
                                         "FAILOVER", "TTL",     "ID"};
@@ -117,12 +114,12 @@ static void print_list(struct run *r, const json_t *list)
     table_release(&t);
 }
 
-static enum cli_exit query_list(struct run *r)
+static enum cli_exit query_list(struct command_run *r)
 {
     json_t *list = NULL;
     enum cli_exit code = get_list(r, &list);
 
-    if (code == CLI_OK && r->f->json) {
+    if (code == CLI_OK && flags_of(r)->json) {
         view_print_json(list);
     } else if (code == CLI_OK) {
         print_list(r, list);
@@ -131,7 +128,7 @@ static enum cli_exit query_list(struct run *r)
     return code;
 }
 
-static enum cli_exit query_read(struct run *r)
+static enum cli_exit query_read(struct command_run *r)
 {
     json_t *q = NULL;
     enum cli_exit code = get_one(r, &q);
@@ -143,7 +140,7 @@ static enum cli_exit query_read(struct run *r)
     return code;
 }
 
-static enum cli_exit query_explain(struct run *r)
+static enum cli_exit query_explain(struct command_run *r)
 {
     json_t *reply = NULL;
     enum cli_exit code = client_get(
@@ -158,7 +155,7 @@ static enum cli_exit query_explain(struct run *r)
 
 /* ---- Executing ------------------------------------------------------ */
 
-static void print_result(struct run *r, const json_t *reply)
+static void print_result(struct command_run *r, const json_t *reply)
 {
     static const char *const heads[] = {"ID", "NODE", "ADDRESS", "HEALTH",
                                         "TAGS"};
@@ -193,13 +190,13 @@ static void print_result(struct run *r, const json_t *reply)
     }
 }
 
-static enum cli_exit query_execute(struct run *r)
+static enum cli_exit query_execute(struct command_run *r)
 {
     json_t *reply = NULL;
     enum cli_exit code = client_get(
         r->client, path_of(r, r->subject, "/execute"), &reply, &r->err);
 
-    if (code == CLI_OK && r->f->json) {
+    if (code == CLI_OK && flags_of(r)->json) {
         view_print_json(reply);
     } else if (code == CLI_OK &&
                json_array_size(json_object_get(reply, "Nodes")) == 0) {
@@ -216,7 +213,7 @@ static enum cli_exit query_execute(struct run *r)
 
 /* ---- Writing -------------------------------------------------------- */
 
-static enum cli_exit load(struct run *r, json_t **out_query)
+static enum cli_exit load(struct command_run *r, json_t **out_query)
 {
     bool is_input = strcmp(r->subject, "-") == 0;
     FILE *file = is_input ? stdin : fopen(r->subject, "re");
@@ -240,7 +237,7 @@ static enum cli_exit load(struct run *r, json_t **out_query)
 }
 
 /* The id of the query that is to be replaced, or NULL. */
-static enum cli_exit find_old(struct run *r, const json_t *query,
+static enum cli_exit find_old(struct command_run *r, const json_t *query,
                               const char **out_id)
 {
     const char *name = view_text(query, "ID");
@@ -257,7 +254,8 @@ static enum cli_exit find_old(struct run *r, const json_t *query,
     return code;
 }
 
-static enum cli_exit put(struct run *r, const json_t *query, const char *old)
+static enum cli_exit put(struct command_run *r, const json_t *query,
+                         const char *old)
 {
     char *text = json_dumps(query, JSON_COMPACT);
     const char *path = old == NULL ? "/v1/query" : path_of(r, old, "");
@@ -275,7 +273,7 @@ static enum cli_exit put(struct run *r, const json_t *query, const char *old)
     return code;
 }
 
-static enum cli_exit query_apply(struct run *r)
+static enum cli_exit query_apply(struct command_run *r)
 {
     json_t *query = NULL;
     const char *old = NULL;
@@ -291,7 +289,7 @@ static enum cli_exit query_apply(struct run *r)
     return code;
 }
 
-static enum cli_exit query_delete(struct run *r)
+static enum cli_exit query_delete(struct command_run *r)
 {
     json_t *q = NULL;
     enum cli_exit code = get_one(r, &q);
@@ -310,36 +308,26 @@ static enum cli_exit query_delete(struct run *r)
 
 /* ---- The command ---------------------------------------------------- */
 
-static const struct verb {
-    const char *word;
-    bool of_one;
-    enum cli_exit (*run)(struct run *r);
-} verbs[] = {
+static const struct command_verb verbs[] = {
     {"list", false, query_list},      {"read", true, query_read},
     {"apply", true, query_apply},     {"delete", true, query_delete},
     {"execute", true, query_execute}, {"explain", true, query_explain},
 };
 
-static const struct verb *verb_find(const struct args *args)
+static enum cli_exit run(struct command_run *r)
 {
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-        if (strcmp(verbs[i].word, args->positionals[0]) == 0 &&
-            verbs[i].of_one == (args->positionals_count == 2)) {
-            return &verbs[i];
-        }
-    }
-    return NULL;
+    return command_verb_run(r, verbs, sizeof(verbs) / sizeof(verbs[0]));
 }
 
-static bool flags_read(struct args *args, struct query_flags *f, int argc,
-                       char **argv, int *out_code)
+int cmd_query(int argc, char **argv)
 {
+    struct query_flags f = {0};
     const struct arg_option options[] = {
         {.name = "json",
          .kind = ARG_BOOL,
-         .boolean = &f->json,
+         .boolean = &f.json,
          .help = "list and execute print the API's JSON"},
-        CLIENT_OPTIONS(&f->client),
+        CLIENT_OPTIONS(&f.client),
     };
     const struct arg_spec spec = {
         .command = "query",
@@ -362,35 +350,5 @@ static bool flags_read(struct args *args, struct query_flags *f, int argc,
         .positionals_max = 2,
     };
 
-    return args_parse(args, &spec, argc, argv, out_code);
-}
-
-int cmd_query(int argc, char **argv)
-{
-    struct query_flags f = {0};
-    struct run r = {.f = &f};
-    const struct verb *verb;
-    struct args args;
-    int code;
-
-    if (!flags_read(&args, &f, argc, argv, &code)) {
-        return code;
-    }
-    verb = verb_find(&args);
-    if (verb == NULL) {
-        (void)fprintf(stderr, "muster query: no such command; see muster query "
-                              "--help\n");
-        args_release(&args);
-        return CLI_USAGE;
-    }
-    r.subject = verb->of_one ? args.positionals[1] : "";
-    r.client = client_new(&f.client);
-    code = verb->run(&r);
-    if (code != CLI_OK) {
-        (void)fprintf(stderr, "muster query: %s\n", r.err.text);
-    }
-    client_free(r.client);
-    arena_release(&r.arena);
-    args_release(&args);
-    return code;
+    return command_main(&spec, argc, argv, &f.client, &f, run);
 }

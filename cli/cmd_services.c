@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/args.h"
-#include "cli/client.h"
+#include "cli/command.h"
 #include "cli/table.h"
 #include "cli/view.h"
 
@@ -245,6 +244,13 @@ static enum cli_exit list_services(struct client *client,
     return code;
 }
 
+static enum cli_exit run(struct command_run *r)
+{
+    return r->args->positionals_count > 0
+               ? show_service(r->client, r->subject, r->flags, &r->err)
+               : list_services(r->client, r->flags, &r->err);
+}
+
 int cmd_services(int argc, char **argv)
 {
     struct services_flags f = {0};
@@ -277,24 +283,6 @@ int cmd_services(int argc, char **argv)
         .options_count = sizeof(options) / sizeof(options[0]),
         .positionals_max = 1,
     };
-    struct args args;
-    struct err err;
-    struct client *client;
-    int code;
 
-    if (!args_parse(&args, &spec, argc, argv, &code)) {
-        return code;
-    }
-    client = client_new(&f.client);
-    if (args.positionals_count > 0) {
-        code = (int)show_service(client, args.positionals[0], &f, &err);
-    } else {
-        code = (int)list_services(client, &f, &err);
-    }
-    if (code != CLI_OK) {
-        (void)fprintf(stderr, "muster services: %s\n", err.text);
-    }
-    client_free(client);
-    args_release(&args);
-    return code;
+    return command_main(&spec, argc, argv, &f.client, &f, run);
 }

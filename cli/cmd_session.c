@@ -5,10 +5,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "cli/args.h"
-#include "cli/client.h"
+#include "cli/command.h"
 #include "cli/view.h"
 
 struct session_flags {
@@ -21,15 +19,13 @@ struct session_flags {
     const char *behavior;
 };
 
-struct run {
-    const struct session_flags *f;
-    const char *id;
-    struct client *client;
-    struct arena arena;
-    struct err err;
-};
+static const struct session_flags *flags_of(const struct command_run *r)
+{
+    return r->flags;
+}
 
-static const char *path_of(struct run *r, const char *verb, const char *what)
+static const char *path_of(struct command_run *r, const char *verb,
+                           const char *what)
 {
     char *quoted = client_quote(what);
     const char *path =
@@ -42,7 +38,7 @@ static const char *path_of(struct run *r, const char *verb, const char *what)
 /* ---- Reading -------------------------------------------------------- */
 
 /* A session holds as long as these pass. */
-static const char *checks_of(struct run *r, const json_t *session)
+static const char *checks_of(struct command_run *r, const json_t *session)
 {
     const json_t *of_services = json_object_get(session, "ServiceChecks");
     const char *text =
@@ -57,7 +53,7 @@ static const char *checks_of(struct run *r, const json_t *session)
     return text;
 }
 
-static void print_list(struct run *r, const json_t *list)
+static void print_list(struct command_run *r, const json_t *list)
 {
     static const char *const heads[] = {"ID",  "NAME",     "NODE",
                                         "TTL", "BEHAVIOR", "CHECKS"};
@@ -82,14 +78,15 @@ static void print_list(struct run *r, const json_t *list)
     table_release(&t);
 }
 
-static enum cli_exit session_list(struct run *r)
+static enum cli_exit session_list(struct command_run *r)
 {
-    const char *path = r->f->node == NULL ? "/v1/session/list"
-                                          : path_of(r, "node", r->f->node);
+    const char *path = flags_of(r)->node == NULL
+                           ? "/v1/session/list"
+                           : path_of(r, "node", flags_of(r)->node);
     json_t *list = NULL;
     enum cli_exit code = client_get(r->client, path, &list, &r->err);
 
-    if (code == CLI_OK && r->f->json) {
+    if (code == CLI_OK && flags_of(r)->json) {
         view_print_json(list);
     } else if (code == CLI_OK) {
         print_list(r, list);
@@ -98,19 +95,19 @@ static enum cli_exit session_list(struct run *r)
     return code;
 }
 
-static enum cli_exit is_gone(struct run *r)
+static enum cli_exit is_gone(struct command_run *r)
 {
     (void)err_set(&r->err, ST_NOT_FOUND,
                   "there is no session \"%.100s\"; see muster session list",
-                  r->id);
+                  r->subject);
     return CLI_NOT_FOUND;
 }
 
-static enum cli_exit session_read(struct run *r)
+static enum cli_exit session_read(struct command_run *r)
 {
     json_t *list = NULL;
     enum cli_exit code =
-        client_get(r->client, path_of(r, "info", r->id), &list, &r->err);
+        client_get(r->client, path_of(r, "info", r->subject), &list, &r->err);
 
     if (code == CLI_OK && json_array_size(list) == 0) {
         code = is_gone(r);
@@ -130,18 +127,18 @@ static void add(json_t *object, const char *key, const char *value)
     }
 }
 
-static enum cli_exit session_create(struct run *r)
+static enum cli_exit session_create(struct command_run *r)
 {
     json_t *wanted = json_object();
     json_t *reply = NULL;
     enum cli_exit code;
     char *text;
 
-    add(wanted, "Name", r->f->name);
-    add(wanted, "Node", r->f->node);
-    add(wanted, "TTL", r->f->ttl);
-    add(wanted, "LockDelay", r->f->lock_delay);
-    add(wanted, "Behavior", r->f->behavior);
+    add(wanted, "Name", flags_of(r)->name);
+    add(wanted, "Node", flags_of(r)->node);
+    add(wanted, "TTL", flags_of(r)->ttl);
+    add(wanted, "LockDelay", flags_of(r)->lock_delay);
+    add(wanted, "Behavior", flags_of(r)->behavior);
     text = json_dumps(wanted, JSON_COMPACT);
     code = client_call(r->client, "PUT", "/v1/session/create", slice_str(text),
                        &reply, &r->err);
@@ -154,11 +151,11 @@ static enum cli_exit session_create(struct run *r)
     return code;
 }
 
-static enum cli_exit session_renew(struct run *r)
+static enum cli_exit session_renew(struct command_run *r)
 {
     json_t *list = NULL;
     enum cli_exit code =
-        client_call(r->client, "PUT", path_of(r, "renew", r->id),
+        client_call(r->client, "PUT", path_of(r, "renew", r->subject),
                     (struct slice){0}, &list, &r->err);
 
     if (code == CLI_OK) {
@@ -169,85 +166,75 @@ static enum cli_exit session_renew(struct run *r)
     return code == CLI_NOT_FOUND ? is_gone(r) : code;
 }
 
-static enum cli_exit session_destroy(struct run *r)
+static enum cli_exit session_destroy(struct command_run *r)
 {
     json_t *list = NULL;
     enum cli_exit code =
-        client_get(r->client, path_of(r, "info", r->id), &list, &r->err);
+        client_get(r->client, path_of(r, "info", r->subject), &list, &r->err);
 
     if (code == CLI_OK && json_array_size(list) == 0) {
         code = is_gone(r);
     }
     json_decref(list);
     if (code == CLI_OK) {
-        code = client_put(r->client, path_of(r, "destroy", r->id),
+        code = client_put(r->client, path_of(r, "destroy", r->subject),
                           (struct slice){0}, &r->err);
     }
     if (code == CLI_OK) {
-        (void)printf("destroyed %s\n", r->id);
+        (void)printf("destroyed %s\n", r->subject);
     }
     return code;
 }
 
 /* ---- The command ---------------------------------------------------- */
 
-static const struct verb {
-    const char *word;
-    bool of_one;
-    enum cli_exit (*run)(struct run *r);
-} verbs[] = {
+static const struct command_verb verbs[] = {
     {"list", false, session_list},      {"read", true, session_read},
     {"create", false, session_create},  {"renew", true, session_renew},
     {"destroy", true, session_destroy},
 };
 
-static const struct verb *verb_find(const struct args *args)
+static enum cli_exit run(struct command_run *r)
 {
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-        if (strcmp(verbs[i].word, args->positionals[0]) == 0 &&
-            verbs[i].of_one == (args->positionals_count == 2)) {
-            return &verbs[i];
-        }
-    }
-    return NULL;
+    return command_verb_run(r, verbs, sizeof(verbs) / sizeof(verbs[0]));
 }
 
-static bool flags_read(struct args *args, struct session_flags *f, int argc,
-                       char **argv, int *out_code)
+int cmd_session(int argc, char **argv)
 {
+    struct session_flags f = {0};
     const struct arg_option options[] = {
         {.name = "json",
          .kind = ARG_BOOL,
-         .boolean = &f->json,
+         .boolean = &f.json,
          .help = "list prints the API's JSON"},
         {.name = "node",
          .kind = ARG_STRING,
-         .string = &f->node,
+         .string = &f.node,
          .metavar = "NODE",
          .help = "list: only its sessions; create: for it, if not for us"},
         {.name = "name",
          .kind = ARG_STRING,
-         .string = &f->name,
+         .string = &f.name,
          .metavar = "TEXT",
          .help = "create: what people are to see"},
         {.name = "ttl",
          .kind = ARG_STRING,
-         .string = &f->ttl,
+         .string = &f.ttl,
          .metavar = "DURATION",
          .help = "create: it ends when it is not renewed for so long, 10s to "
                  "24h; without, only with its checks"},
         {.name = "lock-delay",
          .kind = ARG_STRING,
-         .string = &f->lock_delay,
+         .string = &f.lock_delay,
          .metavar = "DURATION",
          .help = "create: its locks stay locked so long after its death (15s)"},
         {.name = "behavior",
          .kind = ARG_STRING,
-         .string = &f->behavior,
+         .string = &f.behavior,
          .metavar = "WORD",
          .help = "create: release its locks at its end, or delete the entries "
                  "(release)"},
-        CLIENT_OPTIONS(&f->client),
+        CLIENT_OPTIONS(&f.client),
     };
     const struct arg_spec spec = {
         .command = "session",
@@ -267,35 +254,5 @@ static bool flags_read(struct args *args, struct session_flags *f, int argc,
         .positionals_max = 2,
     };
 
-    return args_parse(args, &spec, argc, argv, out_code);
-}
-
-int cmd_session(int argc, char **argv)
-{
-    struct session_flags f = {0};
-    struct run r = {.f = &f};
-    const struct verb *verb;
-    struct args args;
-    int code;
-
-    if (!flags_read(&args, &f, argc, argv, &code)) {
-        return code;
-    }
-    verb = verb_find(&args);
-    if (verb == NULL) {
-        (void)fprintf(stderr, "muster session: no such command; see muster "
-                              "session --help\n");
-        args_release(&args);
-        return CLI_USAGE;
-    }
-    r.id = verb->of_one ? args.positionals[1] : "";
-    r.client = client_new(&f.client);
-    code = verb->run(&r);
-    if (code != CLI_OK) {
-        (void)fprintf(stderr, "muster session: %s\n", r.err.text);
-    }
-    client_free(r.client);
-    arena_release(&r.arena);
-    args_release(&args);
-    return code;
+    return command_main(&spec, argc, argv, &f.client, &f, run);
 }
