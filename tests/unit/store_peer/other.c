@@ -49,12 +49,14 @@ static void on_message(void *ctx, const struct raft_msg *m)
 static void on_snapshot(void *ctx, const struct raft_msg *m, const char *path,
                         struct peers_arrival *arrival)
 {
-    char text[64] = "";
+    char text[64];
     FILE *f = fopen(path, "r");
+    size_t len;
 
     (void)ctx;
     CHECK(f != NULL);
-    (void)fread(text, 1, sizeof(text) - 1, f);
+    len = fread(text, 1, sizeof(text) - 1, f);
+    text[len] = '\0';
     (void)fclose(f);
     (void)unlink(path);
     tell("snapshot %llu from %llu: %s",
