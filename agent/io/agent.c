@@ -174,6 +174,9 @@ static bool on_farewell(void *ctx, int64_t lease, struct arena *arena,
 {
     struct agent *a = ctx;
 
+    if (lease == 0) {
+        return a->coords && coords_leave(a->coords, arena, out_txn);
+    }
     return a->projector &&
            projector_farewell(a->projector, lease, arena, out_txn);
 }

@@ -39,6 +39,7 @@ struct coords_watch {
     struct coord_track track;
     uint64_t told_ms; /* 0: never. */
     bool telling;
+    bool left;
     struct rng rng;
     uv_timer_t timer;
 
@@ -336,6 +337,22 @@ void coords_stop(struct coords_watch *w, void (*on_stopped)(void *arg),
         w->open++;
         member_end(w);
     }
+}
+
+bool coords_leave(struct coords_watch *w, struct arena *a,
+                  struct sync_txn *out_txn)
+{
+    struct sync_op *op = arena_zalloc(a, 1, sizeof(*op));
+
+    if (w->left) {
+        return false;
+    }
+    w->left = true;
+    *op = (struct sync_op){.kind = SYNC_DELETE,
+                           .key = coords_key(w->known, a, w->node),
+                           .expect_mod_revision = SYNC_ANY};
+    *out_txn = (struct sync_txn){.ops = op, .ops_count = 1};
+    return true;
 }
 
 void coords_watch_free(struct coords_watch *w)

@@ -31,4 +31,8 @@ void coords_contact(struct coords_watch *w);
 /* on_stopped comes later, once. After link_stop(): free. */
 void coords_stop(struct coords_watch *w, void (*on_stopped)(void *arg),
                  void *arg);
+/* The host leaves: delete what it has told, which may be under a lease of
+ * before a restart. Once; then false. */
+bool coords_leave(struct coords_watch *w, struct arena *a,
+                  struct sync_txn *out_txn);
 void coords_watch_free(struct coords_watch *w); /* NULL is fine. */

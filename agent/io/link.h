@@ -71,7 +71,8 @@ struct link_hooks {
     /* The link became current or lost contact. */
     void (*on_contact)(void *ctx);
     /* The live key has moved to `lease`, which is left behind: what else is to
-     * be put there? Asked until it is false; NULL: nothing. */
+     * be put there? 0: we leave; what else is to be deleted? Asked until it is
+     * false; NULL: nothing. */
     bool (*on_farewell)(void *ctx, int64_t lease, struct arena *a,
                         struct sync_txn *out_txn);
 };

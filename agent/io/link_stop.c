@@ -66,6 +66,17 @@ static void on_deleted(void *ctx, enum grpc_code code, const char *text,
     arena_release(&arena);
 }
 
+static void on_rest_deleted(void *ctx, enum grpc_code code, const char *text,
+                            struct slice reply);
+
+/* Of what else there is; that may hang on a lease of before a restart. */
+static bool leave_rest(const struct link *l, struct arena *arena,
+                       struct sync_txn *out_txn)
+{
+    return l->hooks.on_farewell &&
+           l->hooks.on_farewell(l->hooks.ctx, 0, arena, out_txn);
+}
+
 static void leave_next(struct link *l)
 {
     struct arena arena = {0};
@@ -75,6 +86,9 @@ static void leave_next(struct link *l)
     if (sync_leave(l->local, l->catalog, &arena, &txn)) {
         etcd_txn(&l->request, &txn);
         ask(l, ETCD_TXN, on_deleted);
+    } else if (leave_rest(l, &arena, &txn)) {
+        etcd_txn(&l->request, &txn);
+        ask(l, ETCD_TXN, on_rest_deleted);
     } else if (l->lease.id != 0) {
         etcd_lease_id(&l->request, l->lease.id);
         ask(l, ETCD_REVOKE, on_revoked);
@@ -82,6 +96,17 @@ static void leave_next(struct link *l)
         link_farewell_done(l);
     }
     arena_release(&arena);
+}
+
+static void on_rest_deleted(void *ctx, enum grpc_code code, const char *text,
+                            struct slice reply)
+{
+    struct link *l = ctx;
+
+    (void)reply;
+    if (answered(l, "deregistering", code, text)) {
+        leave_next(l);
+    }
 }
 
 /* Each batch is what the replica still shows as ours, so it waits until the

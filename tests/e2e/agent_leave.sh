@@ -33,7 +33,12 @@ agent_start one --store "$STORE_URL"
 AGENT_DNS=$two
 soon 15 "started again, it is back as it was" answers 10.9.9.1 $NAME
 
-# Who has no time asks twice.
+# Who has no time asks twice. (What it has told of its round trips hangs on the
+# lease of before the restart.)
+told() {
+    [ -n "$(ctl get /muster/v1/dc1/coord/one --keys-only)" ]
+}
+wait_until 20 "its round trips" told
 echo '{"leave_drain_time": "1h"}' >"$SCRATCH/drain.json"
 agent_stop
 agent_start one --store "$STORE_URL" --config "$SCRATCH/drain.json"
@@ -45,4 +50,15 @@ soon 10 "it drains" answers '' $NAME
 soon 10 "asked twice it goes at once" sh -c "! kill -0 $AGENT_PID 2>/dev/null"
 is "$(ctl get --prefix /muster/v1/dc1/ --keys-only | grep -c '/one')" 0 \
     "with everything"
+
+# SIGTERM is no leave, unless the operator wants it.
+echo '{"leave_on_terminate": true, "leave_drain_time": "1s"}' \
+    >"$SCRATCH/terminate.json"
+agent_start one --store "$STORE_URL" --config "$SCRATCH/terminate.json"
+AGENT_DNS=$two
+wait_until 15 "the service" answers 10.9.9.1 $NAME
+wait_until 20 "its round trips" told
+agent_stop
+is "$(ctl get --prefix /muster/v1/dc1/ --keys-only | grep -c '/one')" 0 \
+    "with leave_on_terminate SIGTERM means leave"
 done_testing
