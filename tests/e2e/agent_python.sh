@@ -1,8 +1,9 @@
 # Debian's python3-consul, unmodified, registers, beats and queries.
 . "$(dirname "$0")/lib.sh"
 
+web_start
 agent_start one --dev --store-listen 127.0.0.1:0
-out=$("$PYTHON" - "${AGENT_HTTP##*:}" <<'PY' 2>&1
+out=$("$PYTHON" - "${AGENT_HTTP##*:}" "$WEB_PORT" <<'PY' 2>&1
 import sys, time, threading
 import consul
 
@@ -73,6 +74,17 @@ assert c.agent.check.ttl_pass("disk")
 assert c.agent.check.deregister("disk")
 print("maintenance and node checks")
 
+port = int(sys.argv[2])
+for name, check in (
+        ("h", consul.Check.http("http://127.0.0.1:%d/" % port, "1s")),
+        ("t", consul.Check.tcp("127.0.0.1", port, "1s"))):
+    assert c.agent.service.register(name, port=port, check=check)
+    wait_for(name, lambda: c.health.service(name, passing=True)[1])
+    assert c.agent.service.deregister(name)
+index, value = c.kv.get("no/such/key")
+assert int(index) > 0 and value is None, (index, value)
+print("checks by http and tcp, and a key that is missing")
+
 assert c.catalog.register("outside", "10.4.0.1",
                           service={"Service": "ext", "Port": 9})
 wait_for("the outside service", lambda: c.catalog.service("ext")[1])
@@ -89,5 +101,6 @@ PY
 is $? 0 "python3-consul is content"
 is "$out" "$(printf '%s\n' 'registered and passing' 'a poll wakes' \
     'catalogue and health' 'maintenance and node checks' \
+    'checks by http and tcp, and a key that is missing' \
     'hosts without an agent' deregistered)" "in every part"
 done_testing

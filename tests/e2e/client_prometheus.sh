@@ -1,6 +1,6 @@
 # Debian's Prometheus, unmodified, finds its targets by dns_sd and by http_sd: new
-# instances come, removed ones go. (Debian leaves http_sd out of it; what that
-# asks is in agent_clients.)
+# instances come, removed ones go. (Debian leaves consul_sd out of it; what that
+# asks is in agent_requests.)
 . "$(dirname "$0")/lib.sh"
 own_network
 

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@ struct world {
     char dir[64];
     char path[128];
     int written;
+    int refused;
     int closed;
     size_t seen;
     char text[4096]; /* key=value; of each entry. */
@@ -201,6 +203,57 @@ START_TEST(renewed_but_never_begun_anew)
 }
 END_TEST
 
+static void on_refused(void *arg, enum status st, const struct err *err)
+{
+    struct world *w = arg;
+
+    ck_assert_int_eq(st, ST_IO);
+    ck_assert_ptr_nonnull(strstr(err->text, w->path));
+    w->refused++;
+}
+
+static void put_much(struct world *w, const char *key,
+                     kvfile_written_fn *on_done)
+{
+    static char much[100000];
+
+    kvfile_put(w->file, 'a', slice_str(key), slice_str("1"));
+    kvfile_put(w->file, 'b', slice_str("much"), slice_of(much, sizeof(much)));
+    kvfile_flush(w->file, on_done, w);
+    (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+}
+
+/* A large batch is written and the file is opened anew, for which there is no
+ * descriptor: the next batch says so, and the one after it is good again. */
+START_TEST(a_new_start_that_fails_is_made_up_for)
+{
+    struct world w;
+    struct rlimit files;
+    struct rlimit none;
+
+    world_init(&w);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
+    none = files;
+    none.rlim_cur = 0; /* What is open stays open. */
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    put_much(&w, "first", on_written);
+    put_much(&w, "second", on_refused);
+    put_much(&w, "third", on_refused);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+    ck_assert_int_eq(w.written, 1);
+    ck_assert_int_eq(w.refused, 2);
+    put_much(&w, "fourth", on_written);
+    ck_assert_int_eq(w.written, 2);
+    world_close(&w);
+    ck_assert_int_eq(world_open(&w), ST_OK);
+    ck_assert_ptr_nonnull(strstr(world_read(&w, 'a'), "first=1;"));
+    ck_assert_ptr_nonnull(strstr(world_read(&w, 'a'), "fourth=1;"));
+    ck_assert_uint_eq(w.seen, 2);
+    world_close(&w);
+    world_release(&w);
+}
+END_TEST
+
 /* One flipped bit in the value, wherever LMDB has put it. */
 START_TEST(flipped_bit_is_noticed)
 {
@@ -334,6 +387,7 @@ UNIT_MAIN("kvfile", {
     tcase_add_test(tc, clear_empties_one_table);
     tcase_add_test(tc, long_keys_are_kept_apart);
     tcase_add_test(tc, renewed_but_never_begun_anew);
+    tcase_add_test(tc, a_new_start_that_fails_is_made_up_for);
     tcase_add_test(tc, flipped_bit_is_noticed);
     tcase_add_loop_test(tc, damaged_files_are_refused, 0, COUNT_OF(damages));
     tcase_add_test(tc, full_file_fails_the_batch_only);
