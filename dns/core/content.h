@@ -3,8 +3,8 @@
  *
  * Everything here is immutable once its zone is out, and lies in one piece of
  * memory each: services and hosts are copies of what the agent put in, turned
- * into wire form; entries are names with their prepared answers; the config is
- * the settings with their names in wire form.
+ * into wire form; entries are names, with the answers that were asked for; the
+ * config is the settings with their names in wire form.
  */
 #pragma once
 
@@ -174,10 +174,15 @@ struct dns_entry {
     bool dead; /* Taken out again in its own round. */
     bool oversized; /* The SRV answer is longer than any message. */
     uint32_t below; /* Names that lie under this one: an empty non-terminal. */
-    struct dns_prepared *prepared[DNS_SLOTS];
+    dns_prepared_slot prepared[DNS_SLOTS]; /* Made by who asks first. */
     uint8_t key_len;
     uint8_t key[];
 };
+
+/* Whether an entry's service has more instances than a message has room for:
+ * its SRV answer, addresses included. */
+bool dns_entry_oversized(const struct dns_zone *zone,
+                         const struct dns_entry *entry);
 
 static inline struct slice dns_entry_key(const struct dns_entry *e)
 {
@@ -201,7 +206,7 @@ struct dns_zone {
     size_t oversized;
     struct slice new_oversized[DNS_OVERSIZED_NAMES];
     size_t new_oversized_count;
-    struct dns_prepared *soa[DNS_DOMAINS_MAX][2]; /* [domain][NODATA?] */
+    dns_prepared_slot soa[DNS_DOMAINS_MAX][2]; /* [domain][NODATA?] */
     unsigned refs; /* Of the zones that have it among these: */
     struct dns_zone *others[LIMIT_DATACENTERS]; /* By config->others; or NULL.
                                                  */

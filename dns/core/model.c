@@ -13,7 +13,7 @@ struct dns_model {
     struct dns_table names;
     uint64_t round;           /* The sequence of the zone being made. */
     struct dns_zone *last;    /* NULL when it is gone already. */
-    struct dns_entry **dirty; /* To be prepared at the commit. */
+    struct dns_entry **dirty; /* Made since the last commit. */
     size_t dirty_count;
     size_t dirty_cap;
     struct dns_garbage_list dropped; /* Still read in zones up to `last`. */
@@ -21,7 +21,7 @@ struct dns_model {
     struct dns_locations *locations;    /* NULL: to be made at the commit. */
     struct dns_service_names *services; /* Likewise. */
     struct dns_queries *queries;        /* NULL: none. */
-    size_t oversized;                   /* Entries that are. */
+    size_t oversized;                   /* Services that are. */
     struct dns_zone *others[LIMIT_DATACENTERS]; /* Ours, or NULL. */
     uint32_t distances[LIMIT_DATACENTERS];      /* Round trips to them. */
     bool changed;  /* What is shown, since the last commit. */
@@ -64,7 +64,11 @@ static void drop(struct dns_model *m, struct dns_garbage *piece)
 
 static void entry_release(void *piece)
 {
-    dns_unprepare_entry(piece);
+    struct dns_entry *e = piece;
+
+    for (unsigned slot = 0; slot < DNS_SLOTS; slot++) {
+        dns_prepared_slot_free(&e->prepared[slot]);
+    }
 }
 
 static void mark_dirty(struct dns_model *m, struct dns_entry *entry)
@@ -87,7 +91,7 @@ static const struct dns_entry *find(const struct dns_model *m,
 }
 
 /* The entry of this key, to be changed: it is made when there is none, and a
- * copy takes its place when older zones know it. It will be prepared again. */
+ * copy takes its place when older zones know it. Nothing is prepared of it. */
 static struct dns_entry *edit(struct dns_model *m, const struct dns_name *key)
 {
     const struct dns_entry *old = find(m, key);
@@ -464,16 +468,6 @@ enum status dns_model_set_settings(struct dns_model *m,
     return ST_OK;
 }
 
-static void prepare_soas(struct dns_zone *z)
-{
-    const struct dns_settings *s = &z->config->settings;
-
-    for (unsigned d = 0; d < z->config->domains_count; d++) {
-        z->soa[d][0] = dns_prepare_soa(z, d, s->soa_min_ttl_s);
-        z->soa[d][1] = dns_prepare_soa(z, d, s->nodata_ttl_s);
-    }
-}
-
 /* Where we are: the area of the node that we are. */
 static uint16_t self_area(const struct dns_model *m)
 {
@@ -487,18 +481,14 @@ static uint16_t self_area(const struct dns_model *m)
     return entry == NULL || entry->host == NULL ? 0 : entry->host->area;
 }
 
-static void prepare_dirty(struct dns_model *m, struct dns_zone *z)
+static void measure_dirty(struct dns_model *m, struct dns_zone *z)
 {
     for (size_t i = 0; i < m->dirty_count; i++) {
         struct dns_entry *e = m->dirty[i];
 
-        if (e->dead) {
-            continue;
-        }
-        dns_prepare_entry(z, e);
+        e->oversized = !e->dead && dns_entry_oversized(z, e);
         m->oversized += e->oversized;
-        if (e->oversized && e->service != NULL &&
-            z->new_oversized_count < DNS_OVERSIZED_NAMES) {
+        if (e->oversized && z->new_oversized_count < DNS_OVERSIZED_NAMES) {
             z->new_oversized[z->new_oversized_count++] = e->service->name;
         }
     }
@@ -554,8 +544,7 @@ struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
     z->queries = m->queries;
     z->areas_count = m->areas.count;
     z->self_area = self_area(m);
-    prepare_soas(z);
-    prepare_dirty(m, z);
+    measure_dirty(m, z);
     if (m->last == NULL) {
         dns_garbage_free(&m->dropped);
     } else {
@@ -620,8 +609,8 @@ void dns_zone_free(struct dns_zone *z)
         z->model->last = NULL;
     }
     for (unsigned d = 0; d < DNS_DOMAINS_MAX; d++) {
-        dns_prepared_free(z->soa[d][0]);
-        dns_prepared_free(z->soa[d][1]);
+        dns_prepared_slot_free(&z->soa[d][0]);
+        dns_prepared_slot_free(&z->soa[d][1]);
     }
     dns_garbage_free(&z->dropped);
     free(z);

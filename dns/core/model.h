@@ -3,8 +3,8 @@
  *
  * The agent puts nodes and whole services in as they change; each call costs by
  * what changed, never by how large the catalogue is. dns_model_commit() then
- * gives an immutable zone that holds the prepared answers and shares everything
- * that did not change with the zone before it.
+ * gives an immutable zone that holds what answers are made of and shares
+ * everything that did not change with the zone before it.
  *
  *     dns_model_put_service(m, "web", instances, count);
  *     dns_model_put_node(m, &node);
@@ -177,7 +177,7 @@ enum status dns_model_new(const struct dns_settings *settings,
 /* After the last zone was freed (dns_server_stop() frees those published). */
 void dns_model_free(struct dns_model *m);
 
-/* Settings changed (reload): everything is prepared again at the next commit.
+/* Settings changed (reload): nothing is prepared from the next commit on.
  * ST_INVALID: as dns_model_new(); the old settings stay. */
 enum status dns_model_set_settings(struct dns_model *m,
                                    const struct dns_settings *settings,

@@ -13,7 +13,6 @@
 enum {
     POINTER_MAX = 0x3fff,
     SRV_TARGET_AT = 16, /* From the record's type to its target. */
-    SRV_FIXED = 18,     /* The same with a pointer for an owner. */
 };
 
 /* Kinds without records need no memory of their own. */
@@ -21,19 +20,30 @@ static struct dns_prepared nodata = {.kind = DNS_PREPARED_NODATA};
 static struct dns_prepared nxdomain = {.kind = DNS_PREPARED_NXDOMAIN};
 static struct dns_prepared undecided = {.kind = DNS_PREPARED_DECIDE};
 
-void dns_prepared_free(struct dns_prepared *p)
+static void prepared_free(struct dns_prepared *p)
 {
     if (p != NULL && p->kind == DNS_PREPARED_READY) {
         free(p);
     }
 }
 
-void dns_unprepare_entry(struct dns_entry *entry)
+void dns_prepared_slot_free(dns_prepared_slot *slot)
 {
-    for (int slot = 0; slot < DNS_SLOTS; slot++) {
-        dns_prepared_free(entry->prepared[slot]);
-        entry->prepared[slot] = NULL;
+    prepared_free(atomic_load_explicit(slot, memory_order_relaxed));
+}
+
+/* Two threads may have prepared the same at once: the first one's is kept. */
+static const struct dns_prepared *keep(dns_prepared_slot *slot,
+                                       struct dns_prepared *p)
+{
+    struct dns_prepared *first = NULL;
+
+    if (atomic_compare_exchange_strong_explicit(
+            slot, &first, p, memory_order_acq_rel, memory_order_acquire)) {
+        return p;
     }
+    prepared_free(p);
+    return first;
 }
 
 /* Every answer is owned by the question and of its type, every extra by its SRV
@@ -150,24 +160,8 @@ static bool is_negative(const struct dns_answer *a)
            a->answers.count == 0 && a->extras.count == 0;
 }
 
-/* As it would be sent over TCP. */
-static bool is_oversized(const struct dns_question *q,
-                         const struct dns_answer *a)
-{
-    size_t size = DNS_HEADER_BYTES + q->name.len + 4;
-
-    for (size_t i = 0; i < a->answers.count; i++) {
-        size += SRV_FIXED + a->answers.items[i].data.srv.target.len;
-    }
-    for (size_t i = 0; i < a->extras.count; i++) {
-        size += a->extras.items[i].type == DNS_TYPE_A ? 16 : 28;
-    }
-    return size > LIMIT_DNS_TCP;
-}
-
 static struct dns_prepared *prepare(const struct dns_zone *zone,
-                                    struct dns_entry *entry, struct slice name,
-                                    uint16_t type)
+                                    struct slice name, uint16_t type)
 {
     struct arena arena = {0};
     struct dns_question q;
@@ -176,9 +170,6 @@ static struct dns_prepared *prepare(const struct dns_zone *zone,
 
     dns_question_make(&q, name, type);
     dns_decide(zone, &q, &arena, &answer);
-    if (type == DNS_TYPE_SRV) {
-        entry->oversized = entry->oversized || is_oversized(&q, &answer);
-    }
     if (answer.asked != NULL) {
         p = &undecided; /* Who asks has to be noted. */
     } else if (is_negative(&answer)) {
@@ -196,34 +187,52 @@ static const uint16_t slot_types[DNS_SLOTS] = {
     DNS_TYPE_PTR, DNS_TYPE_SRV,  DNS_TYPE_SRV,
 };
 
-void dns_prepare_entry(const struct dns_zone *zone, struct dns_entry *entry)
+/* The name of an entry in the domain that the slot is for; false: none. */
+static bool slot_name(const struct dns_zone *zone,
+                      const struct dns_entry *entry, enum dns_slot slot,
+                      struct dns_name *out_name)
+{
+    unsigned index = slot == DNS_SLOT_SRV_ALT ? 1 : 0;
+    struct slice domain = slice_of("\4arpa", 6);
+
+    if (entry->owners == NULL) {
+        if (index >= zone->config->domains_count) {
+            return false;
+        }
+        domain = dns_name_slice(&zone->config->domains[index]);
+    }
+    *out_name = (struct dns_name){0};
+    return dns_name_add_wire(out_name, dns_entry_key(entry)) &&
+           dns_name_add_wire(out_name, domain);
+}
+
+static struct dns_prepared *prepare_entry(const struct dns_zone *zone,
+                                          const struct dns_entry *entry,
+                                          enum dns_slot slot)
 {
     /* What is prepared holds in every state that answers from it. */
     struct dns_zone fresh = *zone;
+    struct dns_name name;
 
     fresh.state = DNS_FRESH;
-    for (unsigned slot = 0; slot < DNS_SLOTS; slot++) {
-        struct slice domain = slice_of("\4arpa", 6);
-        struct dns_name name = {0};
-        unsigned index = slot == DNS_SLOT_SRV_ALT ? 1 : 0;
-
-        entry->prepared[slot] = &undecided;
-        if (entry->owners == NULL) {
-            if (index >= zone->config->domains_count) {
-                continue;
-            }
-            domain = dns_name_slice(&zone->config->domains[index]);
-        }
-        if (dns_name_add_wire(&name, dns_entry_key(entry)) &&
-            dns_name_add_wire(&name, domain)) {
-            entry->prepared[slot] =
-                prepare(&fresh, entry, dns_name_slice(&name), slot_types[slot]);
-        }
-    }
+    return slot_name(zone, entry, slot, &name)
+               ? prepare(&fresh, dns_name_slice(&name), slot_types[slot])
+               : &undecided;
 }
 
-struct dns_prepared *dns_prepare_soa(const struct dns_zone *zone,
-                                     unsigned domain, uint32_t ttl_s)
+static const struct dns_prepared *of_entry(const struct dns_zone *zone,
+                                           const struct dns_entry *entry,
+                                           enum dns_slot slot)
+{
+    dns_prepared_slot *at = (dns_prepared_slot *)&entry->prepared[slot];
+    const struct dns_prepared *p =
+        atomic_load_explicit(at, memory_order_acquire);
+
+    return p ? p : keep(at, prepare_entry(zone, entry, slot));
+}
+
+static struct dns_prepared *prepare_soa(const struct dns_zone *zone,
+                                        unsigned domain, uint32_t ttl_s)
 {
     struct arena arena = {0};
     struct dns_zone fresh = *zone;
@@ -242,6 +251,21 @@ struct dns_prepared *dns_prepare_soa(const struct dns_zone *zone,
     p = make_ready(&answer, &arena);
     arena_release(&arena);
     return p;
+}
+
+/* For the authority section. */
+static const struct dns_prepared *of_soa(const struct dns_zone *zone,
+                                         unsigned domain, bool is_nodata)
+{
+    const struct dns_settings *s = &zone->config->settings;
+    dns_prepared_slot *at = (dns_prepared_slot *)&zone->soa[domain][is_nodata];
+    const struct dns_prepared *p =
+        atomic_load_explicit(at, memory_order_acquire);
+
+    return p ? p
+             : keep(at, prepare_soa(zone, domain,
+                                    is_nodata ? s->nodata_ttl_s
+                                              : s->soa_min_ttl_s));
 }
 
 static void store_u16(uint8_t *at, unsigned value)
@@ -430,7 +454,7 @@ static uint8_t *send_negative(const struct sending *s, enum dns_rcode rcode)
 {
     const struct dns_question *q = s->q;
     const struct dns_prepared *soa =
-        s->home->soa[s->place.domain][rcode == DNS_NOERROR];
+        of_soa(s->home, s->place.domain, rcode == DNS_NOERROR);
     size_t size = DNS_HEADER_BYTES + q->name.len + 4 + soa->size + s->opt.len;
     unsigned flags = dns_response_flags(q, &s->zone->config->settings,
                                         s->transport->recursion, true);
@@ -520,7 +544,7 @@ static const struct dns_prepared *lookup(const struct dns_zone *zone,
     if (entry == NULL) {
         return of_missing(place, q);
     }
-    return entry->prepared[slot];
+    return of_entry(zone, entry, (enum dns_slot)slot);
 }
 
 static int extended_error(const struct dns_zone *zone,

@@ -1,17 +1,23 @@
 /*
- * prepared.h - answers made when the catalogue changes, sent when asked.
+ * prepared.h - answers made once, and sent whenever they are asked for.
  *
- * For every name and type the decision (answer.h) is taken and its records are
- * packed with ldns ahead of time, without owner names: those of the answers are
- * a pointer to the question, those of the extras a pointer into the SRV record
- * they belong to. So one prepared answer serves every spelling of the name and
- * every order of the records, and sending it is copying.
+ * When a name and type is asked for the first time after it changed, the
+ * decision (answer.h) is taken and its records are packed with ldns, without
+ * owner names: those of the answers are a pointer to the question, those of the
+ * extras a pointer into the SRV record they belong to. So one prepared answer
+ * serves every spelling of the name and every order of the records, and sending
+ * it is copying. What nobody asks for costs neither time nor memory when the
+ * catalogue changes.
+ *
+ * A prepared answer depends on nothing but its entry and the settings, so it is
+ * the same in every zone that has the entry, and whichever thread comes first
+ * may put it there.
  */
 #pragma once
 
-#include "dns/core/pack.h"
+#include <stdatomic.h>
 
-struct dns_entry;
+#include "dns/core/pack.h"
 
 /* What an entry has prepared answers for. SRV targets lie in the domain that
  * was asked, hence one for each. */
@@ -55,14 +61,11 @@ struct dns_prepared {
     struct dns_prepared_record records[];
 };
 
-/* Decide and pack every slot of `entry`, which is in the zone's table. */
-void dns_prepare_entry(const struct dns_zone *zone, struct dns_entry *entry);
-void dns_unprepare_entry(struct dns_entry *entry);
+/* Where one is kept; NULL: not asked for yet. */
+typedef _Atomic(struct dns_prepared *) dns_prepared_slot;
 
-/* The zone's SOA, for the authority section. */
-struct dns_prepared *dns_prepare_soa(const struct dns_zone *zone,
-                                     unsigned domain, uint32_t ttl_s);
-void dns_prepared_free(struct dns_prepared *p);
+/* When nobody looks at it any more. */
+void dns_prepared_slot_free(dns_prepared_slot *slot);
 
 static inline const uint8_t *dns_prepared_wire(const struct dns_prepared *p,
                                                size_t index)
@@ -87,9 +90,9 @@ struct dns_cut {
 size_t dns_prepared_cut(const struct dns_prepared *p, const struct dns_cut *cut,
                         uint16_t *order, bool *out_ranked);
 
-/* The hot path: the response to `q` if everything for it is prepared, else 0
- * and nothing was written. Says the same as dns_decide() and dns_pack(). `out`
- * has room for transport->size_max bytes. */
+/* The hot path: the response to `q` if it is of those that can be prepared,
+ * else 0 and nothing was written. Says the same as dns_decide() and dns_pack().
+ * `out` has room for transport->size_max bytes. */
 size_t dns_answer_prepared(const struct dns_zone *zone,
                            const struct dns_question *q,
                            const struct dns_transport *transport, uint8_t *out);
