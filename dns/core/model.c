@@ -1,33 +1,9 @@
-#include "dns/core/model.h"
+#include "dns/core/model_impl.h"
 
 #include <stdlib.h>
 
 #include "base/core/check.h"
-#include "base/core/limits.h"
-#include "dns/core/content.h"
 #include "dns/core/serial.h"
-
-struct dns_model {
-    struct hash_key hash_key;
-    struct dns_config *config;
-    struct dns_table names;
-    uint64_t round;           /* The sequence of the zone being made. */
-    struct dns_zone *last;    /* NULL when it is gone already. */
-    struct dns_entry **dirty; /* Made since the last commit. */
-    size_t dirty_count;
-    size_t dirty_cap;
-    struct dns_garbage_list dropped; /* Still read in zones up to `last`. */
-    struct dns_areas areas;
-    struct dns_locations *locations;    /* NULL: to be made at the commit. */
-    struct dns_service_names *services; /* Likewise. */
-    struct dns_queries *queries;        /* NULL: none. */
-    size_t oversized;                   /* Services that are. */
-    struct dns_zone *others[LIMIT_DATACENTERS]; /* Ours, or NULL. */
-    uint32_t distances[LIMIT_DATACENTERS];      /* Round trips to them. */
-    bool changed;  /* What is shown, since the last commit. */
-    bool numbered; /* There is a serial before the next one. */
-    uint32_t serial;
-};
 
 enum status dns_model_new(const struct dns_settings *settings,
                           struct hash_key key, struct dns_model **out_model,
@@ -49,15 +25,7 @@ enum status dns_model_new(const struct dns_settings *settings,
     return ST_OK;
 }
 
-/* Things that may be NULL go through here: */
-#define DROP(m, thing)                                        \
-    do {                                                      \
-        if ((thing) != NULL) {                                \
-            drop(m, (struct dns_garbage *)&(thing)->garbage); \
-        }                                                     \
-    } while (0)
-
-static void drop(struct dns_model *m, struct dns_garbage *piece)
+void dns_model_drop(struct dns_model *m, struct dns_garbage *piece)
 {
     dns_garbage_add(&m->dropped, piece);
 }
@@ -82,19 +50,18 @@ static void mark_dirty(struct dns_model *m, struct dns_entry *entry)
     m->changed = true;
 }
 
-static const struct dns_entry *find(const struct dns_model *m,
-                                    const struct dns_name *key)
+const struct dns_entry *dns_model_find(const struct dns_model *m,
+                                       const struct dns_name *key)
 {
     struct slice bytes = dns_name_slice(key);
 
     return dns_table_find(&m->names, hash_bytes(m->hash_key, bytes), bytes);
 }
 
-/* The entry of this key, to be changed: it is made when there is none, and a
- * copy takes its place when older zones know it. Nothing is prepared of it. */
-static struct dns_entry *edit(struct dns_model *m, const struct dns_name *key)
+struct dns_entry *dns_model_edit(struct dns_model *m,
+                                 const struct dns_name *key)
 {
-    const struct dns_entry *old = find(m, key);
+    const struct dns_entry *old = dns_model_find(m, key);
     struct dns_entry *e;
 
     if (old != NULL && old->round == m->round) {
@@ -121,10 +88,9 @@ static struct dns_entry *edit(struct dns_model *m, const struct dns_name *key)
     return e;
 }
 
-/* Take the entry out when it has no reason left to be there. */
-static void settle(struct dns_model *m, const struct dns_name *key)
+void dns_model_settle(struct dns_model *m, const struct dns_name *key)
 {
-    const struct dns_entry *e = find(m, key);
+    const struct dns_entry *e = dns_model_find(m, key);
 
     if (e == NULL || e->service != NULL || e->tag || e->host != NULL ||
         e->owners != NULL || e->below > 0) {
@@ -134,53 +100,6 @@ static void settle(struct dns_model *m, const struct dns_name *key)
                            &m->dropped) == e);
     ((struct dns_entry *)e)->dead = true;
     DROP(m, e);
-}
-
-static bool service_key(const char *name, struct dns_name *out_key)
-{
-    *out_key = (struct dns_name){0};
-    if (!dns_name_add_label(out_key, slice_str(name)) ||
-        !dns_name_add_label(out_key, slice_str("service"))) {
-        return false;
-    }
-    dns_name_lower(out_key);
-    return true;
-}
-
-/* "<tag>.<name>.service"; false when the tag makes no name. */
-static bool tag_key(struct slice tag, const struct dns_name *service,
-                    struct dns_name *out_key)
-{
-    *out_key = (struct dns_name){0};
-    return dns_name_add_text(out_key, tag) &&
-           dns_name_add_wire(out_key, dns_name_slice(service));
-}
-
-enum tag_change {
-    TAGS_UNSET,
-    TAGS_SET,
-    TAGS_SETTLE
-};
-
-static void change_tags(struct dns_model *m, const struct dns_service *s,
-                        const struct dns_name *key, enum tag_change change)
-{
-    for (size_t i = 0; s != NULL && i < s->members_count; i++) {
-        const struct dns_member *member = &s->members[i];
-
-        for (size_t t = 0; t < member->tags_count; t++) {
-            struct dns_name name;
-
-            if (!tag_key(member->tags[t], key, &name)) {
-                continue;
-            }
-            if (change == TAGS_SETTLE) {
-                settle(m, &name);
-            } else {
-                edit(m, &name)->tag = change == TAGS_SET;
-            }
-        }
-    }
 }
 
 static bool is_owner(const struct dns_entry *e, const struct dns_owner *owner)
@@ -194,8 +113,9 @@ static bool is_owner(const struct dns_entry *e, const struct dns_owner *owner)
     return false;
 }
 
-static void change_owner(struct dns_model *m, const struct dns_address *address,
-                         const struct dns_owner *owner, bool add)
+void dns_model_change_owner(struct dns_model *m,
+                            const struct dns_address *address,
+                            const struct dns_owner *owner, bool add)
 {
     struct dns_name key;
     struct dns_entry *e;
@@ -205,80 +125,26 @@ static void change_owner(struct dns_model *m, const struct dns_address *address,
         return;
     }
     dns_name_reverse(&key, slice_of(address->ip, address->len));
-    if (is_owner(find(m, &key), owner) == add) {
+    if (is_owner(dns_model_find(m, &key), owner) == add) {
         return;
     }
-    e = edit(m, &key);
+    e = dns_model_edit(m, &key);
     old = e->owners;
     e->owners = dns_owners_change(old, owner, add);
     DROP(m, old);
-    settle(m, &key);
+    dns_model_settle(m, &key);
 }
 
-/* Instances' own addresses; a node's belongs to the node. */
-static void change_service_owners(struct dns_model *m,
-                                  const struct dns_service *s, bool add)
-{
-    struct dns_name name = {0};
-    struct dns_owner owner = {.is_node = false};
-
-    if (s == NULL) {
-        return;
-    }
-    CHECK(dns_name_add_label(&name, s->name));
-    owner.name = dns_name_slice(&name);
-    for (size_t i = 0; i < s->members_count; i++) {
-        if (s->members[i].address_is_own) {
-            change_owner(m, &s->members[i].address, &owner, add);
-        }
-    }
-}
-
-static void drop_service_names(struct dns_model *m)
+void dns_model_drop_service_names(struct dns_model *m)
 {
     DROP(m, m->services);
     m->services = NULL;
 }
 
-static void drop_locations(struct dns_model *m)
+void dns_model_drop_locations(struct dns_model *m)
 {
     DROP(m, m->locations);
     m->locations = NULL;
-}
-
-void dns_model_put_service(struct dns_model *m, const char *name,
-                           const struct dns_instance *instances, size_t count)
-{
-    struct dns_name key;
-    const struct dns_entry *entry;
-    const struct dns_service *old;
-    struct dns_service *s = NULL;
-
-    if (!service_key(name, &key)) {
-        return;
-    }
-    entry = find(m, &key);
-    old = entry == NULL ? NULL : entry->service;
-    if (old == NULL && count == 0) {
-        return;
-    }
-    if (count > 0) {
-        s = dns_service_new(name, instances,
-                            count < LIMIT_DNS_INSTANCES ? count
-                                                        : LIMIT_DNS_INSTANCES,
-                            &m->areas);
-    }
-    if (old == NULL || s == NULL) {
-        drop_service_names(m);
-    }
-    change_tags(m, old, &key, TAGS_UNSET);
-    change_service_owners(m, old, false);
-    edit(m, &key)->service = s;
-    change_tags(m, s, &key, TAGS_SET);
-    change_service_owners(m, s, true);
-    change_tags(m, old, &key, TAGS_SETTLE);
-    DROP(m, old);
-    settle(m, &key);
 }
 
 static void queries_release(void *piece)
@@ -295,101 +161,6 @@ void dns_model_set_queries(struct dns_model *m, const struct query_table *t)
         CHECK(m->queries != NULL);
         m->queries->garbage.release = queries_release;
         m->queries->table = query_table_ref(t);
-    }
-}
-
-bool dns_model_take_asked(const struct dns_model *m, const char *name)
-{
-    const struct dns_entry *entry;
-    struct dns_name key;
-
-    if (!service_key(name, &key)) {
-        return false;
-    }
-    entry = find(m, &key);
-    return entry != NULL && entry->service != NULL &&
-           entry->service->asked != NULL &&
-           atomic_exchange_explicit(entry->service->asked, false,
-                                    memory_order_relaxed);
-}
-
-static bool node_key(const char *name, struct dns_name *out_key)
-{
-    *out_key = (struct dns_name){0};
-    if (!dns_name_add_text(out_key, slice_str(name)) ||
-        !dns_name_add_label(out_key, slice_str("node"))) {
-        return false;
-    }
-    dns_name_lower(out_key);
-    return true;
-}
-
-/* A node "a.b" makes "b.node" an empty non-terminal. */
-static void change_below(struct dns_model *m, const struct dns_name *key,
-                         int by)
-{
-    struct dns_name parent = *key;
-
-    for (;;) {
-        size_t skip = parent.bytes[0] + 1u;
-
-        parent.len = (uint8_t)(parent.len - skip);
-        memmove(parent.bytes, parent.bytes + skip, parent.len);
-        if (parent.len <= sizeof("node")) {
-            return; /* "node" itself. */
-        }
-        edit(m, &parent)->below += (uint32_t)by;
-        settle(m, &parent);
-    }
-}
-
-/* `host` takes the place of what was there; NULL removes it. */
-static void set_host(struct dns_model *m, const struct dns_name *key,
-                     struct dns_host *host)
-{
-    const struct dns_entry *entry = find(m, key);
-    const struct dns_host *old = entry == NULL ? NULL : entry->host;
-
-    if (old == NULL && host == NULL) {
-        return;
-    }
-    if (old != NULL) {
-        struct dns_owner owner = {true, old->name};
-
-        change_owner(m, &old->ipv4, &owner, false);
-        change_owner(m, &old->ipv6, &owner, false);
-        change_below(m, key, -1);
-    }
-    if ((old != NULL && old->area != 0) || (host != NULL && host->area != 0)) {
-        drop_locations(m);
-    }
-    edit(m, key)->host = host;
-    if (host != NULL) {
-        struct dns_owner owner = {true, host->name};
-
-        change_owner(m, &host->ipv4, &owner, true);
-        change_owner(m, &host->ipv6, &owner, true);
-        change_below(m, key, 1);
-    }
-    DROP(m, old);
-    settle(m, key);
-}
-
-void dns_model_put_node(struct dns_model *m, const struct dns_node *node)
-{
-    struct dns_name key;
-
-    if (node_key(node->name, &key)) {
-        set_host(m, &key, dns_host_new(node, &m->areas));
-    }
-}
-
-void dns_model_remove_node(struct dns_model *m, const char *name)
-{
-    struct dns_name key;
-
-    if (node_key(name, &key)) {
-        set_host(m, &key, NULL);
     }
 }
 
@@ -411,8 +182,8 @@ void dns_model_clear(struct dns_model *m)
     m->names.count = 0;
     m->oversized = 0;
     m->changed = true;
-    drop_locations(m);
-    drop_service_names(m);
+    dns_model_drop_locations(m);
+    dns_model_drop_service_names(m);
 }
 
 void dns_model_free(struct dns_model *m)
@@ -462,7 +233,7 @@ enum status dns_model_set_settings(struct dns_model *m,
     CHECK(keys.items != NULL);
     dns_table_each(&m->names, collect_key, &keys);
     for (size_t i = 0; i < keys.count; i++) {
-        (void)edit(m, &keys.items[i]);
+        (void)dns_model_edit(m, &keys.items[i]);
     }
     free(keys.items);
     return ST_OK;
@@ -475,8 +246,8 @@ static uint16_t self_area(const struct dns_model *m)
     const struct dns_entry *entry = NULL;
     struct dns_name key;
 
-    if (self != NULL && node_key(self, &key)) {
-        entry = find(m, &key);
+    if (self != NULL && dns_model_node_key(self, &key)) {
+        entry = dns_model_find(m, &key);
     }
     return entry == NULL || entry->host == NULL ? 0 : entry->host->area;
 }

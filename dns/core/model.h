@@ -177,7 +177,7 @@ enum status dns_model_new(const struct dns_settings *settings,
 /* After the last zone was freed (dns_server_stop() frees those published). */
 void dns_model_free(struct dns_model *m);
 
-/* Settings changed (reload): nothing is prepared from the next commit on.
+/* Settings changed (reload): what was prepared goes with the next commit.
  * ST_INVALID: as dns_model_new(); the old settings stay. */
 enum status dns_model_set_settings(struct dns_model *m,
                                    const struct dns_settings *settings,
