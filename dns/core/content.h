@@ -30,6 +30,11 @@ struct dns_address {
     uint8_t ip[16];
 };
 
+static inline struct slice dns_address_slice(const struct dns_address *a)
+{
+    return slice_of(a->ip, a->len);
+}
+
 struct dns_text_pair {
     struct slice key;
     struct slice value;

@@ -113,18 +113,17 @@ static bool is_owner(const struct dns_entry *e, const struct dns_owner *owner)
     return false;
 }
 
-void dns_model_change_owner(struct dns_model *m,
-                            const struct dns_address *address,
+void dns_model_change_owner(struct dns_model *m, struct slice address,
                             const struct dns_owner *owner, bool add)
 {
     struct dns_name key;
     struct dns_entry *e;
     const struct dns_owners *old;
 
-    if (address->len == 0) {
+    if (address.len == 0) {
         return;
     }
-    dns_name_reverse(&key, slice_of(address->ip, address->len));
+    dns_name_reverse(&key, address);
     if (is_owner(dns_model_find(m, &key), owner) == add) {
         return;
     }

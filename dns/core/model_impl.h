@@ -52,8 +52,7 @@ struct dns_entry *dns_model_edit(struct dns_model *m,
 void dns_model_settle(struct dns_model *m, const struct dns_name *key);
 
 /* What an address's PTR record names. */
-void dns_model_change_owner(struct dns_model *m,
-                            const struct dns_address *address,
+void dns_model_change_owner(struct dns_model *m, struct slice address,
                             const struct dns_owner *owner, bool add);
 
 /* Lists that are to be made anew at the commit. */

@@ -46,8 +46,8 @@ static void set_host(struct dns_model *m, const struct dns_name *key,
     if (old != NULL) {
         struct dns_owner owner = {true, old->name};
 
-        dns_model_change_owner(m, &old->ipv4, &owner, false);
-        dns_model_change_owner(m, &old->ipv6, &owner, false);
+        dns_model_change_owner(m, dns_address_slice(&old->ipv4), &owner, false);
+        dns_model_change_owner(m, dns_address_slice(&old->ipv6), &owner, false);
         change_below(m, key, -1);
     }
     if ((old != NULL && old->area != 0) || (host != NULL && host->area != 0)) {
@@ -57,8 +57,8 @@ static void set_host(struct dns_model *m, const struct dns_name *key,
     if (host != NULL) {
         struct dns_owner owner = {true, host->name};
 
-        dns_model_change_owner(m, &host->ipv4, &owner, true);
-        dns_model_change_owner(m, &host->ipv6, &owner, true);
+        dns_model_change_owner(m, dns_address_slice(&host->ipv4), &owner, true);
+        dns_model_change_owner(m, dns_address_slice(&host->ipv6), &owner, true);
         change_below(m, key, 1);
     }
     DROP(m, old);
