@@ -59,6 +59,7 @@ struct kvfile {
     uv_loop_t *loop;
     char *path;
     size_t bytes_max;
+    EVP_MD_CTX *digest;
     MDB_env *env; /* NULL: could not be opened again. */
     MDB_dbi dbi;
     struct stat identity;         /* Of the file that was opened first. */
@@ -85,11 +86,25 @@ static enum status mdb_fail(struct err *err, int error, const char *what)
     return err_set(err, st, "%s: %s", what, mdb_strerror(error));
 }
 
-static void disk_key(uint8_t out[DISK_KEY_LEN], char table, struct slice key)
+/* Fetching the algorithm costs more than the digest of a key. */
+static void digest_init(struct kvfile *f)
+{
+    EVP_MD *sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+
+    f->digest = EVP_MD_CTX_new();
+    CHECK(sha256 != NULL && f->digest != NULL &&
+          EVP_DigestInit_ex(f->digest, sha256, NULL) == 1);
+    EVP_MD_free(sha256);
+}
+
+static void disk_key(struct kvfile *f, uint8_t out[DISK_KEY_LEN], char table,
+                     struct slice key)
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
 
-    CHECK(EVP_Digest(key.data, key.len, digest, NULL, EVP_sha256(), NULL) == 1);
+    CHECK(EVP_DigestInit_ex(f->digest, NULL, NULL) == 1 &&
+          EVP_DigestUpdate(f->digest, key.data, key.len) == 1 &&
+          EVP_DigestFinal_ex(f->digest, digest, NULL) == 1);
     out[0] = (uint8_t)table;
     memcpy(out + 1, digest, DISK_KEY_LEN - 1);
 }
@@ -197,6 +212,7 @@ static void file_free(struct kvfile *f)
     if (f->env) {
         mdb_env_close(f->env);
     }
+    EVP_MD_CTX_free(f->digest);
     free(f->path);
     free(f);
 }
@@ -213,6 +229,7 @@ enum status kvfile_open(uv_loop_t *loop, const char *path, size_t bytes_max,
     f->bytes_max = bytes_max;
     f->loop = loop;
     f->work.data = f;
+    digest_init(f);
     STAILQ_INIT(&f->flushed);
     st = file_map(f, out_err);
     if (st) {
@@ -315,7 +332,7 @@ void kvfile_put(struct kvfile *f, char table, struct slice key,
     uint8_t *at = op->bytes;
 
     CHECK(key.len <= UINT32_MAX);
-    disk_key(op->key, table, key);
+    disk_key(f, op->key, table, key);
     wire_put_u32(at + 4, (uint32_t)key.len);
     memcpy(at + HEAD_LEN, key.data, key.len);
     if (value.len > 0) {
@@ -326,7 +343,7 @@ void kvfile_put(struct kvfile *f, char table, struct slice key,
 
 void kvfile_delete(struct kvfile *f, char table, struct slice key)
 {
-    disk_key(op_add(f, OP_DELETE, 0)->key, table, key);
+    disk_key(f, op_add(f, OP_DELETE, 0)->key, table, key);
 }
 
 void kvfile_clear(struct kvfile *f, char table)

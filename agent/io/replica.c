@@ -26,10 +26,19 @@ enum {
     TABLE_META = 'm'
 };
 
+/* What changes with every update, and is written once a batch. */
+struct heads {
+    int64_t revision; /* 0: nothing to be written. */
+    uint64_t cluster_id;
+    uint64_t marks[26]; /* By scope, a capital letter, */
+    uint32_t given;     /* of which these were given. */
+};
+
 struct replica {
     struct kvfile *file;
     char *datacenter;
     uv_timer_t batch;
+    struct heads heads;
     bool lost; /* Wait for a full update. */
     replica_lost_fn *on_lost;
     void *arg;
@@ -277,17 +286,56 @@ static void put_entry(struct replica *r, const struct catalog_event *event)
     buf_release(&b);
 }
 
+static void put_mark(struct replica *r, struct slice scope, uint64_t index)
+{
+    if (index == 0) {
+        kvfile_delete(r->file, TABLE_MARKS, scope);
+    } else {
+        put_u64(r, TABLE_MARKS, scope, index);
+    }
+}
+
+/* Whether a scope is there once, and not of a service, a node, ... */
+static bool is_head(const char *scope)
+{
+    return scope[0] >= 'A' && scope[0] <= 'Z' && scope[1] == '\0';
+}
+
 static void put_marks(struct replica *r, const struct catalog_changes *changes)
 {
     for (size_t i = 0; i < changes->marks_count; i++) {
         const struct catalog_mark *mark = &changes->marks[i];
 
-        if (mark->index == 0) {
-            kvfile_delete(r->file, TABLE_MARKS, slice_str(mark->scope));
+        if (is_head(mark->scope)) {
+            int at = mark->scope[0] - 'A';
+
+            r->heads.marks[at] = mark->index;
+            r->heads.given |= 1U << at;
         } else {
-            put_u64(r, TABLE_MARKS, slice_str(mark->scope), mark->index);
+            put_mark(r, slice_str(mark->scope), mark->index);
         }
     }
+}
+
+static void put_heads(struct replica *r)
+{
+    const struct heads *h = &r->heads;
+
+    if (h->revision == 0) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof(h->marks) / sizeof(h->marks[0]); i++) {
+        char scope = (char)('A' + i);
+
+        if (h->given & 1U << i) {
+            put_mark(r, slice_of(&scope, 1), h->marks[i]);
+        }
+    }
+    kvfile_put(r->file, TABLE_META, slice_str("datacenter"),
+               slice_str(r->datacenter));
+    put_u64(r, TABLE_META, slice_str("revision"), (uint64_t)h->revision);
+    put_u64(r, TABLE_META, slice_str("cluster"), h->cluster_id);
+    r->heads = (struct heads){0};
 }
 
 static void on_written(void *arg, enum status st, const struct err *err)
@@ -308,6 +356,7 @@ static void on_batch(uv_timer_t *timer)
 {
     struct replica *r = timer->data;
 
+    put_heads(r);
     kvfile_flush(r->file, on_written, r);
 }
 
@@ -324,10 +373,8 @@ void replica_update(struct replica *r, const struct link_update *update)
         put_entry(r, &update->events[i]);
     }
     put_marks(r, update->changes);
-    kvfile_put(r->file, TABLE_META, slice_str("datacenter"),
-               slice_str(r->datacenter));
-    put_u64(r, TABLE_META, slice_str("revision"), (uint64_t)update->revision);
-    put_u64(r, TABLE_META, slice_str("cluster"), update->cluster_id);
+    r->heads.revision = update->revision;
+    r->heads.cluster_id = update->cluster_id;
     if (update->full || !uv_is_active((uv_handle_t *)&r->batch)) {
         CHECK(uv_timer_start(&r->batch, on_batch, update->full ? 0 : BATCH_MS,
                              0) == 0);
@@ -353,6 +400,7 @@ static void on_batch_closed(uv_handle_t *handle)
 {
     struct replica *r = handle->data;
 
+    put_heads(r);
     kvfile_close(r->file, on_file_closed, r);
 }
 
