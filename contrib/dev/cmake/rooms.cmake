@@ -75,7 +75,7 @@ function(unit_tests)
     add_executable(${stem} ${file})
     target_link_libraries(${stem} PRIVATE ${U_DEPS} unit_check)
     add_test(NAME unit.${module} COMMAND ${stem})
-    set_tests_properties(unit.${module} PROPERTIES TIMEOUT 120 LABELS unit)
+    set_tests_properties(unit.${module} PROPERTIES TIMEOUT 300 LABELS unit)
   endforeach()
 endfunction()
 
