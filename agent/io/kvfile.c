@@ -23,10 +23,8 @@
 #define DISK_KEY_LEN 17
 #define HEAD_LEN     8
 
-/* After so many written bytes LMDB's memory is given back, and after so large a
- * batch the allocator's. */
-#define RENEW_BYTES (1U << 16)
-#define TRIM_BYTES  (1U << 20)
+/* After so large a batch LMDB's memory is given back, and the allocator's. */
+#define LARGE_BYTES (1U << 18)
 
 enum op_kind {
     OP_PUT,
@@ -62,8 +60,8 @@ struct kvfile {
     EVP_MD_CTX *digest;
     MDB_env *env; /* NULL: could not be opened again. */
     MDB_dbi dbi;
+    struct lmdb_map map;
     struct stat identity;         /* Of the file that was opened first. */
-    size_t written;               /* Bytes since it was opened. */
     struct batch *filling;        /* Not flushed yet; NULL: empty. */
     STAILQ_HEAD(, batch) flushed; /* In order; the first is being written. */
     uv_work_t work;
@@ -203,7 +201,7 @@ static enum status file_map(struct kvfile *f, struct err *err)
         return mdb_fail(err, error, f->path);
     }
     f->env = env;
-    f->written = 0;
+    lmdb_file_map(env, &f->map);
     return ST_OK;
 }
 
@@ -426,8 +424,7 @@ static void ops_free(struct ops *ops)
 }
 
 /* LMDB keeps a page of memory for each page that its largest transaction has
- * changed, and what was read of the file stays mapped. Nothing is read any
- * more, so a new start costs little and leaves neither. */
+ * changed. A new start leaves them behind. */
 static void file_renew(struct kvfile *f)
 {
     struct err ignored; /* The next batch tries again, and tells. */
@@ -459,12 +456,11 @@ static void on_work(uv_work_t *work)
         }
     }
     ops_free(&b->ops);
-    f->written += b->bytes;
-    if (f->env && f->written >= RENEW_BYTES) {
+    if (f->env && b->bytes >= LARGE_BYTES) {
         file_renew(f);
-    }
-    if (b->bytes >= TRIM_BYTES) {
         (void)malloc_trim(0);
+    } else if (f->env) {
+        lmdb_map_release(&f->map);
     }
 }
 

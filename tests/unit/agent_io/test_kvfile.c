@@ -171,11 +171,11 @@ START_TEST(long_keys_are_kept_apart)
 }
 END_TEST
 
-/* LMDB's file is opened anew after much was written: what was there stays. If
+/* LMDB's file is opened anew after a large batch: what was there stays. If
  * somebody has removed it meanwhile, no part of the content takes its place. */
 START_TEST(renewed_but_never_begun_anew)
 {
-    static char much[100000];
+    static char much[300000];
     struct world w;
 
     world_init(&w);
