@@ -23,6 +23,7 @@
 #include "cli/cmd_query.h"
 #include "cli/cmd_register.h"
 #include "cli/cmd_resolver.h"
+#include "cli/cmd_rtt.h"
 #include "cli/cmd_services.h"
 #include "cli/cmd_session.h"
 #include "cli/cmd_store.h"
@@ -61,6 +62,7 @@ static const struct command commands[] = {
     {"watch", "run a command whenever something changes", cmd_watch},
     {"event", "tell all who listen", cmd_event},
     {"members", "list the agents of the datacenter", cmd_members},
+    {"rtt", "how far two hosts are from each other", cmd_rtt},
     {"catalog", "list names: datacenters, nodes, services", cmd_catalog},
     {"info", "print what the agent says about itself", cmd_info},
     {"setup-resolver", "print how this host's resolver asks the agent",
