@@ -39,6 +39,7 @@ struct watch_flags {
     const char *state;
     const char *name;
     const char *http_handler;
+    const char *state_file;
     bool once;
 };
 
@@ -69,8 +70,9 @@ static const char *checks_path(struct watch *w)
     return w->f->service != NULL
                ? arena_printf(&w->arena, "/v1/health/checks/%s?",
                               quoted(w, w->f->service))
-               : arena_printf(&w->arena, "/v1/health/state/%s?",
-                              quoted(w, w->f->state ? w->f->state : "any"));
+               : arena_printf(
+                     &w->arena, "/v1/health/state/%s?",
+                     quoted(w, w->f->state_file ? w->f->state : "any"));
 }
 
 /* NULL: no such type, or it lacks what it needs. */
@@ -221,6 +223,43 @@ static bool handle(const struct watch *w, struct slice result)
     return true;
 }
 
+/* ---- What was handled, over a restart ------------------------------------ */
+
+static void state_read(struct watch *w)
+{
+    FILE *f = w->f->state_file ? fopen(w->f->state_file, "re") : NULL;
+    char line[32] = "";
+
+    if (f != NULL) {
+        (void)fgets(line, sizeof(line), f);
+        (void)fclose(f);
+        w->taken = strtoull(line, NULL, 16);
+    }
+}
+
+/* In one step: half of a file would be another result. */
+static void state_write(struct watch *w)
+{
+    const char *part;
+    FILE *f;
+    bool good;
+
+    if (w->f->state_file == NULL) {
+        return;
+    }
+    part = arena_printf(&w->arena, "%s.part", w->f->state_file);
+    f = fopen(part, "we");
+    good =
+        f != NULL && fprintf(f, "%016llx\n", (unsigned long long)w->taken) > 0;
+    good = f != NULL && fclose(f) == 0 && good;
+    if (!good || rename(part, w->f->state_file) != 0) {
+        (void)fprintf(stderr,
+                      "muster watch: %s cannot be written: %s; a restart will "
+                      "run the handler again\n",
+                      w->f->state_file, strerror(errno));
+    }
+}
+
 /* ---- The loop ------------------------------------------------------------ */
 
 static uint64_t hash_of(struct slice result)
@@ -254,6 +293,7 @@ static enum cli_exit turn(struct watch *w, bool *out_handled, struct err *err)
         if (handle(w, result)) {
             w->taken = hash_of(result);
             *out_handled = true;
+            state_write(w);
         } else {
             w->index = 0; /* So that it comes again. */
             (void)sleep(RETRY_S);
@@ -333,6 +373,12 @@ int cmd_watch(int argc, char **argv)
          .string = &f.http_handler,
          .metavar = "URL",
          .help = "POST results there instead of running something"},
+        {.name = "state-file",
+         .kind = ARG_STRING,
+         .string = &f.state_file,
+         .metavar = "FILE",
+         .help = "remember there what was handled, so that a start of this "
+                 "command is no news"},
         {.name = "once",
          .kind = ARG_BOOL,
          .boolean = &f.once,
@@ -376,6 +422,7 @@ int cmd_watch(int argc, char **argv)
         return CLI_USAGE;
     }
     (void)signal(SIGPIPE, SIG_IGN);
+    state_read(&w);
     w.path = strdup(path);
     CHECK(w.path != NULL);
     w.client = client_new(&f.client);
