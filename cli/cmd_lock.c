@@ -34,6 +34,7 @@ struct lock_flags {
     int64_t holders;
     uint64_t try_ms;
     const char *name;
+    const char *node;
 };
 
 struct lock {
@@ -93,9 +94,9 @@ static enum cli_exit put(struct lock *k, const char *path, struct slice body,
 
 static enum cli_exit session_create(struct lock *k)
 {
-    json_t *body =
-        json_pack("{s:s, s:s}", "Name", k->f->name ? k->f->name : "muster lock",
-                  "TTL", "15s");
+    json_t *body = json_pack("{s:s, s:s, s:s*}", "Name",
+                             k->f->name ? k->f->name : "muster lock", "TTL",
+                             "15s", "Node", k->f->node);
     char *text = json_dumps(body, JSON_COMPACT);
     json_t *reply = NULL;
     struct slice bytes;
@@ -423,7 +424,14 @@ static int run(struct lock *k, char **command, size_t words)
     pid_t pid;
 
     if (code != CLI_OK) {
-        (void)fprintf(stderr, "muster lock: %s\n", k->err.text);
+        bool elsewhere = k->f->client.datacenter != NULL && k->f->node == NULL;
+
+        (void)fprintf(
+            stderr, "muster lock: %s%s\n", k->err.text,
+            elsewhere && strstr(k->err.text, "Missing node") != NULL
+                ? "; say with --node which node of that datacenter stands for "
+                  "this host"
+                : "");
         session_destroy(k);
         return (int)code;
     }
@@ -442,26 +450,27 @@ static int run(struct lock *k, char **command, size_t words)
     return result;
 }
 
-/* The command's own flags are not ours: "--" goes before PREFIX. */
-static char **fence(int argc, char **argv)
+static bool takes_value(const struct arg_spec *spec, const char *name)
 {
-    static const char *const valued[] = {"n",         "try",    "name", "http",
-                                         "http-addr", "socket", "token"};
+    for (size_t i = 0; i < spec->options_count; i++) {
+        if (strcmp(spec->options[i].name, name) == 0) {
+            return spec->options[i].kind != ARG_BOOL;
+        }
+    }
+    return false;
+}
+
+/* The command's own flags are not ours: "--" goes before PREFIX. */
+static char **fence(const struct arg_spec *spec, int argc, char **argv)
+{
     char **words = calloc((size_t)argc + 2, sizeof(*words));
     static char dashes[] = "--";
     int at = 1;
 
     CHECK(words != NULL);
     while (at < argc && argv[at][0] == '-' && strcmp(argv[at], "--") != 0) {
-        const char *name = argv[at] + (argv[at][1] == '-' ? 2 : 1);
-
-        for (size_t i = 0; i < sizeof(valued) / sizeof(valued[0]); i++) {
-            if (strcmp(name, valued[i]) == 0) {
-                at++;
-                break;
-            }
-        }
-        at++;
+        at +=
+            takes_value(spec, argv[at] + (argv[at][1] == '-' ? 2 : 1)) ? 2 : 1;
     }
     if (at >= argc || strcmp(argv[at], "--") == 0) {
         memcpy(words, argv, (size_t)argc * sizeof(*words));
@@ -495,6 +504,12 @@ int cmd_lock(int argc, char **argv)
          .string = &f.name,
          .metavar = "TEXT",
          .help = "the session's name, for others to read"},
+        {.name = "node",
+         .kind = ARG_STRING,
+         .string = &f.node,
+         .metavar = "NODE",
+         .help = "let go when this node is lost, instead of this host; with "
+                 "--dc: one over there"},
         CLIENT_OPTIONS(&f.client),
     };
     const struct arg_spec spec = {
@@ -512,7 +527,7 @@ int cmd_lock(int argc, char **argv)
         .positionals_min = 2,
         .positionals_max = ARG_POSITIONAL_MAX,
     };
-    char **words = fence(argc, argv);
+    char **words = fence(&spec, argc, argv);
     char **command;
     int count = 0;
     struct args args;
