@@ -10,6 +10,7 @@
 #include "base/io/loop.h"
 #include "base/io/tls.h"
 #include "cli/fetch.h"
+#include "cli/view.h"
 
 #define CONNECT_TIMEOUT_MS 3000
 #define CALL_TIMEOUT_MS    30000
@@ -264,6 +265,26 @@ static enum cli_exit explain_failure(struct client *c, enum status st,
     return CLI_UNREACHABLE;
 }
 
+/* A line break in it would end the header and begin another one. */
+static bool has_control(const char *token)
+{
+    for (; *token != '\0'; token++) {
+        if ((unsigned char)*token < ' ' || *token == 0x7f) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *token_source(const struct client *c)
+{
+    if (c->said.token_file != NULL) {
+        return c->said.token_file;
+    }
+    return c->flags->token != NULL ? "--token or MUSTER_TOKEN"
+                                   : "CONSUL_HTTP_TOKEN";
+}
+
 static enum cli_exit call(struct client *c, const char *method,
                           const char *path, struct slice body, struct err *err)
 {
@@ -281,6 +302,13 @@ static enum cli_exit call(struct client *c, const char *method,
     if (c->trouble != NULL) {
         (void)err_set(err, ST_INVALID, "%s: %s", c->said.token_file,
                       c->trouble);
+        return CLI_FAILED;
+    }
+    if (c->said.token != NULL && has_control(c->said.token)) {
+        (void)err_set(err, ST_INVALID,
+                      "the token has a line break or another control "
+                      "character in it, and was not sent; look at %s",
+                      token_source(c));
         return CLI_FAILED;
     }
     if (c->said.token != NULL) {
@@ -313,14 +341,8 @@ static enum cli_exit read_json(struct client *c, json_t **out_json,
                                struct err *err)
 {
     json_error_t error;
-    json_t *json = json_loadb((const char *)c->reply.data, c->reply.len,
-                              JSON_DECODE_ANY, &error);
+    json_t *json = view_load(buf_slice(&c->reply), &error);
 
-    if (json == NULL) {
-        /* Flags of 2^63 and more, which jansson takes as reals only. */
-        json = json_loadb((const char *)c->reply.data, c->reply.len,
-                          JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
-    }
     if (json == NULL) {
         (void)err_set(err, ST_INVALID, "what answers at %s is not an agent: %s",
                       c->where, error.text);

@@ -86,7 +86,8 @@ static void print_detailed(struct kv_run *r, const json_t *e)
 
     (void)printf("%-16s %s\n", "Key", view_text(e, "Key"));
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        (void)printf("%-16s %lld\n", numbers[i], view_number(e, numbers[i]));
+        (void)printf("%-16s %s\n", numbers[i],
+                     view_digits(&r->arena, e, numbers[i]));
     }
     (void)printf("%-16s %s\n%-16s ", "Session", *session ? session : "-",
                  "Value");
@@ -275,37 +276,57 @@ static enum cli_exit kv_delete(struct kv_run *r)
 
 /* ---- export, import ------------------------------------------------------ */
 
+static void print_string(const char *name, const json_t *text,
+                         const char *after)
+{
+    char *quoted = json_dumps(text, JSON_ENCODE_ANY);
+
+    (void)printf("    \"%s\": %s%s\n", name, quoted ? quoted : "\"\"", after);
+    free(quoted);
+}
+
+/* Flags have 64 bits, which jansson's numbers do not. */
+static void print_exported(struct kv_run *r, const json_t *entry, bool first)
+{
+    json_t *empty = json_string("");
+    const json_t *value = json_object_get(entry, "Value");
+
+    (void)printf("%s\n  {\n", first ? "" : ",");
+    print_string("key", json_object_get(entry, "Key"), ",");
+    (void)printf("    \"flags\": %s,\n",
+                 view_digits(&r->arena, entry, "Flags"));
+    print_string("value", json_is_string(value) ? value : empty, "");
+    (void)printf("  }");
+    json_decref(empty);
+}
+
 static enum cli_exit kv_export(struct kv_run *r)
 {
     const char *key = positional(r, 1) ? positional(r, 1) : "";
     json_t *list = NULL;
-    json_t *out = json_array();
     json_t *entry;
     size_t i;
     enum cli_exit code =
         client_get(r->client, path_of(r, key, "?recurse"), &list, &r->err);
 
+    if (code != CLI_OK && code != CLI_NOT_FOUND) {
+        return code;
+    }
+    (void)printf("[");
     json_array_foreach(list, i, entry)
     {
-        (void)json_array_append_new(
-            out, json_pack("{s:s, s:O, s:s}", "key", view_text(entry, "Key"),
-                           "flags", json_object_get(entry, "Flags"), "value",
-                           view_text(entry, "Value")));
+        print_exported(r, entry, i == 0);
     }
-    if (code == CLI_OK || code == CLI_NOT_FOUND) {
-        view_print_json(out);
-        code = CLI_OK;
-    }
-    json_decref(out);
+    (void)printf("%s]\n", json_array_size(list) > 0 ? "\n" : "");
     json_decref(list);
-    return code;
+    return CLI_OK;
 }
 
 static enum cli_exit import_entry(struct kv_run *r, const json_t *entry)
 {
     const char *key = view_text(entry, "key");
-    const char *more =
-        arena_printf(&r->arena, "?flags=%lld", view_number(entry, "flags"));
+    const char *more = arena_printf(&r->arena, "?flags=%s",
+                                    view_digits(&r->arena, entry, "flags"));
     struct slice value;
 
     if (*key == '\0' ||
@@ -330,7 +351,7 @@ static enum cli_exit kv_import(struct kv_run *r)
     buf_init(&text, INPUT_BYTES);
     code = read_data(r, positional(r, 1) ? positional(r, 1) : "-", &text);
     if (code == CLI_OK) {
-        list = json_loadb((const char *)text.data, text.len, 0, &error);
+        list = view_load(buf_slice(&text), &error);
         if (!json_is_array(list)) {
             (void)err_set(&r->err, ST_INVALID,
                           "this is not what \"kv export\" prints");

@@ -1,7 +1,5 @@
 #include "cli/view.h"
 
-#include <limits.h>
-
 #include <stdio.h>
 #include <string.h>
 
@@ -16,14 +14,101 @@ const char *view_text(const json_t *object, const char *key)
 
 long long view_number(const json_t *object, const char *key)
 {
-    const json_t *value = json_object_get(object, key);
+    return json_integer_value(json_object_get(object, key));
+}
 
-    if (json_is_real(value)) {
-        double real = json_real_value(value);
-
-        return real >= 0x1p63 ? LLONG_MAX : (long long)real;
+/* The end of a text that begins with its quote. */
+static size_t text_end(struct slice s, size_t at)
+{
+    for (at++; at < s.len && s.data[at] != '"'; at++) {
+        at += s.data[at] == '\\';
     }
-    return json_integer_value(value);
+    return at < s.len ? at + 1 : s.len;
+}
+
+#define DIGITS_SAFE 18
+
+/* The end of a number, and whether it may be too large an integer. */
+static size_t number_end(struct slice s, size_t at, bool *out_large)
+{
+    size_t end = at;
+    size_t digits = 0;
+
+    for (; end < s.len; end++) {
+        uint8_t c = s.data[end];
+
+        if (c >= '0' && c <= '9') {
+            digits++;
+        } else if (c != '.' && c != 'e' && c != 'E' && c != '+' && c != '-') {
+            break;
+        }
+    }
+    *out_large = digits == end - at && digits > DIGITS_SAFE;
+    return end;
+}
+
+static void add(struct buf *out, struct slice s, size_t from, size_t to)
+{
+    CHECK(buf_add(out, slice_of(s.data + from, to - from)) == ST_OK);
+}
+
+/* Copy, with quotes around integers that may be too large. */
+static void quote_integers(struct slice s, struct buf *out)
+{
+    size_t from = 0; /* Not copied yet. */
+    size_t at = 0;
+
+    while (at < s.len) {
+        size_t end = at + 1;
+        bool large = false;
+
+        if (s.data[at] == '"') {
+            end = text_end(s, at);
+        } else if (s.data[at] >= '0' && s.data[at] <= '9') {
+            end = number_end(s, at, &large);
+        }
+        if (large) {
+            add(out, s, from, at);
+            CHECK(buf_add_u8(out, '"') == ST_OK);
+            add(out, s, at, end);
+            CHECK(buf_add_u8(out, '"') == ST_OK);
+            from = end;
+        }
+        at = end;
+    }
+    add(out, s, from, s.len);
+}
+
+json_t *view_load(struct slice text, json_error_t *out_error)
+{
+    json_t *json = json_loadb((const char *)text.data, text.len,
+                              JSON_DECODE_ANY, out_error);
+    struct buf quoted;
+
+    if (json != NULL) {
+        return json;
+    }
+    buf_init(&quoted, 2 * text.len + 1);
+    quote_integers(text, &quoted);
+    json = json_loadb((const char *)quoted.data, quoted.len, JSON_DECODE_ANY,
+                      out_error);
+    buf_release(&quoted);
+    return json;
+}
+
+const char *view_digits(struct arena *arena, const json_t *object,
+                        const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    const char *text = json_string_value(value);
+
+    if (text == NULL) {
+        return arena_printf(arena, "%lld",
+                            (long long)json_integer_value(value));
+    }
+    return *text != '\0' && text[strspn(text, "0123456789")] == '\0'
+               ? arena_strdup(arena, slice_str(text))
+               : "0";
 }
 
 static enum view_health health_of_one(const json_t *check)

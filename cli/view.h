@@ -25,6 +25,15 @@ const char *view_text(const json_t *object, const char *key);
 /* 0 when it is absent or no number. */
 long long view_number(const json_t *object, const char *key);
 
+/* Flags of keys have 64 bits; jansson's integers 63 and a sign. A document,
+ * with integers of 19 digits and more as texts; NULL: it is none. */
+json_t *view_load(struct slice text, json_error_t *out_error);
+
+/* A number of such a document in digits; "0" when it is absent or none. In the
+ * arena. */
+const char *view_digits(struct arena *arena, const json_t *object,
+                        const char *key);
+
 /* The worst of a list of checks; with `service_id`, of those checks in it that
  * belong to this service or to the node. An empty list is passing. */
 enum view_health view_health_of(const json_t *checks, const char *service_id);

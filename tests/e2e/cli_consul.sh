@@ -21,6 +21,15 @@ m kv get nothing 2>/dev/null
 is $? 4 "what is not there is 4"
 m kv put --cas --modify-index 1 app/host x 2>/dev/null
 is $? 1 "a condition that does not hold is 1"
+m kv put --flags 18446744073709551615 app/flags - </dev/null >/dev/null
+m kv export app/flags >"$SCRATCH/flags.json"
+m kv delete app/flags >/dev/null
+m kv import "@$SCRATCH/flags.json" >/dev/null
+like "$(m kv get --detailed app/flags)" "^Flags +18446744073709551615$" \
+    "flags of 64 bits survive export and import"
+m kv delete app/flags >/dev/null
+like "$(m kv get --token "$(printf 'a\r\nX-Evil: b')" app/host 2>&1)" \
+    "line break .*was not sent" "a token cannot become another header"
 m kv export app/ >"$SCRATCH/export.json"
 m kv delete --recurse app/ >/dev/null
 m kv get --keys app/ 2>/dev/null
@@ -34,6 +43,10 @@ like "$(m kv get app/text more 2>&1)" 'unexpected argument "more"' "and a word t
 # --- lock ----------------------------------------------------------------------
 
 is "$(m lock jobs/one 'echo ran; exit 3')" ran "lock runs the command"
+is "$(m lock --dc dc1 --name me --try 20s jobs/one echo ran)" ran \
+    "flags end where the lock's name begins"
+like "$(m lock --node nobody jobs/one true 2>&1)" 'Missing node registration: "nobody"' \
+    "a session is some node's"
 m lock jobs/one sh -c 'exit 3'
 is $? 3 "and ends with its code"
 spawn holder "$MUSTER" lock jobs/one sleep 60
@@ -68,6 +81,22 @@ m kv put w/a 1 >/dev/null
 ok "but not for what is none" stays 1 seen 2
 m kv delete w/a >/dev/null
 soon 10 "and for a deletion" seen 3
+# What was handled before a restart of the command is no news after it.
+kept() { # what a start of the command adds to
+    spawn kept "$MUSTER" watch --type keyprefix --prefix k/ \
+        --state-file "$SCRATCH/kept.state" "cat >>$SCRATCH/kept; echo >>$SCRATCH/kept"
+}
+kept_lines() { [ -f "$SCRATCH/kept" ] && [ "$(wc -l <"$SCRATCH/kept")" = "$1" ]; }
+m kv put k/a 1 >/dev/null
+kept
+soon 10 "a watch with a file of its state" kept_lines 1
+wait_until 10 "its state" [ -s "$SCRATCH/kept.state" ]
+end "$PID"
+kept
+m kv put k/b 2 >/dev/null
+soon 10 "tells what is new after its restart" kept_lines 2
+like "$(tail -n 1 "$SCRATCH/kept")" '"k/b"' "and nothing else"
+
 spawn events "$MUSTER" watch --type event --name deploy "cat >>$SCRATCH/events"
 like "$(m event --name deploy v2)" "^Event ID: [0-9a-f-]{36}$" "event"
 soon 10 "an event is heard" grep -q djI= "$SCRATCH/events"
@@ -78,6 +107,10 @@ is $? 2 "an unknown type is 2"
 
 like "$(m members)" "^one +127.0.0.1:[0-9]+ +alive" "members"
 is "$(m catalog nodes)" one "catalog nodes"
+measured() { m rtt one | grep -Eq '^Estimated one <-> one rtt: [0-9.]+ ms$'; }
+soon 20 "rtt" measured
+m rtt nobody 2>/dev/null
+is $? 4 "of a node that has not measured"
 is "$(m catalog datacenters)" dc1 "catalog datacenters"
 like "$(m maint --enable --reason 'new disks')" "maintenance is enabled" "maint --enable"
 like "$(m maint)" "Reason: new disks" "maint shows it"

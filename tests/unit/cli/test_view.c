@@ -44,6 +44,44 @@ START_TEST(health_follows_row)
 }
 END_TEST
 
+/* Flags of keys are 64 bits without a sign. */
+static const struct {
+    const char *json;
+    const char *digits; /* Of "n". NULL: no document. */
+} numbers[] = {
+    {"{\"n\": 7}", "7"},
+    {"{\"n\": 9223372036854775807}", "9223372036854775807"},
+    {"{\"n\": 9223372036854775808}", "9223372036854775808"},
+    {"[{\"m\":18446744073709551615},{\"n\":1}]", "1"},
+    {"{\"n\":18446744073709551615}", "18446744073709551615"},
+    {"{\"a\":\"1\\\"23456789012345678901\",\"n\":18446744073709551615,"
+     "\"b\":0.12345678901234567890}",
+     "18446744073709551615"},
+    {"{\"n\": \"x\"}", "0"},
+    {"{}", "0"},
+    {"{\"n\": 18446744073709551615", NULL},
+    {"{\"n\": \"18446744073709551615", NULL},
+    {"18446744073709551615 x", NULL},
+};
+
+START_TEST(large_numbers_are_kept)
+{
+    struct arena arena = {0};
+    json_error_t error;
+    json_t *json = view_load(slice_str(numbers[_i].json), &error);
+    const json_t *object = json_is_array(json) ? json_array_get(json, 1) : json;
+
+    if (numbers[_i].digits == NULL) {
+        ck_assert_ptr_null(json);
+    } else {
+        ck_assert_ptr_nonnull(json);
+        ck_assert_str_eq(view_digits(&arena, object, "n"), numbers[_i].digits);
+    }
+    json_decref(json);
+    arena_release(&arena);
+}
+END_TEST
+
 START_TEST(endpoints)
 {
     struct arena arena = {0};
@@ -71,5 +109,6 @@ END_TEST
 UNIT_MAIN("view", {
     tcase_add_loop_test(tc, health_follows_row, 0, COUNT_OF(rows));
     tcase_add_test(tc, endpoints);
+    tcase_add_loop_test(tc, large_numbers_are_kept, 0, COUNT_OF(numbers));
     tcase_add_test(tc, words_are_joined);
 })
