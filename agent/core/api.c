@@ -120,6 +120,8 @@ static const struct route {
      HANDLER},
     {"/v1/coordinate/datacenters", ROUTE_EXACT, ROUTE_GET,
      api_coordinate_datacenters, HANDLER},
+    {"/v1/coordinate/update", ROUTE_EXACT, ROUTE_PUT, api_coordinate_update,
+     HANDLER},
     {"/v1/acl/bootstrap", ROUTE_EXACT, ROUTE_PUT, api_acl_bootstrap, HANDLER},
     {"/v1/acl/tokens", ROUTE_EXACT, ROUTE_GET, api_acl_tokens, HANDLER},
     {"/v1/acl/token/self", ROUTE_EXACT, ROUTE_GET, api_acl_token_self, HANDLER},

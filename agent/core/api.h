@@ -113,7 +113,8 @@ struct api_datacenter {
     uint64_t last_contact_ms; /* 0 while its replica is current. */
     const char *leader;       /* "ip:port" of that store's leader, or "". */
     struct texts peers;
-    uint32_t round_trip_us; /* To that store, as measured; 0: not yet. */
+    uint32_t round_trip_us;      /* To that store, as measured; 0: not yet. */
+    const struct coords *coords; /* Of its nodes; NULL: none. */
 };
 
 /* What the shell knows. Strings borrowed during the call. */

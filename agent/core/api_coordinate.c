@@ -5,14 +5,6 @@
 #include "agent/core/api_model.h"
 #include "agent/core/coord.h"
 
-/* Of other datacenters nothing is known. */
-static const struct coords *coords_of(const struct api_call *call)
-{
-    const char *own = local_host(call->view->local)->datacenter;
-
-    return strcmp(call->dc, own) == 0 ? call->view->coords : NULL;
-}
-
 static void write_number(struct jsonw *w, const char *key, double value,
                          struct arena *a)
 {
@@ -87,11 +79,11 @@ static bool begin(struct api_call *call, const struct coords *c)
 
 void api_coordinate_nodes(struct api_call *call)
 {
-    if (!begin(call, coords_of(call))) {
+    if (!begin(call, call->view->coords)) {
         return;
     }
     jsonw_list(api_json(call, 200));
-    coords_each(coords_of(call), write_node, call);
+    coords_each(call->view->coords, write_node, call);
     jsonw_list_end(&call->json);
     api_json_end(call);
 }
@@ -102,10 +94,10 @@ void api_coordinate_node(struct api_call *call)
     struct coord at;
 
     if (!api_demand(call, ACL_NODE, call->rest, ACL_READ) ||
-        !begin(call, coords_of(call))) {
+        !begin(call, call->view->coords)) {
         return;
     }
-    if (!coords_find(coords_of(call), call->rest, &at)) {
+    if (!coords_find(call->view->coords, call->rest, &at)) {
         api_text(call, 404, "Nothing has been measured by node \"%.300s\"",
                  call->rest);
         return;
@@ -181,4 +173,55 @@ void api_coordinate_datacenters(struct api_call *call)
     }
     jsonw_list_end(w);
     api_json_end(call);
+}
+
+/* ---- Update --------------------------------------------------------- */
+
+/* False: the reply is made. What a node with an agent has measured itself is
+ * better than what others say. */
+static bool may_tell(struct api_call *call, const char *node)
+{
+    const struct catalog_node *n = catalog_node(call->view->catalog, node);
+
+    if (call->view->coords == NULL ||
+        catalog_revision(call->view->catalog) == 0) {
+        api_text(call, 500, "No cluster leader");
+        return false;
+    }
+    if (!api_demand(call, ACL_NODE, node, ACL_WRITE)) {
+        return false;
+    }
+    if (n == NULL || !n->known) {
+        api_text(call, 404, "Node \"%.255s\" is not registered", node);
+        return false;
+    }
+    if (!n->record.external && !api_flag(call, "force")) {
+        api_text(call, 409,
+                 "Node \"%.255s\" runs an agent, which measures by itself; "
+                 "force=1 writes all the same",
+                 node);
+        return false;
+    }
+    return true;
+}
+
+void api_coordinate_update(struct api_call *call)
+{
+    const char *node;
+    struct coord at;
+    struct err err;
+
+    if (call->request->flow->done != NULL) {
+        api_done(call);
+        return;
+    }
+    if (coord_read(call->arena, call->request->body, &node, &at, &err)) {
+        api_text(call, 400, "Request decode failed: %s", err.text);
+        return;
+    }
+    if (may_tell(call, node)) {
+        store_put(api_ask(call),
+                  coords_key(call->view->coords, call->arena, node),
+                  coord_write(call->arena, node, &at), 0);
+    }
 }

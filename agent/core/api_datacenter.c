@@ -26,7 +26,7 @@ void api_view_turn(struct api_view *view, const struct api_datacenter *dc)
     view->last_contact_ms = dc->last_contact_ms;
     view->leader = dc->leader;
     view->peers = dc->peers;
-    view->coords = NULL; /* Ours have not been measured to nodes there. */
+    view->coords = dc->coords;
 }
 
 static void look_at(struct api_call *call, const struct api_datacenter *dc)

@@ -81,6 +81,18 @@ static void plan_delete_check(struct plan *p)
     plan_put(p, f.found->key, ST_OK, &value, f.found->mod_revision);
 }
 
+/* Where somebody has said that it is. */
+static void delete_place(struct plan *p)
+{
+    const struct coords *c = p->call->view->coords;
+    struct coord at;
+
+    if (coords_find(c, p->reg.node, &at)) {
+        plan_op(p, SYNC_DELETE, coords_key(c, p->call->arena, p->reg.node),
+                (struct slice){0}, SYNC_ANY);
+    }
+}
+
 void api_catalog_deregister(struct api_call *call)
 {
     struct plan p = {0};
@@ -111,6 +123,7 @@ void api_catalog_deregister(struct api_call *call)
             plan_op(&p, SYNC_DELETE, n->key, (struct slice){0},
                     n->mod_revision);
         }
+        delete_place(&p);
     }
     plan_send(&p);
 }

@@ -335,6 +335,7 @@ void api_write_coord(struct api_call *call, const struct coord *measured);
 void api_coordinate_nodes(struct api_call *call);
 void api_coordinate_node(struct api_call *call);
 void api_coordinate_datacenters(struct api_call *call);
+void api_coordinate_update(struct api_call *call);
 
 /* api_health.c */
 void api_health_service(struct api_call *call);

@@ -68,13 +68,18 @@ static unsigned class_of(const struct api_call *call,
     return class;
 }
 
-/* This host is no node of another datacenter, whatever is called so there. */
+/* This host is no node of another datacenter, whatever is called so there; and
+ * it has measured its own store, not that one's members. */
+static bool is_stranger(const struct api_call *call)
+{
+    return call->is_elsewhere &&
+           call->origin == &local_host(call->view->local)->node;
+}
+
 static bool is_origin(const struct api_call *call,
                       const struct node_record *node)
 {
-    bool is_us = call->origin == &local_host(call->view->local)->node;
-
-    return !(call->is_elsewhere && is_us) &&
+    return !is_stranger(call) &&
            strcasecmp(call->origin->name, node->name) == 0;
 }
 
@@ -106,8 +111,10 @@ bool api_next_turn(struct api_call *call)
         call->origin = origin_of(call);
         call->turns = 1;
         if (call->origin != NULL) {
-            call->origin_measured = coords_find(
-                call->view->coords, call->origin->name, &call->origin_at);
+            call->origin_measured =
+                !is_stranger(call) &&
+                coords_find(call->view->coords, call->origin->name,
+                            &call->origin_at);
             catalog_each_node(call->view->catalog, note_turn, call);
         }
     }

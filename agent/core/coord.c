@@ -26,6 +26,7 @@ struct place {
     size_t count;
     const char *members[COORD_MEMBERS_MAX];
     double rtt_us[COORD_MEMBERS_MAX];
+    bool given;      /* Nothing was measured: `at` is what somebody said. */
     struct coord at; /* If the landmarks are fresh. */
 };
 
@@ -57,6 +58,115 @@ double coord_distance(const struct coord *a, const struct coord *b)
         sum += (a->vec[i] - b->vec[i]) * (a->vec[i] - b->vec[i]);
     }
     return root_of(sum) + a->height + b->height;
+}
+
+/* ---- What is said by others --------------------------------------- */
+
+#define SECONDS_MAX 3600.0
+
+static bool is_seconds(const json_t *value)
+{
+    double s = json_number_value(value);
+
+    return json_is_number(value) && s >= -SECONDS_MAX && s <= SECONDS_MAX;
+}
+
+static bool read_vec(const json_t *vec, struct coord *out)
+{
+    for (size_t i = 0; i < COORD_DIMS; i++) {
+        const json_t *value = json_array_get(vec, i);
+
+        if (!is_seconds(value)) {
+            return false;
+        }
+        out->vec[i] = json_number_value(value);
+    }
+    return json_array_size(vec) == COORD_DIMS;
+}
+
+static const json_t *member(const json_t *object, const char *name)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)object, key, value)
+    {
+        if (strcasecmp(key, name) == 0) {
+            return value;
+        }
+    }
+    return NULL;
+}
+
+static enum status read_told(struct arena *a, const json_t *json,
+                             const char **out_node, struct coord *out,
+                             struct err *err)
+{
+    const json_t *node = member(json, "Node");
+    const json_t *coord = member(json, "Coord");
+    const json_t *height = member(coord, "Height");
+    const json_t *adjustment = member(coord, "Adjustment");
+    struct coord at = {0};
+
+    if (!json_is_string(node) || json_string_length(node) == 0 ||
+        json_string_length(node) > 255) {
+        return err_set(err, ST_INVALID, "Node: the name of a node is missing");
+    }
+    if (!read_vec(member(coord, "Vec"), &at)) {
+        return err_set(err, ST_INVALID,
+                       "Coord.Vec: must be %d numbers, in seconds", COORD_DIMS);
+    }
+    if ((height != NULL && !is_seconds(height)) ||
+        (adjustment != NULL && !is_seconds(adjustment))) {
+        return err_set(err, ST_INVALID,
+                       "Coord.Height and Coord.Adjustment: must be seconds");
+    }
+    at.height = json_number_value(height) + json_number_value(adjustment);
+    at.height = at.height > 0 ? at.height : 0;
+    *out_node = arena_strdup(a, slice_str(json_string_value(node)));
+    *out = at;
+    return ST_OK;
+}
+
+enum status coord_read(struct arena *a, struct slice body,
+                       const char **out_node, struct coord *out_coord,
+                       struct err *err)
+{
+    struct field_reader r = {.arena = a, .text = body, .err = err};
+    json_t *json = NULL;
+    enum status st = fields_json(&r, LIMIT_DEFINITION_BYTES, &json);
+
+    if (!st) {
+        st = read_told(a, json, out_node, out_coord, err);
+    }
+    json_decref(json);
+    return st;
+}
+
+struct slice coord_write(struct arena *a, const char *node,
+                         const struct coord *at)
+{
+    struct jsonw w;
+    struct buf out;
+    struct slice copy;
+
+    buf_init(&out, LIMIT_RECORD_BYTES);
+    jsonw_init(&w, &out, JSONW_COMPACT);
+    jsonw_object(&w);
+    jsonw_key_text(&w, "node", node);
+    jsonw_key(&w, "vec");
+    jsonw_list(&w);
+    for (int i = 0; i < COORD_DIMS; i++) {
+        jsonw_raw(&w, arena_printf(a, "%.9f", at->vec[i]));
+    }
+    jsonw_list_end(&w);
+    jsonw_key(&w, "height");
+    jsonw_raw(&w, arena_printf(a, "%.9f", at->height));
+    jsonw_object_end(&w);
+    CHECK(jsonw_finish(&w) == ST_OK);
+    copy = arena_copy(a, buf_slice(&out));
+    buf_release(&out);
+    return copy;
 }
 
 /* ---- Landmarks ---------------------------------------------------- */
@@ -126,7 +236,9 @@ static void place_all(struct coords *c)
     size_t count = find_landmarks(c, landmarks);
 
     for (struct place *p = c->places; p != NULL; p = p->hh.next) {
-        place_node(p, landmarks, count);
+        if (!p->given) {
+            place_node(p, landmarks, count);
+        }
     }
 }
 
@@ -232,6 +344,14 @@ static bool read_place(struct place *p, const json_t *json)
         return false;
     }
     p->node = arena_strdup(&p->arena, slice_str(json_string_value(node)));
+    if (json_object_get(json, "vec") != NULL) {
+        const json_t *height = json_object_get(json, "height");
+
+        p->given = true;
+        p->at.height = json_number_value(height);
+        return read_vec(json_object_get(json, "vec"), &p->at) &&
+               is_seconds(height) && p->at.height >= 0;
+    }
     json_object_foreach((json_t *)rtts, member, value)
     {
         double rtt = json_number_value(value);

@@ -11,6 +11,12 @@
  * there is between the node and its own site. The distance of two nodes is that
  * of their coordinates and both heights, as Consul's clients calculate it.
  *
+ * A node without an agent has the coordinate that somebody else has written for
+ * it
+ * (/v1/coordinate/update), without a lease:
+ *
+ *   {"node": "printer", "vec": [8 numbers], "height": N}
+ *
  * It is an estimate: good enough to tell a rack from the next town. A node that
  * has not measured a landmark stands in its middle.
  */
@@ -28,6 +34,16 @@ struct coord {
 
 /* The round trip of the two. */
 double coord_distance(const struct coord *a, const struct coord *b);
+
+/* What /v1/coordinate/update is told, {"Node": ..., "Coord": {"Vec": [...],
+ * "Height": ..., "Adjustment": ...}}: keys in any case, seconds. The adjustment
+ * becomes a part of the height. ST_INVALID: err says what is wrong. */
+enum status coord_read(struct arena *a, struct slice body,
+                       const char **out_node, struct coord *out_coord,
+                       struct err *err);
+/* The record. */
+struct slice coord_write(struct arena *a, const char *node,
+                         const struct coord *at);
 
 /* ---- What all nodes have measured --------------------------------- */
 

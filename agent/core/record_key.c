@@ -100,7 +100,7 @@ struct record_range record_range(struct arena *a, const char *dc)
 struct record_range record_range_elsewhere(struct arena *a, const char *dc)
 {
     return (struct record_range){
-        .begin = below_prefix(a, dc, "inst/"),
+        .begin = below_prefix(a, dc, "coord/"),
         .end = below_prefix(a, dc, "node0"),
     };
 }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "agent/io/coords_told.h"
 #include "agent/io/etcd.h"
 #include "base/core/check.h"
 #include "base/core/log.h"
@@ -33,9 +34,7 @@ struct coords_watch {
     char *node;
     uint64_t every_ms;
     uint64_t tell_ms;
-    struct coords *known;
-    bool loaded; /* `known` is all there is, and follows. */
-    bool loading;
+    struct coords_told *told;
     struct coord_track track;
     uint64_t told_ms; /* 0: never. */
     bool telling;
@@ -63,55 +62,17 @@ static void ping(struct coords_watch *w);
 
 const struct coords *coords_known(const struct coords_watch *w)
 {
-    return w->known;
-}
-
-/* ---- What others tell ---------------------------------------------------- */
-
-static void on_listed(void *arg, struct store_answer *answer)
-{
-    struct coords_watch *w = arg;
-
-    w->loading = false;
-    if (answer->result == STORE_DONE && !w->stopping) {
-        const struct store_range *r = &answer->ranges[0];
-        struct catalog_event *events =
-            arena_zalloc(&answer->arena, r->count + 1, sizeof(*events));
-
-        for (size_t i = 0; i < r->count; i++) {
-            events[i] = (struct catalog_event){
-                .key = r->items[i].key,
-                .value = r->items[i].value,
-                .create_revision = r->items[i].create_revision,
-                .mod_revision = r->items[i].mod_revision};
-        }
-        coords_apply(w->known, events, r->count, true);
-        w->loaded = true;
-    }
-    store_answer_release(answer);
-}
-
-/* The replica on disk has none of it, and a watch that goes on where it was
- * does not tell it again. */
-static void load(struct coords_watch *w)
-{
-    struct arena arena = {0};
-    struct slice folder = coords_folder(w->known, &arena);
-    struct store_ask ask;
-
-    store_list(&ask, &arena, folder, store_prefix_end(&arena, folder), false);
-    w->loading = true;
-    link_store(w->link, &ask, on_listed, w);
-    arena_release(&arena);
+    return coords_told_known(w->told);
 }
 
 void coords_update(struct coords_watch *w, const struct link_update *update)
 {
-    if (!update->aside) {
-        coords_apply(w->known, update->events, update->events_count,
-                     update->full);
-        w->loaded = w->loaded || update->full;
-    }
+    coords_told_update(w->told, update);
+}
+
+void coords_contact(struct coords_watch *w)
+{
+    coords_told_contact(w->told);
 }
 
 /* ---- Telling ------------------------------------------------------------- */
@@ -137,14 +98,16 @@ static void tell(struct coords_watch *w)
     struct store_ask ask;
     struct slice value;
 
-    if (w->telling || !w->loaded || !stats.attached || !link_current(w->link) ||
+    if (w->telling || !coords_told_loaded(w->told) || !stats.attached ||
+        !link_current(w->link) ||
         (w->told_ms != 0 && now_ms - w->told_ms < w->tell_ms)) {
         return;
     }
-    if (coord_track_news(&w->track, w->known, w->node, &arena, &value)) {
+    if (coord_track_news(&w->track, coords_told_known(w->told), w->node, &arena,
+                         &value)) {
         store_txn(&ask, &arena);
-        store_put(&ask, coords_key(w->known, &arena, w->node), value,
-                  stats.lease_id);
+        store_put(&ask, coords_key(coords_told_known(w->told), &arena, w->node),
+                  value, stats.lease_id);
         w->told_ms = now_ms;
         w->telling = true;
         link_store(w->link, &ask, on_told, w);
@@ -278,19 +241,10 @@ static void on_timer(uv_timer_t *timer)
         rest(w, FIRST_MS);
         return;
     }
-    if (!w->loaded && !w->loading) {
-        load(w);
-    }
+    coords_told_contact(w->told);
     w->at = 0;
     coord_track_begin(&w->track);
     member_next(w);
-}
-
-void coords_contact(struct coords_watch *w)
-{
-    if (!w->stopping && link_current(w->link) && !w->loaded && !w->loading) {
-        load(w);
-    }
 }
 
 /* ---- Start, stop --------------------------------------------------------- */
@@ -310,7 +264,7 @@ struct coords_watch *coords_start(struct loop *loop, struct link *link,
     CHECK(w->node != NULL);
     w->every_ms = config->every_ms;
     w->tell_ms = 2 * config->every_ms;
-    w->known = coords_new(config->datacenter);
+    w->told = coords_told_new(link, config->datacenter);
     CHECK(uv_timer_init(loop_uv(loop), &w->timer) == 0);
     w->timer.data = w;
     if (w->every_ms > 0) {
@@ -329,6 +283,7 @@ void coords_stop(struct coords_watch *w, void (*on_stopped)(void *arg),
 {
     CHECK(!w->stopping);
     w->stopping = true;
+    coords_told_stop(w->told);
     w->on_stopped = on_stopped;
     w->arg = arg;
     w->open = 1;
@@ -348,9 +303,10 @@ bool coords_leave(struct coords_watch *w, struct arena *a,
         return false;
     }
     w->left = true;
-    *op = (struct sync_op){.kind = SYNC_DELETE,
-                           .key = coords_key(w->known, a, w->node),
-                           .expect_mod_revision = SYNC_ANY};
+    *op = (struct sync_op){
+        .kind = SYNC_DELETE,
+        .key = coords_key(coords_told_known(w->told), a, w->node),
+        .expect_mod_revision = SYNC_ANY};
     *out_txn = (struct sync_txn){.ops = op, .ops_count = 1};
     return true;
 }
@@ -360,7 +316,7 @@ void coords_watch_free(struct coords_watch *w)
     if (w == NULL) {
         return;
     }
-    coords_free(w->known);
+    coords_told_free(w->told);
     free(w->node);
     free(w);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "agent/io/coords_told.h"
 #include "agent/io/dnsfeed.h"
 #include "agent/io/link.h"
 #include "agent/io/replica.h"
@@ -22,6 +23,7 @@ struct datacenter {
     const struct agent_datacenter *config;
     const char *title; /* Of its guard. */
     struct link *link; /* NULL: not begun, or ended. */
+    struct coords_told *coords;
     struct replica *replica;
     struct sentry *sentry;
     struct dnsfeed *feed;
@@ -63,6 +65,7 @@ static void on_update(void *ctx, const struct link_update *update)
     struct datacenter *dc = ctx;
 
     sentry_look(dc->sentry, update);
+    coords_told_update(dc->coords, update);
     replica_follow(dc, update);
     dnsfeed_catalog(dc->feed, link_catalog(dc->link), update->changes);
     dc->all->hooks.on_catalog(dc->all->hooks.ctx);
@@ -75,6 +78,7 @@ static void on_contact(void *ctx)
 {
     struct datacenter *dc = ctx;
 
+    coords_told_contact(dc->coords);
     dc->all->hooks.on_contact(dc->all->hooks.ctx);
 }
 
@@ -195,6 +199,7 @@ static enum status link_open(struct datacenter *dc, struct err *err)
                     content.cluster_id, content.keys_count, hooks, &dc->link,
                     err);
     if (!st) {
+        dc->coords = coords_told_new(dc->link, dc->config->name);
         log_info("agent",
                  "replica of %s: %zu services on %zu nodes at revision %lld",
                  dc->config->name, catalog_services_count(content.catalog),
@@ -291,6 +296,7 @@ const struct api_datacenter *datacenters_view(struct datacenters *d,
             .leader = link_leader(l),
             .peers = link_peers(l),
             .round_trip_us = link_round_trip_us(l),
+            .coords = coords_told_known(d->items[i].coords),
         };
     }
     *out_count = count;
@@ -412,6 +418,7 @@ void datacenters_stop(struct datacenters *d, datacenters_done_fn *on_done,
     for (size_t i = 0; i < d->count; i++) {
         if (d->items[i].link) {
             d->open++;
+            coords_told_stop(d->items[i].coords);
             link_stop(d->items[i].link, LINK_STOP_KEEP, on_link_stopped,
                       &d->items[i]);
         }
@@ -473,6 +480,9 @@ void datacenters_free(struct datacenters *d)
 {
     if (!d) {
         return;
+    }
+    for (size_t i = 0; i < d->count; i++) {
+        coords_told_free(d->items[i].coords);
     }
     arena_release(&d->titles);
     free(d->views);

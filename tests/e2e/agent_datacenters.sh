@@ -57,6 +57,10 @@ is "$(api '/v1/health/service/web?passing&dc=dc2' |
     '[["dc2", 82]]' "health of dc2"
 is "$(api '/v1/catalog/nodes?dc=dc3' | json '[n["Node"] for n in d]')" \
     '["near3"]' "nodes of dc3"
+placed() {
+    api '/v1/coordinate/nodes?dc=dc2' | grep -q '"Node":"far"'
+}
+soon 20 "where the nodes of dc2 stand, as they have measured" placed
 is "$(api '/v1/catalog/nodes?dc=dc4')" "No path to datacenter" "nowhere"
 is "$(api /v1/catalog/datacenters | json 'd[0], sorted(d)')" \
     '["dc1", ["dc1", "dc2", "dc3"]]' "the list of them, ours first"

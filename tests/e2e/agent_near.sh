@@ -96,6 +96,18 @@ soon 10 "near=_agent: nearest first" ordered _agent \
 soon 10 "near=NODE: its zone goes before round trips" ordered b-near \
     "b-near a-far c-unknown one"
 
+# Somebody else may say where a host without an agent stands, until it goes.
+is "$(api /v1/coordinate/update -X PUT -o /dev/null -w '%{http_code}' -d \
+    '{"Node": "c-unknown", "Coord": {"Vec": [0.11, 0, 0, 0, 0, 0, 0, 0],
+      "Height": 0.055}}')" 200 "/v1/coordinate/update"
+soon 10 "which counts from then on" ordered b-near "b-near c-unknown a-far one"
+like "$("$MUSTER" rtt --socket "$AGENT_SOCKET" b-near c-unknown)" \
+    '^Estimated b-near <-> c-unknown rtt: 110\.' "muster rtt"
+api /v1/catalog/deregister -X PUT -d '{"Node": "c-unknown"}' >/dev/null
+is "$(api /v1/coordinate/node/c-unknown -o /dev/null -w '%{http_code}')" 404 \
+    "and goes with it"
+host c-unknown x none
+
 # It takes longer now: the record changes, and only polls of coordinates wake.
 poll() { # NAME PATH
     local index

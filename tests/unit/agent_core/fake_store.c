@@ -444,6 +444,7 @@ struct api_view fake_view(struct fake *f)
             .last_contact_ms = f->elsewhere_away_ms,
             .leader = other_peers[0],
             .round_trip_us = 25000,
+            .coords = f->elsewhere_coords,
             .peers = {other_peers, 1},
         };
     }

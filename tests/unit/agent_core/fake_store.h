@@ -51,6 +51,7 @@ struct fake {
     struct catalog *elsewhere; /* Of another datacenter in the same store; or
                                   NULL. */
     uint64_t elsewhere_away_ms;
+    struct coords *elsewhere_coords; /* Not owned. */
     bool translate_wan;
     struct api_datacenter other; /* For the view. */
     struct api_flow flow;

@@ -105,6 +105,10 @@ static const struct {
      "{\"node\":\"n\",\"rtt_us\":{\"1\":1,\"2\":1,\"3\":1,\"4\":1,\"5\":1,"
      "\"6\":1,\"7\":1,\"8\":1,\"9\":1,\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,"
      "\"f\":1,\"g\":1,\"h\":1}}"},
+    {KEY("n"), "{\"node\":\"n\",\"vec\":[1,2,3],\"height\":0}"},
+    {KEY("n"), "{\"node\":\"n\",\"vec\":[1,2,3,4,5,6,7,8]}"},
+    {KEY("n"), "{\"node\":\"n\",\"vec\":[1,2,3,4,5,6,7,8],\"height\":-1}"},
+    {KEY("n"), "{\"node\":\"n\",\"vec\":[1,2,3,4,5,6,7,1e9],\"height\":0}"},
     {"/muster/v1/dc1/node/n", "{\"node\":\"n\",\"rtt_us\":{\"a\":1}}"},
     {"/muster/v1/dc2/coord/n", "{\"node\":\"n\",\"rtt_us\":{\"a\":1}}"},
 };
@@ -306,6 +310,158 @@ START_TEST(coordinates_are_shown)
 }
 END_TEST
 
+/* ---- What is said by others --------------------------------------- */
+
+#define VEC "[0.01,0.02,0,0,0,0,0,0]"
+
+static const struct {
+    const char *name;
+    const char *query;
+    const char *body;
+    int status;
+    const char *text; /* Of the reply, its beginning; of 200 the record. */
+} told[] = {
+    {"a host without an agent", "",
+     "{\"Node\":\"printer\",\"Segment\":\"\",\"Coord\":{\"Vec\":" VEC
+     ",\"Error\":1.5,\"Adjustment\":0.001,\"Height\":0.002}}",
+     200,
+     "{\"node\":\"printer\",\"vec\":[0.010000000,0.020000000,0.000000000,"
+     "0.000000000,0.000000000,0.000000000,0.000000000,0.000000000],"
+     "\"height\":0.003000000}"},
+    {"keys in any case", "",
+     "{\"node\":\"printer\",\"coord\":{\"vec\":[0,0,0,0,0,0,0,0]}}", 200,
+     "{\"node\":\"printer\",\"vec\":[0.0"},
+    {"a host with one", "", "{\"Node\":\"edge\",\"Coord\":{\"Vec\":" VEC "}}",
+     409, "Node \"edge\" runs an agent"},
+    {"which is insisted on", "?force=1",
+     "{\"Node\":\"edge\",\"Coord\":{\"Vec\":" VEC "}}", 200,
+     "{\"node\":\"edge\""},
+    {"an unknown one", "", "{\"Node\":\"none\",\"Coord\":{\"Vec\":" VEC "}}",
+     404, "Node \"none\" is not registered"},
+    {"no name", "", "{\"Coord\":{\"Vec\":" VEC "}}", 400,
+     "Request decode failed: Node: "},
+    {"too few dimensions", "", "{\"Node\":\"printer\",\"Coord\":{\"Vec\":[1]}}",
+     400, "Request decode failed: Coord.Vec: must be 8 numbers"},
+    {"no coordinate", "", "{\"Node\":\"printer\"}", 400,
+     "Request decode failed: Coord.Vec"},
+    {"a height that is none", "",
+     "{\"Node\":\"printer\",\"Coord\":{\"Height\":\"x\",\"Vec\":" VEC "}}", 400,
+     "Request decode failed: Coord.Height"},
+    {"no JSON", "", "{", 400, "Request decode failed: not JSON"},
+};
+
+START_TEST(told_by_row)
+{
+    struct coords *c = coords_new("dc1");
+    const char *text;
+    char line[64];
+    struct fake f;
+
+    fake_start(&f);
+    (void)fake_settle(&f);
+    f.coords = c;
+    (void)fake_reply(&f, "PUT /v1/catalog/register",
+                     "{\"Node\":\"printer\",\"Address\":\"10.0.0.99\"}", 200);
+    (void)snprintf(line, sizeof(line), "PUT /v1/coordinate/update%s",
+                   told[_i].query);
+    text = fake_reply(&f, line, told[_i].body, told[_i].status);
+    if (told[_i].status == 200) {
+        const struct fake_row *row = fake_get(&f, KEY("printer"));
+
+        row = row == NULL ? fake_get(&f, KEY("edge")) : row;
+        ck_assert_ptr_nonnull(row);
+        ck_assert_str_eq(text, "");
+        text = row->value;
+    }
+    ck_assert_msg(strncmp(text, told[_i].text, strlen(told[_i].text)) == 0,
+                  "%s: %s", told[_i].name, text);
+    fake_stop(&f);
+    coords_free(c);
+}
+END_TEST
+
+/* It is where it was said to be, until it is deregistered. */
+START_TEST(what_is_told_is_used)
+{
+    struct coords *c = towns();
+    struct coord at;
+    struct fake f;
+
+    put(c, KEY("printer"),
+        "{\"node\":\"printer\",\"vec\":[0.002,0,0,0,0,0,0,0],\"height\":0.5}",
+        15);
+    ck_assert(coords_find(c, "Printer", &at));
+    ck_assert(at.vec[0] > 0.0019 && at.vec[0] < 0.0021 && at.height > 0.49);
+    fake_start(&f);
+    (void)fake_settle(&f);
+    f.coords = c;
+    (void)fake_reply(&f, "PUT /v1/catalog/register",
+                     "{\"Node\":\"printer\",\"Address\":\"10.0.0.99\"}", 200);
+    fake_put(&f, KEY("printer"), "{}");
+    (void)fake_reply(&f, "PUT /v1/catalog/deregister", "{\"Node\":\"printer\"}",
+                     200);
+    ck_assert_ptr_null(fake_get(&f, KEY("printer")));
+    fake_stop(&f);
+    coords_free(c);
+}
+END_TEST
+
+/* ---- Elsewhere ----------------------------------------------------- */
+
+static void put_elsewhere(struct fake *f, const char *node)
+{
+    char key[64];
+    char value[128];
+
+    (void)snprintf(key, sizeof(key), "/muster/v1/dc2/node/%s", node);
+    (void)snprintf(value, sizeof(value),
+                   "{\"name\":\"%s\",\"id\":\"%s\",\"address\":\"10.2.0.1\"}",
+                   node, node);
+    fake_put(f, key, value);
+}
+
+/* Distances in another datacenter are those that its own nodes have measured;
+ * this host, which has not, is near to none of them. */
+START_TEST(near_elsewhere)
+{
+    struct coords *c = coords_new("dc2");
+    struct fake f;
+
+    fake_start(&f);
+    fake_elsewhere(&f, "dc2");
+    f.elsewhere_coords = c;
+    put_elsewhere(&f, "a");
+    put_elsewhere(&f, "b");
+    put_elsewhere(&f, "edge");
+    for (int i = 0; i < 3; i++) {
+        const char *const values[] = {
+            "{\"node\":\"a\",\"rtt_us\":{\"m\":90000}}",
+            "{\"node\":\"b\",\"rtt_us\":{\"m\":1000}}",
+            "{\"node\":\"edge\",\"rtt_us\":{\"m\":1200}}"};
+        const char *const keys[] = {"/muster/v1/dc2/coord/a",
+                                    "/muster/v1/dc2/coord/b",
+                                    "/muster/v1/dc2/coord/edge"};
+
+        put(c, keys[i], values[i], i + 1);
+    }
+    ck_assert_str_eq(
+        list(fake_reply(&f, "GET /v1/coordinate/nodes?dc=dc2", "", 200),
+             "\"Node\":\""),
+        "a b edge");
+    ck_assert_str_eq(
+        list(fake_reply(&f, "GET /v1/catalog/nodes?dc=dc2&near=b", "", 200),
+             "\"Node\":\""),
+        "b edge a");
+    ck_assert_str_eq(
+        list(
+            fake_reply(&f, "GET /v1/catalog/nodes?dc=dc2&near=_agent", "", 200),
+            "\"Node\":\""),
+        "a b edge");
+    fake_stop(&f);
+    coords_free(c);
+}
+END_TEST
+
 UNIT_MAIN("coord", {
     tcase_add_test(tc, the_near_are_nearer);
     tcase_add_test(tc, what_is_deleted_is_gone);
@@ -314,4 +470,7 @@ UNIT_MAIN("coord", {
     tcase_add_test(tc, only_what_matters_is_told);
     tcase_add_loop_test(tc, near_by_row, 0, COUNT_OF(orders));
     tcase_add_test(tc, coordinates_are_shown);
+    tcase_add_loop_test(tc, told_by_row, 0, COUNT_OF(told));
+    tcase_add_test(tc, what_is_told_is_used);
+    tcase_add_test(tc, near_elsewhere);
 })

@@ -83,12 +83,11 @@ START_TEST(range_covers_what_is_ours)
 }
 END_TEST
 
-/* All of the catalogue, and no tokens or sessions. */
+/* All of the catalogue and its coordinates, and no tokens or sessions. */
 START_TEST(range_elsewhere_is_the_catalogue)
 {
     static const char *const secrets[] = {"/muster/v1/dc1/acl/token/a",
-                                          "/muster/v1/dc1/alive/a",
-                                          "/muster/v1/dc1/event/a"};
+                                          "/muster/v1/dc1/alive/a"};
     struct arena a = {0};
     struct record_range range = record_range_elsewhere(&a, "dc1");
 
