@@ -462,7 +462,7 @@ static size_t look_at(struct guard *g, const struct guard_input *in,
         bool known_before = before != NULL && before->known;
 
         if (after != NULL && after->known && !after->live) {
-            if (known_before && before->live) {
+            if (known_before && before->live && in->gap_ms < g->limits.max_ms) {
                 loss_add(g, name, now_ms);
                 lost[lost_count++] = name;
             }

@@ -19,6 +19,10 @@
  * operator. What is deregistered is gone at once, guard or not, and never
  * triggers it.
  *
+ * After a gap (the store was out of reach, the machine slept) all that was lost
+ * meanwhile is seen at once. It counts as lost now; but after a gap of max_ms
+ * it is believed, for a guard that had begun then would be over.
+ *
  * Pure: catalogues and time come in; what the catalogue is to show comes out
  * (catalog_hold(), catalog_refill()).
  */
@@ -65,6 +69,7 @@ struct guard_input {
     const struct catalog *before;
     const struct catalog *after;
     struct texts lives; /* catalog_changes.lives */
+    uint64_t gap_ms;    /* Since `before` was current; 0: it was until now. */
     bool replaced;      /* By a full read of a store that is another one, or
                            has gone back. */
 };

@@ -93,6 +93,7 @@ void sentry_look(struct sentry *s, const struct link_update *update)
     struct guard_input in = {.before = update->before,
                              .after = link_catalog(s->link),
                              .lives = update->changes->lives,
+                             .gap_ms = link_stale_ms(s->link),
                              .replaced = update->replaced};
 
     if (update->aside || s->stopping) {

@@ -23,8 +23,9 @@
  *     store NODES              a full read of another store, which has these
  *     read                     a full read of this store
  *     pass TIME                time goes by
- *     mode on|off|auto         the operator says so
- *     show SERVICE...          what the catalogue shows, and whether polls wake
+ *     gap TIME                 what follows is seen after so long out of
+ * contact mode on|off|auto         the operator says so show SERVICE... what
+ * the catalogue shows, and whether polls wake
  */
 #include "agent/core/guard.h"
 
@@ -56,6 +57,7 @@ struct run {
     size_t rows_count;
     int64_t revision;
     uint64_t now_ms;
+    uint64_t gap_ms;
     uint64_t shown_index; /* Of the last show. */
     struct arena scratch; /* Of a command. */
     struct buf *out;
@@ -117,6 +119,7 @@ static void seen(struct run *r, struct catalog *next,
     struct guard_input in = {.before = before,
                              .after = next,
                              .lives = changes->lives,
+                             .gap_ms = r->gap_ms,
                              .replaced = replaced};
     struct guard_work work;
 
@@ -504,6 +507,8 @@ static void do_line(void *run, char *line)
         full_read(r, false);
     } else if (strcmp(words[0], "pass") == 0) {
         do_pass(r, words[1]);
+    } else if (strcmp(words[0], "gap") == 0) {
+        CHECK(duration_parse(slice_str(words[1]), &r->gap_ms) == ST_OK);
     } else if (strcmp(words[0], "mode") == 0) {
         do_mode(r, words[1]);
     } else if (strcmp(words[0], "show") == 0) {
