@@ -13,4 +13,29 @@ whole() {
     [ "$(ask big.service.consul SRV +tcp | wc -l)" = 500 ]
 }
 wait_until 30 "500 instances" whole
-"$PYTHON" "$HERE/dns_many.py" "$AGENT_DNS" big.service.consul 500
+
+# Each target is another one, comes with its address, and has it when it is asked
+# for by itself.
+srv() { # SECTION FIELDS
+    dig +tcp +noall "+$1" -p "$AGENT_DNS" @127.0.0.1 big.service.consul SRV |
+        awk "{ print $2 }" | LC_ALL=C sort
+}
+srv answer '$8' >"$SCRATCH/targets"
+is "$(uniq "$SCRATCH/targets" | wc -l)" 500 "500 targets"
+srv additional '$1, $5' >"$SCRATCH/along"
+is "$(cut -d ' ' -f 1 "$SCRATCH/along")" "$(cat "$SCRATCH/targets")" \
+    "the address of each comes along"
+dig +noall +answer -p "$AGENT_DNS" @127.0.0.1 -f "$SCRATCH/targets" |
+    awk '{ print $1, $5 }' | LC_ALL=C sort >"$SCRATCH/asked"
+is "$(cat "$SCRATCH/asked")" "$(cat "$SCRATCH/along")" \
+    "and is what its name has"
+
+sizes() {
+    "$PYTHON" "$HERE/dns_many.py" "$AGENT_DNS" big.service.consul 500 \
+        >"$SCRATCH/sizes"
+    local code=$?
+    sed 's/^/# /' "$SCRATCH/sizes"
+    return $code
+}
+ok "sizes, subsets and orders" sizes
+done_testing
