@@ -219,6 +219,11 @@ struct dns_zone {
     struct dns_garbage_list dropped;       /* By the zones that came after. */
 };
 
+/* The same names, as if in contact, to decide what holds in every state. What
+ * the model changes in a zone that it has given out is left out. Good as long
+ * as `zone` is. */
+void dns_zone_as_fresh(const struct dns_zone *zone, struct dns_zone *out_fresh);
+
 /* others.c: what one model and its zones know of other datacenters' zones. */
 void dns_others_ref(struct dns_zone *const *from, struct dns_zone **to);
 void dns_others_unref(struct dns_zone **others);

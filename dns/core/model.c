@@ -364,6 +364,22 @@ size_t dns_zone_names(const struct dns_zone *z)
     return z->names.count;
 }
 
+void dns_zone_as_fresh(const struct dns_zone *zone, struct dns_zone *out_fresh)
+{
+    *out_fresh = (struct dns_zone){.sequence = zone->sequence,
+                                   .serial = zone->serial,
+                                   .state = DNS_FRESH,
+                                   .hash_key = zone->hash_key,
+                                   .names = zone->names,
+                                   .config = zone->config,
+                                   .locations = zone->locations,
+                                   .services = zone->services,
+                                   .queries = zone->queries,
+                                   .areas_count = zone->areas_count,
+                                   .self_area = zone->self_area};
+    memcpy(out_fresh->others, zone->others, sizeof(zone->others));
+}
+
 void dns_zone_free(struct dns_zone *z)
 {
     if (z == NULL) {

@@ -32,7 +32,7 @@ static size_t size_of(const struct dns_question *q, const struct dns_answer *a)
 bool dns_entry_oversized(const struct dns_zone *zone,
                          const struct dns_entry *entry)
 {
-    struct dns_zone fresh = *zone;
+    struct dns_zone fresh;
     struct arena arena = {0};
     struct dns_answer answer;
     struct dns_question q;
@@ -46,7 +46,7 @@ bool dns_entry_oversized(const struct dns_zone *zone,
         !dns_name_add_wire(&name, dns_name_slice(&zone->config->domains[0]))) {
         return false;
     }
-    fresh.state = DNS_FRESH;
+    dns_zone_as_fresh(zone, &fresh);
     dns_question_make(&q, dns_name_slice(&name), DNS_TYPE_SRV);
     dns_decide(&fresh, &q, &arena, &answer);
     oversized = size_of(&q, &answer) > LIMIT_DNS_TCP;

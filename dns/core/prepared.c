@@ -211,10 +211,10 @@ static struct dns_prepared *prepare_entry(const struct dns_zone *zone,
                                           enum dns_slot slot)
 {
     /* What is prepared holds in every state that answers from it. */
-    struct dns_zone fresh = *zone;
+    struct dns_zone fresh;
     struct dns_name name;
 
-    fresh.state = DNS_FRESH;
+    dns_zone_as_fresh(zone, &fresh);
     return slot_name(zone, entry, slot, &name)
                ? prepare(&fresh, dns_name_slice(&name), slot_types[slot])
                : &undecided;
@@ -235,12 +235,12 @@ static struct dns_prepared *prepare_soa(const struct dns_zone *zone,
                                         unsigned domain, uint32_t ttl_s)
 {
     struct arena arena = {0};
-    struct dns_zone fresh = *zone;
+    struct dns_zone fresh;
     struct dns_question q;
     struct dns_answer answer;
     struct dns_prepared *p;
 
-    fresh.state = DNS_FRESH;
+    dns_zone_as_fresh(zone, &fresh);
     dns_question_make(&q, dns_name_slice(&zone->config->domains[domain]),
                       DNS_TYPE_SOA);
     dns_decide(&fresh, &q, &arena, &answer);

@@ -12,8 +12,7 @@ enum {
 
 /* A piece under way. */
 struct rendering {
-    struct dns_zone zone; /* As if in contact: age is no change. A copy of what
-                             readers may read; the rest is the model's. */
+    struct dns_zone zone; /* As if in contact: age is no change. */
     unsigned domain;
     struct arena arena;   /* The records. */
     struct arena scratch; /* One decision. */
@@ -26,18 +25,7 @@ static void rendering_begin(struct rendering *r, const struct dns_zone *zone,
                             unsigned domain)
 {
     *r = (struct rendering){.domain = domain};
-    r->zone = (struct dns_zone){.sequence = zone->sequence,
-                                .serial = zone->serial,
-                                .state = DNS_FRESH,
-                                .hash_key = zone->hash_key,
-                                .names = zone->names,
-                                .config = zone->config,
-                                .locations = zone->locations,
-                                .services = zone->services,
-                                .queries = zone->queries,
-                                .areas_count = zone->areas_count,
-                                .self_area = zone->self_area};
-    memcpy(r->zone.others, zone->others, sizeof(r->zone.others));
+    dns_zone_as_fresh(zone, &r->zone);
 }
 
 static struct dns_piece *rendering_end(struct rendering *r)
