@@ -11,91 +11,7 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
-#include "mem_disk.h"
-#include "suite.h"
-
-static const struct wal_config config = {.first_bytes = 8 * 1024,
-                                         .file_bytes = 16 * 1024};
-static const struct wal_ids ids = {.cluster = 0xc1, .member = 0x3e};
-
-/* Content that anybody can recompute from the index. */
-static struct raft_entry entry_of(uint64_t index, uint8_t *space, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        space[i] = (uint8_t)(index * 31 + i);
-    }
-    return (struct raft_entry){
-        .pos = {.term = 1, .index = index}, .data = space, .len = len};
-}
-
-static void create(struct mem_disk *m)
-{
-    struct raft_hard hard = {.term = 1};
-    struct wal_batch first = {.hard = &hard};
-    struct err err = {0};
-
-    ck_assert_msg(wal_create(mem_disk_port(m), &config, ids, &first, &err) ==
-                      ST_OK,
-                  "%s", err.text);
-}
-
-static enum status open_log(struct mem_disk *m, struct wal_content *c,
-                            struct wal **w, struct err *err)
-{
-    *err = (struct err){0};
-    return wal_open(mem_disk_port(m), &config, c, w, err);
-}
-
-static struct wal *open_well(struct mem_disk *m, struct wal_content *c)
-{
-    struct wal *w = NULL;
-    struct err err;
-    enum status st = open_log(m, c, &w, &err);
-
-    ck_assert_msg(st == ST_OK, "%s", err.text);
-    return w;
-}
-
-static enum status append(struct wal *w, uint64_t index, size_t len)
-{
-    uint8_t space[4096];
-    struct raft_entry e = entry_of(index, space, len);
-    struct wal_batch b = {.entries = &e, .entries_count = 1};
-    struct err err = {0};
-    bool later;
-
-    return wal_append(w, &b, &later, &err);
-}
-
-static enum status append_mark(struct wal *w, uint64_t index)
-{
-    struct wal_mark mark = {.pos = {.term = 1, .index = index},
-                            .state = slice_str("members")};
-    struct wal_batch b = {.mark = &mark};
-    struct err err = {0};
-    bool later;
-
-    return wal_append(w, &b, &later, &err);
-}
-
-static size_t len_of(uint64_t index)
-{
-    return (size_t)(index * 397 % 1500);
-}
-
-static void check_content(const struct wal_content *c)
-{
-    uint8_t space[4096];
-
-    for (uint64_t i = c->log.compacted.index + 1; i <= raft_log_last(&c->log);
-         i++) {
-        const struct raft_entry *e = raft_log_at(&c->log, i);
-        struct raft_entry want = entry_of(i, space, len_of(i));
-
-        ck_assert(slice_eq(raft_entry_data(e), raft_entry_data(&want)));
-        ck_assert_uint_eq(e->pos.term, 1);
-    }
-}
+#include "wal_story.h"
 
 /* A snapshot takes the place of all entries, whatever lies behind it. */
 START_TEST(starts_over_behind_a_snapshot)
@@ -226,27 +142,6 @@ END_TEST
 
 /* ---- power cuts ---- */
 
-/* A story with files that are finished, released, used again. Stops at the
- * first failure; returns the last index whose append had returned. */
-static uint64_t story(struct mem_disk *m, struct wal *w, uint64_t from,
-                      uint64_t to)
-{
-    struct err err = {0};
-
-    (void)m;
-    for (uint64_t i = from; i <= to; i++) {
-        if (append(w, i, len_of(i))) {
-            return i - 1;
-        }
-        if (i % 12 == 0 && (append_mark(w, i - 5) || wal_release(w, &err))) {
-            return i;
-        }
-    }
-    return to;
-}
-
-#define STORY_END 60
-
 static void check_after_crash(struct mem_disk *m, uint64_t acknowledged)
 {
     struct wal_content c;
@@ -375,145 +270,6 @@ START_TEST(what_was_read_is_durable)
     ck_assert_uint_eq(raft_log_last(&c.log), 1);
     wal_content_release(&c);
     wal_free(w);
-    mem_disk_free(m);
-}
-END_TEST
-
-/* ---- damage ---- */
-
-static struct mem_disk *written(uint64_t last)
-{
-    struct mem_disk *m = mem_disk_new();
-    struct wal_content c;
-    struct wal *w;
-
-    create(m);
-    w = open_well(m, &c);
-    wal_content_release(&c);
-    ck_assert_uint_eq(story(m, w, 1, last), last);
-    wal_free(w);
-    return m;
-}
-
-static void refused(struct mem_disk *m, const char *what, const char *says)
-{
-    struct wal_content c;
-    struct wal *w;
-    struct err err;
-
-    ck_assert_msg(open_log(m, &c, &w, &err) == ST_CORRUPT, "%s", what);
-    ck_assert_msg(strstr(err.text, says) != NULL, "%s: %s", what, err.text);
-    ck_assert_msg(strstr(err.text, "restore") != NULL, "%s: %s", what,
-                  err.text);
-}
-
-/* Every single flipped bit of a finished log, except in the last record, is
- * found and named; in the last record it looks like a torn write. */
-START_TEST(flipped_bits_are_found)
-{
-    struct mem_disk *m = written(11);
-    size_t size;
-    struct wal_content c;
-    struct wal *w = open_well(m, &c);
-    uint64_t whole = raft_log_last(&c.log);
-    const char *files[] = {"0000000000000001.wal", "0000000000000002.wal"};
-    size_t damaged = 0;
-
-    wal_content_release(&c);
-    wal_free(w);
-    ck_assert_uint_eq(mem_disk_files(m), 2);
-    for (size_t f = 0; f < 2; f++) {
-        ck_assert_ptr_nonnull(mem_disk_bytes(m, files[f], &size));
-        for (size_t at = 0; at < size; at += 7) {
-            struct err err;
-            enum status st;
-
-            mem_disk_flip(m, files[f], at, (uint8_t)(1 << at % 8));
-            st = open_log(m, &c, &w, &err);
-            if (st == ST_OK) {
-                /* In unused room, or in the very last record. */
-                ck_assert_uint_ge(raft_log_last(&c.log), whole - 1);
-                check_content(&c);
-                wal_content_release(&c);
-                wal_free(w);
-            } else {
-                ck_assert(st == ST_CORRUPT);
-                ck_assert_ptr_nonnull(strstr(err.text, files[f]));
-                ck_assert_ptr_nonnull(strstr(err.text, "offset"));
-                ck_assert_ptr_nonnull(strstr(err.text, "restore"));
-                damaged++;
-            }
-            mem_disk_flip(m, files[f], at, (uint8_t)(1 << at % 8));
-        }
-    }
-    ck_assert_uint_gt(damaged, 500);
-    mem_disk_free(m);
-}
-END_TEST
-
-START_TEST(zeroed_middle_is_damage)
-{
-    struct mem_disk *m = written(5);
-    size_t size;
-    uint8_t *bytes = mem_disk_bytes(m, "0000000000000001.wal", &size);
-
-    memset(bytes + 512, 0, 512);
-    refused(m, "a sector of zeros", "0000000000000001.wal");
-    mem_disk_free(m);
-}
-END_TEST
-
-/* Three files or more, nothing released. */
-static struct mem_disk *written_plainly(uint64_t last)
-{
-    struct mem_disk *m = mem_disk_new();
-    struct wal_content c;
-    struct wal *w;
-
-    create(m);
-    w = open_well(m, &c);
-    wal_content_release(&c);
-    for (uint64_t i = 1; i <= last; i++) {
-        ck_assert(append(w, i, len_of(i)) == ST_OK);
-    }
-    wal_free(w);
-    ck_assert_uint_gt(mem_disk_files(m), 2);
-    return m;
-}
-
-START_TEST(missing_file_is_damage)
-{
-    struct mem_disk *m = written_plainly(60);
-
-    mem_disk_remove(m, "0000000000000002.wal");
-    refused(m, "a file is gone", "0000000000000002.wal is missing");
-    mem_disk_free(m);
-}
-END_TEST
-
-START_TEST(missing_first_file_is_damage)
-{
-    struct mem_disk *m = written_plainly(60);
-
-    mem_disk_remove(m, "0000000000000001.wal");
-    refused(m, "the first file is gone", "entries 1 to");
-    mem_disk_free(m);
-}
-END_TEST
-
-START_TEST(foreign_file_is_damage)
-{
-    struct mem_disk *m = written_plainly(60);
-    struct mem_disk *other = written_plainly(60);
-    size_t size;
-    size_t other_size;
-    uint8_t *bytes = mem_disk_bytes(m, "0000000000000002.wal", &size);
-
-    /* Two logs of one cluster look alike but for their seeds. */
-    memcpy(bytes, mem_disk_bytes(other, "0000000000000003.wal", &other_size),
-           4096);
-    refused(m, "a header from elsewhere", "0000000000000002.wal");
-    mem_disk_free(other);
     mem_disk_free(m);
 }
 END_TEST
@@ -664,11 +420,6 @@ UNIT_MAIN("wal", {
     tcase_add_test(tc, survives_every_crash_point);
     tcase_add_test(tc, torn_writes_are_cut_off);
     tcase_add_test(tc, what_was_read_is_durable);
-    tcase_add_test(tc, flipped_bits_are_found);
-    tcase_add_test(tc, zeroed_middle_is_damage);
-    tcase_add_test(tc, missing_file_is_damage);
-    tcase_add_test(tc, missing_first_file_is_damage);
-    tcase_add_test(tc, foreign_file_is_damage);
     tcase_add_test(tc, old_records_stay_dead);
     tcase_add_test(tc, long_record_gets_its_own_file);
     tcase_add_test(tc, open_survives_each_failing_call);
