@@ -2,113 +2,8 @@
  * The rules of one step, fed by hand: what comes in is an event, what comes out
  * is the work. Stories of several members are in tests/script/raft.
  */
-#include "store/raft/raft.h"
-
-#include <stdlib.h>
-
+#include "bench.h"
 #include "store/raft/log.h"
-#include "suite.h"
-
-struct bench {
-    struct raft *raft;
-    struct raft_work work;
-    uint64_t now_ms;
-};
-
-static enum status step(struct bench *b, struct raft_event event)
-{
-    event.now_ms = b->now_ms;
-    return raft_step(b->raft, &event, &b->work);
-}
-
-static void bench_new(struct bench *b, size_t voters)
-{
-    struct raft_config c = {.id = 1,
-                            .heartbeat_ms = 100,
-                            .election_ms = 1000,
-                            .append_bytes_max = 1000,
-                            .inflight_max = 3,
-                            .uncommitted_max = 1000,
-                            .rng_seed = 5};
-
-    struct raft_conf conf = {.count = voters};
-
-    for (uint64_t id = 1; id <= voters; id++) {
-        conf.list[id - 1] = (struct raft_conf_member){id, RAFT_VOTER};
-    }
-    *b = (struct bench){.raft = raft_new(&c), .now_ms = 1};
-    raft_restore_conf(b->raft, &conf);
-    ck_assert(step(b, (struct raft_event){.type = RAFT_STARTED}) == ST_OK);
-}
-
-static void bench_free(struct bench *b)
-{
-    raft_free(b->raft);
-}
-
-static void persist(struct bench *b)
-{
-    ck_assert(b->work.must_sync);
-    ck_assert(step(b, (struct raft_event){.type = RAFT_PERSISTED,
-                                          .persisted = b->work.persist}) ==
-              ST_OK);
-}
-
-static enum status receive(struct bench *b, struct raft_msg m)
-{
-    m.to = m.to == 0 ? 1 : m.to;
-    m.from = m.from == 0 ? 2 : m.from;
-    return step(b, (struct raft_event){.type = RAFT_RECEIVED, .received = &m});
-}
-
-static enum status propose(struct bench *b, size_t len, uint64_t tag)
-{
-    struct raft_entry e = {.data = calloc(1, len), .len = len, .tag = tag};
-    enum status st =
-        step(b, (struct raft_event){.type = RAFT_PROPOSED,
-                                    .proposed = {.entries = &e, .count = 1}});
-
-    if (st) {
-        free(e.data);
-    }
-    return st;
-}
-
-/* Member 1 of three leads term 1, its empty entry 1 durable here and on 2. */
-static void lead(struct bench *b)
-{
-    bench_new(b, 3);
-    b->now_ms += 2000;
-    ck_assert(step(b, (struct raft_event){.type = RAFT_TICK}) == ST_OK);
-    ck_assert(receive(b, (struct raft_msg){.type = RAFT_MSG_PRE_VOTE_REPLY,
-                                           .term = 1}) == ST_OK);
-    persist(b);
-    ck_assert(receive(b, (struct raft_msg){.type = RAFT_MSG_VOTE_REPLY,
-                                           .term = 1}) == ST_OK);
-    ck_assert_int_eq(raft_status(b->raft).role, RAFT_LEADER);
-    persist(b);
-    ck_assert(receive(b, (struct raft_msg){.type = RAFT_MSG_APPEND_REPLY,
-                                           .term = 1,
-                                           .pos.index = 1}) == ST_OK);
-    ck_assert_uint_eq(raft_status(b->raft).hard.commit, 1);
-}
-
-/* Member 1 of three follows 2 in `term`, with entries of these terms. */
-static void follow(struct bench *b, uint64_t term, const uint64_t *terms,
-                   size_t count)
-{
-    struct raft_entry entries[16] = {{.pos = {0, 0}}};
-
-    for (size_t i = 0; i < count; i++) {
-        entries[i].pos = (struct raft_pos){.term = terms[i], .index = i + 1};
-    }
-    bench_new(b, 3);
-    ck_assert(receive(b, (struct raft_msg){.type = RAFT_MSG_APPEND,
-                                           .term = term,
-                                           .entries = entries,
-                                           .entries_count = count}) == ST_OK);
-    persist(b);
-}
 
 START_TEST(lone_voter_leads_by_its_own_durable_vote)
 {
@@ -501,77 +396,6 @@ START_TEST(what_is_compacted_is_not_sent)
 }
 END_TEST
 
-static enum status change(struct bench *b, enum raft_change_type type,
-                          uint64_t id)
-{
-    struct raft_changes changes = {.count = 1, .list = {{type, id}}};
-
-    return step(
-        b, (struct raft_event){.type = RAFT_CONF_APPLIED, .changes = &changes});
-}
-
-static enum status propose_change(struct bench *b)
-{
-    struct raft_entry e = {.type = RAFT_ENTRY_CONF, .tag = 9};
-
-    return step(b,
-                (struct raft_event){.type = RAFT_PROPOSED,
-                                    .proposed = {.entries = &e, .count = 1}});
-}
-
-static enum status has(struct bench *b, uint64_t peer, uint64_t index)
-{
-    return receive(b, (struct raft_msg){.type = RAFT_MSG_APPEND_REPLY,
-                                        .from = peer,
-                                        .term = raft_status(b->raft).hard.term,
-                                        .pos.index = index});
-}
-
-START_TEST(changes_come_one_at_a_time)
-{
-    struct raft_persist due;
-    struct bench b;
-
-    lead(&b);
-    ck_assert(propose_change(&b) == ST_OK);
-    due = b.work.persist;
-    ck_assert(propose_change(&b) == ST_BUSY);
-    ck_assert(step(&b, (struct raft_event){.type = RAFT_PERSISTED,
-                                           .persisted = due}) == ST_OK);
-    ck_assert(has(&b, 2, 2) == ST_OK);
-    ck_assert_uint_eq(b.work.committed_count, 1);
-    ck_assert(propose_change(&b) == ST_BUSY); /* Committed, not applied. */
-    ck_assert(change(&b, RAFT_REMOVE, 3) == ST_OK);
-    ck_assert_uint_eq(raft_status(b.raft).voters_count, 2);
-    ck_assert(propose_change(&b) == ST_OK);
-    bench_free(&b);
-}
-END_TEST
-
-START_TEST(learners_have_no_vote)
-{
-    struct bench b;
-
-    bench_new(&b, 1);
-    persist(&b);
-    ck_assert_int_eq(raft_status(b.raft).role, RAFT_LEADER);
-    persist(&b);
-    ck_assert(propose_change(&b) == ST_OK);
-    persist(&b);
-    ck_assert(change(&b, RAFT_ADD_LEARNER, 2) == ST_OK);
-    ck_assert_uint_eq(b.work.appends_count, 1); /* It gets entries. */
-    ck_assert(propose_change(&b) == ST_OK);
-    persist(&b);
-    ck_assert_uint_eq(b.work.committed_count, 1); /* Nobody waits for it. */
-    ck_assert(change(&b, RAFT_ADD_VOTER, 2) == ST_OK);
-    ck_assert(raft_is_voter(b.raft, 2));
-    ck_assert(propose(&b, 1, 1) == ST_OK);
-    persist(&b);
-    ck_assert_uint_eq(b.work.committed_count, 0);
-    bench_free(&b);
-}
-END_TEST
-
 START_TEST(restored_parts_must_fit)
 {
     struct raft_config c = {
@@ -605,7 +429,5 @@ UNIT_MAIN("raft", {
     tcase_add_test(tc, messages_under_way_are_bounded);
     tcase_add_test(tc, nothing_is_before_the_beginning);
     tcase_add_test(tc, what_is_compacted_is_not_sent);
-    tcase_add_test(tc, changes_come_one_at_a_time);
-    tcase_add_test(tc, learners_have_no_vote);
     tcase_add_test(tc, restored_parts_must_fit);
 })
