@@ -5,62 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/core/check.h"
 #include "base/core/crc32c.h"
+#include "group_impl.h"
 #include "group_trace.h"
-
-#define HEARTBEAT_MS 100
-#define ELECTION_MS  1000
-#define ENTRIES_MAX  20000
-#define TERMS_MAX    5000
-#define FLYING_MAX   20000
-
-struct flying {
-    struct raft_msg msg;
-    struct raft_entry *entries; /* Copies. */
-    uint64_t due_ms;
-};
-
-struct member {
-    struct group *group;
-    uint64_t id;
-    struct mem_disk *disk;
-    struct node *node; /* NULL: down. */
-    uint64_t ahead_ms; /* Of the group's clock. */
-    uint64_t applied;
-    uint64_t durable; /* As much of that is on the state machine's disk. */
-    uint64_t told;    /* The node knows of so much. */
-    bool disk_held;
-    uint64_t disk_due_ms;
-    enum raft_role role;
-};
-
-struct applied {
-    uint64_t term;
-    uint32_t sum;
-};
-
-struct asked {
-    uint64_t name;
-    uint64_t index; /* A read: what had been answered when it was asked. */
-};
-
-struct group {
-    struct group_config config;
-    struct rng rng;
-    uint64_t now_ms;
-    struct member members[GROUP_MAX + 1]; /* By id. */
-    bool cut[GROUP_MAX + 1][GROUP_MAX + 1];
-    struct flying flying[FLYING_MAX];
-    size_t flying_count;
-    struct applied applied[ENTRIES_MAX]; /* By index. */
-    uint64_t applied_last;
-    uint64_t leaders[TERMS_MAX]; /* By term. */
-    uint64_t answered_last;      /* The highest index answered. */
-    size_t answered;
-    struct asked reads[ENTRIES_MAX]; /* By name. */
-    size_t reads_answered;
-};
 
 static void line(struct group *g, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -245,13 +192,6 @@ static void on_failed(void *ctx, enum status why, const struct err *err)
 }
 
 /* ---- members ---- */
-
-static struct member *member(const struct group *g, uint64_t id)
-{
-    CHECK(id >= 1);
-    CHECK(id <= g->config.members_count);
-    return (struct member *)&g->members[id];
-}
 
 static uint64_t clock_of(const struct member *m)
 {
@@ -551,54 +491,4 @@ enum status group_read(struct group *g, uint64_t id, uint64_t name)
     flush(m);
     settle(g);
     return st;
-}
-
-/* ---- looking in ---- */
-
-uint64_t group_leader(const struct group *g)
-{
-    uint64_t term = 0;
-    uint64_t leader = 0;
-
-    for (uint64_t id = 1; id <= g->config.members_count; id++) {
-        struct raft_status s;
-
-        if (!group_is_up(g, id)) {
-            continue;
-        }
-        s = group_status(g, id);
-        if (s.role == RAFT_LEADER && s.hard.term > term) {
-            term = s.hard.term;
-            leader = id;
-        }
-    }
-    return leader;
-}
-
-struct raft_status group_status(const struct group *g, uint64_t id)
-{
-    return node_status(member(g, id)->node);
-}
-
-size_t group_answered(const struct group *g)
-{
-    return g->answered;
-}
-
-size_t group_reads_answered(const struct group *g)
-{
-    return g->reads_answered;
-}
-
-bool group_agrees(const struct group *g)
-{
-    for (uint64_t id = 1; id <= g->config.members_count; id++) {
-        const struct member *m = member(g, id);
-
-        if (m->node != NULL &&
-            (m->applied != g->applied_last || m->applied < g->answered_last)) {
-            return false;
-        }
-    }
-    return true;
 }
