@@ -117,21 +117,29 @@ void dns_add_name_servers(struct dns_decider *d, struct dns_records *to)
     }
 }
 
-void dns_add_name_server_addresses(struct dns_decider *d)
+/* Several of them may be on one host; no record stands twice in a set. */
+static void add_address(struct dns_decider *d, const struct dns_address *a,
+                        struct dns_distinct *seen)
 {
     struct dns_records *answers = &d->answer->answers;
-    uint32_t ttl_s = d->config->settings.node_ttl_s;
+
+    if (a->len > 0 && dns_wants(d, a->len == 4 ? DNS_TYPE_A : DNS_TYPE_AAAA) &&
+        dns_distinct_add(seen, slice_of(a->ip, a->len), answers->count) ==
+            answers->count) {
+        dns_record_add_address(d, answers, d->q->name, a,
+                               d->config->settings.node_ttl_s);
+    }
+}
+
+void dns_add_name_server_addresses(struct dns_decider *d)
+{
     struct name_servers servers;
+    struct dns_distinct seen;
 
     name_servers(d, &servers);
+    dns_distinct_init(&seen, d->arena, 2 * servers.count);
     for (size_t i = 0; i < servers.count; i++) {
-        if (dns_wants(d, DNS_TYPE_A)) {
-            dns_record_add_address(d, answers, d->q->name,
-                                   &servers.items[i].ipv4, ttl_s);
-        }
-        if (dns_wants(d, DNS_TYPE_AAAA)) {
-            dns_record_add_address(d, answers, d->q->name,
-                                   &servers.items[i].ipv6, ttl_s);
-        }
+        add_address(d, &servers.items[i].ipv4, &seen);
+        add_address(d, &servers.items[i].ipv6, &seen);
     }
 }
