@@ -396,12 +396,12 @@ static int by_key(const struct place *a, const struct place *b)
     return strcmp(a->key, b->key);
 }
 
-void coords_apply(struct coords *c, const struct catalog_event *events,
+bool coords_apply(struct coords *c, const struct catalog_event *events,
                   size_t events_count, bool full)
 {
     struct arena a = {0};
     struct slice folder = coords_folder(c, &a);
-    bool changed = full;
+    bool changed = full && c->places != NULL;
 
     if (full) {
         forget_all(c);
@@ -428,6 +428,7 @@ void coords_apply(struct coords *c, const struct catalog_event *events,
         place_all(c);
     }
     arena_release(&a);
+    return changed;
 }
 
 bool coords_find(const struct coords *c, const char *node,

@@ -53,8 +53,9 @@ struct coords *coords_new(const char *dc);
 void coords_free(struct coords *c); /* NULL is fine. */
 
 /* As catalog_apply() gets them; other keys are passed over. With `full`, what
- * is not among `events` is gone. Records that cannot be read count as none. */
-void coords_apply(struct coords *c, const struct catalog_event *events,
+ * is not among `events` is gone. Records that cannot be read count as none.
+ * Whether anything may be known that was not, or is no longer. */
+bool coords_apply(struct coords *c, const struct catalog_event *events,
                   size_t events_count, bool full);
 
 /* False: nothing is known. Names in any case. */

@@ -33,7 +33,10 @@ struct coords_watch {
     struct link *link;
     char *node;
     uint64_t every_ms;
+    uint64_t hurry_ms;
     uint64_t tell_ms;
+    void (*on_asked)(void *ctx, const char *member, bool answered);
+    void *ctx;
     struct coords_told *told;
     struct coord_track track;
     uint64_t told_ms; /* 0: never. */
@@ -43,6 +46,7 @@ struct coords_watch {
     uv_timer_t timer;
 
     /* The round. */
+    bool busy;
     size_t at; /* Of link_peers(). */
     char member[128];
     struct grpc_channel *channel;
@@ -99,7 +103,7 @@ static void tell(struct coords_watch *w)
     struct slice value;
 
     if (w->telling || !coords_told_loaded(w->told) || !stats.attached ||
-        !link_current(w->link) ||
+        !link_current(w->link) || w->every_ms == 0 ||
         (w->told_ms != 0 && now_ms - w->told_ms < w->tell_ms)) {
         return;
     }
@@ -127,11 +131,23 @@ static void rest(struct coords_watch *w, uint64_t ms)
     CHECK(uv_timer_start(&w->timer, on_timer, ms - ms / 4 + jitter, 0) == 0);
 }
 
+/* 0: there are none. */
+static uint64_t pause_ms(const struct coords_watch *w)
+{
+    bool hurry =
+        w->hurry_ms > 0 && (w->every_ms == 0 || w->hurry_ms < w->every_ms);
+
+    return hurry ? w->hurry_ms : w->every_ms;
+}
+
 static void round_end(struct coords_watch *w)
 {
+    w->busy = false;
     coord_track_end(&w->track);
     tell(w);
-    rest(w, w->every_ms);
+    if (pause_ms(w) > 0) {
+        rest(w, pause_ms(w));
+    }
 }
 
 static void part_ended(struct coords_watch *w)
@@ -150,6 +166,9 @@ static void on_channel_closed(void *ctx)
     if (w->stopping) {
         part_ended(w);
         return;
+    }
+    if (w->on_asked) {
+        w->on_asked(w->ctx, w->member, w->best_ns > 0);
     }
     if (w->best_ns > 0) {
         coord_track_add(&w->track, w->member, (w->best_ns + 999) / 1000);
@@ -243,8 +262,22 @@ static void on_timer(uv_timer_t *timer)
     }
     coords_told_contact(w->told);
     w->at = 0;
+    w->busy = true;
     coord_track_begin(&w->track);
     member_next(w);
+}
+
+void coords_hurry(struct coords_watch *w, uint64_t every_ms)
+{
+    w->hurry_ms = every_ms;
+    if (w->stopping || w->busy) {
+        return; /* When the round ends. */
+    }
+    if (pause_ms(w) == 0) {
+        (void)uv_timer_stop(&w->timer);
+    } else {
+        rest(w, pause_ms(w) < FIRST_MS ? pause_ms(w) : FIRST_MS);
+    }
 }
 
 /* ---- Start, stop --------------------------------------------------------- */
@@ -264,7 +297,10 @@ struct coords_watch *coords_start(struct loop *loop, struct link *link,
     CHECK(w->node != NULL);
     w->every_ms = config->every_ms;
     w->tell_ms = 2 * config->every_ms;
-    w->told = coords_told_new(link, config->datacenter);
+    w->on_asked = config->on_asked;
+    w->ctx = config->ctx;
+    w->told = coords_told_new(link, config->datacenter, config->on_known,
+                              config->ctx);
     CHECK(uv_timer_init(loop_uv(loop), &w->timer) == 0);
     w->timer.data = w;
     if (w->every_ms > 0) {

@@ -16,11 +16,19 @@ struct coords_watch;
 struct coords_config {
     const char *datacenter;
     const char *node;
-    uint64_t every_ms; /* A round; 0: this agent does not measure. */
+    uint64_t every_ms; /* A round; 0: this agent does not tell. */
+    /* A member, as in link_peers(), has been asked. May be NULL. */
+    void (*on_asked)(void *ctx, const char *member, bool answered);
+    /* coords_known() says something else. May be NULL. */
+    void (*on_known)(void *ctx, const struct coords *known);
+    void *ctx;
 };
 
 struct coords_watch *coords_start(struct loop *loop, struct link *link,
                                   const struct coords_config *config);
+
+/* Begin a round at least this often, whatever is told; 0: as configured. */
+void coords_hurry(struct coords_watch *w, uint64_t every_ms);
 
 const struct coords *coords_known(const struct coords_watch *w);
 

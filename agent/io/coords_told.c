@@ -7,18 +7,23 @@
 struct coords_told {
     struct link *link;
     struct coords *known;
+    coords_told_fn *on_known;
+    void *ctx;
     bool loaded; /* `known` is all there is, and follows. */
     bool loading;
     bool stopped;
 };
 
-struct coords_told *coords_told_new(struct link *link, const char *datacenter)
+struct coords_told *coords_told_new(struct link *link, const char *datacenter,
+                                    coords_told_fn *on_known, void *ctx)
 {
     struct coords_told *t = calloc(1, sizeof(*t));
 
     CHECK(t != NULL);
     t->link = link;
     t->known = coords_new(datacenter);
+    t->on_known = on_known;
+    t->ctx = ctx;
     return t;
 }
 
@@ -45,6 +50,14 @@ bool coords_told_loaded(const struct coords_told *t)
     return t->loaded;
 }
 
+static void take(struct coords_told *t, const struct catalog_event *events,
+                 size_t count, bool full)
+{
+    if (coords_apply(t->known, events, count, full) && t->on_known) {
+        t->on_known(t->ctx, t->known);
+    }
+}
+
 static void on_listed(void *arg, struct store_answer *answer)
 {
     struct coords_told *t = arg;
@@ -62,7 +75,7 @@ static void on_listed(void *arg, struct store_answer *answer)
                 .create_revision = r->items[i].create_revision,
                 .mod_revision = r->items[i].mod_revision};
         }
-        coords_apply(t->known, events, r->count, true);
+        take(t, events, r->count, true);
         t->loaded = true;
     }
     store_answer_release(answer);
@@ -89,8 +102,7 @@ void coords_told_contact(struct coords_told *t)
 void coords_told_update(struct coords_told *t, const struct link_update *update)
 {
     if (!update->aside) {
-        coords_apply(t->known, update->events, update->events_count,
-                     update->full);
+        take(t, update->events, update->events_count, update->full);
         t->loaded = t->loaded || update->full;
     }
 }

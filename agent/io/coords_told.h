@@ -9,7 +9,12 @@
 
 struct coords_told;
 
-struct coords_told *coords_told_new(struct link *link, const char *datacenter);
+/* It says something else than before. */
+typedef void coords_told_fn(void *ctx, const struct coords *known);
+
+/* on_known: NULL if nobody wants to know. */
+struct coords_told *coords_told_new(struct link *link, const char *datacenter,
+                                    coords_told_fn *on_known, void *ctx);
 /* From now on nothing is asked any more. */
 void coords_told_stop(struct coords_told *t);
 void coords_told_free(struct coords_told *t); /* After link_stop(). NULL is

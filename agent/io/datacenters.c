@@ -199,7 +199,7 @@ static enum status link_open(struct datacenter *dc, struct err *err)
                     content.cluster_id, content.keys_count, hooks, &dc->link,
                     err);
     if (!st) {
-        dc->coords = coords_told_new(dc->link, dc->config->name);
+        dc->coords = coords_told_new(dc->link, dc->config->name, NULL, NULL);
         log_info("agent",
                  "replica of %s: %zu services on %zu nodes at revision %lld",
                  dc->config->name, catalog_services_count(content.catalog),
