@@ -451,12 +451,21 @@ static void sentry_open(struct agent *a)
                              a->config->guard_mode, hooks);
 }
 
+static void on_coords(void *ctx, const struct coords *known)
+{
+    struct agent *a = ctx;
+
+    dnsfeed_coords(a->feed, known);
+}
+
 static void coords_open(struct agent *a)
 {
     struct coords_config config = {.datacenter = a->config->datacenter,
                                    .node = a->config->node,
                                    .every_ms =
-                                       a->config->round_trip_interval_ms};
+                                       a->config->round_trip_interval_ms,
+                                   .on_known = on_coords,
+                                   .ctx = a};
 
     a->coords = coords_start(a->loop, a->link, &config);
 }

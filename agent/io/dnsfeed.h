@@ -13,6 +13,7 @@
 
 #include "agent/core/acl_table.h"
 #include "agent/core/catalog.h"
+#include "agent/core/coord.h"
 #include "agent/core/knock.h"
 #include "agent/core/local.h"
 #include "dns/core/model.h"
@@ -70,6 +71,9 @@ enum status dnsfeed_start(struct loop *loop,
  * differ, NULL: everywhere. */
 void dnsfeed_catalog(struct dnsfeed *f, const struct catalog *catalog,
                      const struct catalog_changes *changes);
+
+/* What the nodes have measured is another. */
+void dnsfeed_coords(struct dnsfeed *f, const struct coords *coords);
 
 /* Feed again what is held and was asked for. */
 void dnsfeed_verdict_changed(struct dnsfeed *f);

@@ -86,7 +86,8 @@ struct dns_answer {
     enum dns_order
         order;         /* Of the answers; NEAR makes it depend on the client. */
     bool origin_given; /* NEAR: to what the area 1 of standings stands for, not
-                          to the client. */
+                          to the client; */
+    uint16_t origin_spot;        /* it is there. */
     uint32_t upstream_ttl_max_s; /* DNS_CHASE: no TTL above this, of what
                                     upstream says. */
     struct dns_records answers;

@@ -130,6 +130,7 @@ static void near_node(struct dns_decider *d, const char *name,
     chosen->by_origin = true;
     chosen->origin_area = entry->host->area;
     d->answer->origin_given = true;
+    d->answer->origin_spot = entry->host->spot;
     for (size_t i = 0; i < chosen->count; i++) {
         if (is_on(chosen->items[i], entry->host->name)) {
             chosen->origin_node = entry->host->name;

@@ -22,6 +22,7 @@ static void add_standing(struct dns_record *r, struct dns_standing s)
 
     r->standing.weight = weight > UINT16_MAX ? UINT16_MAX : (uint16_t)weight;
     r->standing.area = s.area;
+    r->standing.spot = s.spot;
 }
 
 static void add_addresses(struct dns_decider *d, struct dns_members chosen,

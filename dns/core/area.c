@@ -55,12 +55,13 @@ static void widen(struct slice ip, bool ipv6, uint8_t *out)
 }
 
 struct collecting {
+    const struct dns_spots *spots;
     struct dns_locations *to;
     size_t count;
 };
 
 static void add_location(struct collecting *c, const struct dns_address *a,
-                         uint16_t area)
+                         const struct dns_host *host)
 {
     struct dns_location *item;
 
@@ -70,7 +71,8 @@ static void add_location(struct collecting *c, const struct dns_address *a,
     if (c->to != NULL) {
         item = &c->to->items[c->count];
         widen(slice_of(a->ip, a->len), a->len == 16, item->ip);
-        item->area = area;
+        item->area = host->area;
+        item->spot = host->spot;
     }
     c->count++;
 }
@@ -78,10 +80,12 @@ static void add_location(struct collecting *c, const struct dns_address *a,
 static void collect(void *ctx, const struct dns_entry *entry)
 {
     const struct dns_host *host = entry->host;
+    const struct collecting *c = ctx;
 
-    if (host != NULL && host->area != 0) {
-        add_location(ctx, &host->ipv4, host->area);
-        add_location(ctx, &host->ipv6, host->area);
+    if (host != NULL &&
+        (host->area != 0 || dns_spot_known(c->spots, host->spot))) {
+        add_location(ctx, &host->ipv4, host);
+        add_location(ctx, &host->ipv6, host);
     }
 }
 
@@ -91,12 +95,16 @@ static int by_address(const void *a, const void *b)
     const struct dns_location *y = b;
     int order = memcmp(x->ip, y->ip, sizeof(x->ip));
 
-    return order != 0 ? order : (int)x->area - (int)y->area;
+    if (order == 0) {
+        order = (int)x->area - (int)y->area;
+    }
+    return order != 0 ? order : (int)x->spot - (int)y->spot;
 }
 
-struct dns_locations *dns_locations_new(const struct dns_table *names)
+struct dns_locations *dns_locations_new(const struct dns_table *names,
+                                        const struct dns_spots *spots)
 {
-    struct collecting c = {0};
+    struct collecting c = {.spots = spots};
 
     dns_table_each(names, collect, &c);
     c.to = calloc(1, sizeof(*c.to) + c.count * sizeof(c.to->items[0]));
@@ -117,9 +125,9 @@ static bool same_bits(const uint8_t *a, const uint8_t *b, unsigned bits)
            (rest == 0 || (a[bytes] ^ b[bytes]) >> (8 - rest) == 0);
 }
 
-/* The area of the first node within the prefix. */
-static uint16_t area_at(const struct dns_locations *l, const uint8_t *ip,
-                        unsigned bits)
+/* The first node within the prefix; NULL: none is known. */
+static const struct dns_location *location_at(const struct dns_locations *l,
+                                              const uint8_t *ip, unsigned bits)
 {
     size_t low = 0;
     size_t high = l->count;
@@ -134,8 +142,8 @@ static uint16_t area_at(const struct dns_locations *l, const uint8_t *ip,
         }
     }
     return low < l->count && same_bits(l->items[low].ip, ip, bits)
-               ? l->items[low].area
-               : 0;
+               ? &l->items[low]
+               : NULL;
 }
 
 enum {
@@ -151,23 +159,43 @@ struct slice dns_client_address(const struct dns_question *q,
                : t->client;
 }
 
-uint16_t dns_client_area(const struct dns_zone *zone,
-                         const struct dns_question *q,
-                         const struct dns_transport *t)
+/* At the spot of a node with that address, of which the first one counts. */
+static void locate(const struct dns_zone *zone, const struct dns_question *q,
+                   const struct dns_transport *t, struct dns_near *near)
 {
     static const uint8_t loopback6[16] = {[15] = 1};
     struct slice ip = dns_client_address(q, t);
     bool subnet = ip.data != t->client.data;
     bool ipv6 = subnet ? q->edns.subnet.data[1] == SUBNET_IPV6 : ip.len == 16;
     unsigned bits = subnet ? q->edns.subnet.data[2] : (unsigned)ip.len * 8;
+    const struct dns_location *at;
     uint8_t wide[16];
 
     if (ip.len == 0) {
-        return 0;
+        return;
     }
     widen(ip, ipv6, wide);
     if (ipv6 ? memcmp(wide, loopback6, sizeof(wide)) == 0 : ip.data[0] == 127) {
-        return zone->self_area;
+        near->area = zone->self_area;
+        near->spot = zone->self_spot;
+        return;
     }
-    return area_at(zone->locations, wide, ipv6 ? bits : bits + 96);
+    at = location_at(zone->locations, wide, ipv6 ? bits : bits + 96);
+    if (at != NULL) {
+        near->area = at->area;
+        near->spot = at->spot;
+    }
+}
+
+struct dns_near dns_client_near(const struct dns_zone *zone,
+                                const struct dns_question *q,
+                                const struct dns_transport *t)
+{
+    struct dns_near near = {
+        .spots = zone->spots,
+        .least = zone->config->settings.near_min_healthy,
+    };
+
+    locate(zone, q, t, &near);
+    return near;
 }

@@ -359,7 +359,8 @@ static void read_member(struct bump *b, const struct dns_instance *in,
 
 struct dns_service *dns_service_new(const char *name,
                                     const struct dns_instance *instances,
-                                    size_t count, struct dns_areas *areas)
+                                    size_t count, struct dns_areas *areas,
+                                    struct dns_spot_names *spots)
 {
     struct dns_service *s;
     struct dns_member *members;
@@ -381,6 +382,7 @@ struct dns_service *dns_service_new(const char *name,
     for (size_t i = 0; i < count; i++) {
         read_member(&b, &instances[i], &members[i]);
         members[i].area = dns_areas_number(areas, instances[i].area);
+        members[i].spot = dns_spot_number(spots, instances[i].node);
     }
     s->members = members;
     s->members_count = count;
@@ -450,7 +452,8 @@ static void read_host_address(struct bump *b, const struct dns_node *node,
 }
 
 struct dns_host *dns_host_new(const struct dns_node *node,
-                              struct dns_areas *areas)
+                              struct dns_areas *areas,
+                              struct dns_spot_names *spots)
 {
     size_t size = host_size(node);
     struct dns_host *h = calloc(1, size);
@@ -472,6 +475,7 @@ struct dns_host *dns_host_new(const struct dns_node *node,
             h->area = dns_areas_number(areas, node->meta[i].value);
         }
     }
+    h->spot = dns_spot_number(spots, node->name);
     h->texts = texts;
     h->texts_count = node->meta_count;
     return h;

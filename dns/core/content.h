@@ -83,6 +83,7 @@ struct dns_member {
     enum dns_order order;
     bool order_set;
     uint16_t area;
+    uint16_t spot; /* Its node's (spot.h). */
 };
 
 struct dns_service {
@@ -103,14 +104,17 @@ struct dns_host {
     const struct slice *texts; /* Meta as "key=value", RFC 1464. */
     size_t texts_count;
     uint16_t area;
+    uint16_t spot;
 };
 
 /* Copies of what the agent has put in; NULL when the name cannot be served. */
 struct dns_service *dns_service_new(const char *name,
                                     const struct dns_instance *instances,
-                                    size_t count, struct dns_areas *areas);
+                                    size_t count, struct dns_areas *areas,
+                                    struct dns_spot_names *spots);
 struct dns_host *dns_host_new(const struct dns_node *node,
-                              struct dns_areas *areas);
+                              struct dns_areas *areas,
+                              struct dns_spot_names *spots);
 
 /* The prepared queries of the zone's datacenter. */
 struct dns_queries {
@@ -207,7 +211,9 @@ struct dns_zone {
     const struct dns_service_names *services;
     const struct dns_queries *queries; /* NULL: there are none. */
     size_t areas_count;
-    uint16_t self_area; /* Of this host. */
+    uint16_t self_area;            /* Of this host, */
+    uint16_t self_spot;            /* and where it is; */
+    const struct dns_spots *spots; /* NULL: nothing is known of distances. */
     size_t oversized;
     struct slice new_oversized[DNS_OVERSIZED_NAMES];
     size_t new_oversized_count;

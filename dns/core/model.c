@@ -19,6 +19,7 @@ enum status dns_model_new(const struct dns_settings *settings,
     m = calloc(1, sizeof(*m));
     CHECK(m != NULL);
     m->hash_key = key;
+    m->spot_names.key = key;
     m->config = config;
     m->round = 1;
     *out_model = m;
@@ -194,8 +195,10 @@ void dns_model_free(struct dns_model *m)
     dns_others_unref(m->others);
     dns_model_clear(m);
     dns_model_set_queries(m, NULL);
+    DROP(m, m->spots);
     dns_garbage_free(&m->dropped);
     dns_areas_release(&m->areas);
+    dns_spot_names_release(&m->spot_names);
     free(m->config);
     free(m->dirty);
     free(m);
@@ -238,8 +241,8 @@ enum status dns_model_set_settings(struct dns_model *m,
     return ST_OK;
 }
 
-/* Where we are: the area of the node that we are. */
-static uint16_t self_area(const struct dns_model *m)
+/* Where we are: the node that we are. */
+static void find_self(const struct dns_model *m, struct dns_zone *z)
 {
     const char *self = m->config->settings.self_node;
     const struct dns_entry *entry = NULL;
@@ -248,7 +251,10 @@ static uint16_t self_area(const struct dns_model *m)
     if (self != NULL && dns_model_node_key(self, &key)) {
         entry = dns_model_find(m, &key);
     }
-    return entry == NULL || entry->host == NULL ? 0 : entry->host->area;
+    if (entry != NULL && entry->host != NULL) {
+        z->self_area = entry->host->area;
+        z->self_spot = entry->host->spot;
+    }
 }
 
 static void measure_dirty(struct dns_model *m, struct dns_zone *z)
@@ -302,7 +308,7 @@ struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
     z->names = m->names;
     z->config = m->config;
     if (m->locations == NULL) {
-        m->locations = dns_locations_new(&m->names);
+        m->locations = dns_locations_new(&m->names, m->spots);
     }
     if (m->services == NULL) {
         m->services = dns_service_names_new(&m->names);
@@ -313,7 +319,8 @@ struct dns_zone *dns_model_commit(struct dns_model *m, uint64_t revision,
     z->services = m->services;
     z->queries = m->queries;
     z->areas_count = m->areas.count;
-    z->self_area = self_area(m);
+    z->spots = m->spots;
+    find_self(m, z);
     measure_dirty(m, z);
     if (m->last == NULL) {
         dns_garbage_free(&m->dropped);
@@ -376,7 +383,9 @@ void dns_zone_as_fresh(const struct dns_zone *zone, struct dns_zone *out_fresh)
                                    .services = zone->services,
                                    .queries = zone->queries,
                                    .areas_count = zone->areas_count,
-                                   .self_area = zone->self_area};
+                                   .self_area = zone->self_area,
+                                   .self_spot = zone->self_spot,
+                                   .spots = zone->spots};
     memcpy(out_fresh->others, zone->others, sizeof(zone->others));
 }
 

@@ -57,6 +57,15 @@ struct dns_check {
     enum dns_health health;
 };
 
+#define DNS_POSITION_DIMS 8
+
+/* How far a node is from what all nodes have measured (agent/core/coord.h). */
+struct dns_position {
+    const char *node;
+    float at_us[DNS_POSITION_DIMS];
+    float height_us;
+};
+
 struct dns_node {
     const char *name;
     const char *address;  /* IPv4 or IPv6 */
@@ -114,7 +123,8 @@ enum dns_none_healthy {
 enum dns_order {
     DNS_ORDER_SHUFFLE,
     DNS_ORDER_WEIGHTED, /* The first one drawn by weight, then shuffled. */
-    DNS_ORDER_NEAR,     /* Those of the client's area first; see below. */
+    DNS_ORDER_NEAR,     /* Those of the client's area first, and within it and
+                           out of it by round trips; see below. */
 };
 
 /* Which records stay when not all may. */
@@ -209,6 +219,12 @@ void dns_model_clear(struct dns_model *m);
  * Of a datacenter without zone nothing is known. */
 void dns_model_set_other(struct dns_model *m, size_t index,
                          struct dns_zone *zone);
+
+/* Where nodes are, from now on; of all others nothing is known. Nodes without
+ * content may be among them. */
+void dns_model_set_positions(struct dns_model *m,
+                             const struct dns_position *positions,
+                             size_t count);
 
 /* How far it is to that datacenter, for prepared queries that fail over to the
  * nearest. 0: not measured, the farthest. */

@@ -17,6 +17,8 @@ struct dns_model {
     size_t dirty_cap;
     struct dns_garbage_list dropped; /* Still read in zones up to `last`. */
     struct dns_areas areas;
+    struct dns_spot_names spot_names;
+    struct dns_spots *spots;            /* NULL: nobody has measured. */
     struct dns_locations *locations;    /* NULL: to be made at the commit. */
     struct dns_service_names *services; /* Likewise. */
     struct dns_queries *queries;        /* NULL: none. */

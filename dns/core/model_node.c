@@ -33,6 +33,11 @@ static void change_below(struct dns_model *m, const struct dns_name *key,
     }
 }
 
+static bool has_location(const struct dns_model *m, const struct dns_host *h)
+{
+    return h != NULL && (h->area != 0 || dns_spot_known(m->spots, h->spot));
+}
+
 /* `host` takes the place of what was there; NULL removes it. */
 static void set_host(struct dns_model *m, const struct dns_name *key,
                      struct dns_host *host)
@@ -50,7 +55,7 @@ static void set_host(struct dns_model *m, const struct dns_name *key,
         dns_model_change_owner(m, dns_address_slice(&old->ipv6), &owner, false);
         change_below(m, key, -1);
     }
-    if ((old != NULL && old->area != 0) || (host != NULL && host->area != 0)) {
+    if (has_location(m, old) || has_location(m, host)) {
         dns_model_drop_locations(m);
     }
     dns_model_edit(m, key)->host = host;
@@ -70,7 +75,7 @@ void dns_model_put_node(struct dns_model *m, const struct dns_node *node)
     struct dns_name key;
 
     if (dns_model_node_key(node->name, &key)) {
-        set_host(m, &key, dns_host_new(node, &m->areas));
+        set_host(m, &key, dns_host_new(node, &m->areas, &m->spot_names));
     }
 }
 
@@ -81,4 +86,12 @@ void dns_model_remove_node(struct dns_model *m, const char *name)
     if (dns_model_node_key(name, &key)) {
         set_host(m, &key, NULL);
     }
+}
+
+void dns_model_set_positions(struct dns_model *m,
+                             const struct dns_position *positions, size_t count)
+{
+    DROP(m, m->spots);
+    m->spots = dns_spots_new(&m->spot_names, positions, count);
+    dns_model_drop_locations(m);
 }

@@ -166,7 +166,7 @@ void dns_model_put_service(struct dns_model *m, const char *name,
         s = dns_service_new(name, instances,
                             count < LIMIT_DNS_INSTANCES ? count
                                                         : LIMIT_DNS_INSTANCES,
-                            &m->areas);
+                            &m->areas, &m->spot_names);
     }
     if (old == NULL || s == NULL) {
         dns_model_drop_service_names(m);

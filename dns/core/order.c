@@ -47,26 +47,41 @@ static void weighted(struct rng *rng, const struct dns_standing *standings,
     shuffle(rng, order + 1, count - 1, most - 1);
 }
 
+/* A counting sort by group; then each group is shuffled. */
 static void near_first(struct rng *rng, const struct dns_standing *standings,
-                       uint16_t near, uint16_t *order, size_t count,
-                       size_t most)
+                       const struct dns_near *near, uint16_t *order,
+                       size_t count, size_t most)
 {
-    size_t here = 0;
+    size_t ends[DNS_SPOT_GROUPS + 1] = {0};
+    size_t begin = 0;
 
-    for (size_t i = 0; near != 0 && i < count; i++) {
-        if (standings[i].area == near) {
-            swap(order, here++, i);
-        }
+    for (size_t i = 0; i < count; i++) {
+        ends[dns_near_group(near, standings[i].area, standings[i].spot) + 1]++;
     }
-    shuffle(rng, order, here, most);
-    if (most > here) {
-        shuffle(rng, order + here, count - here, most - here);
+    for (size_t g = 1; g <= DNS_SPOT_GROUPS; g++) {
+        ends[g] += ends[g - 1];
+    }
+    for (size_t i = 0; i < count; i++) {
+        order[ends[dns_near_group(near, standings[i].area,
+                                  standings[i].spot)]++] = (uint16_t)i;
+    }
+    for (size_t g = 0; g < DNS_SPOT_GROUPS && begin < most; g++) {
+        size_t len = ends[g] - begin;
+        bool last_of_area = g % (DNS_SPOT_FAR + 1) == DNS_SPOT_FAR;
+
+        /* One alone would get every client that takes the first. */
+        if (len == 0 || (ends[g] < near->least && !last_of_area)) {
+            continue;
+        }
+        shuffle(rng, order + begin, len, most - begin);
+        begin = ends[g];
     }
 }
 
 void dns_order(struct rng *rng, enum dns_order how,
-               const struct dns_standing *standings, uint16_t near,
-               uint16_t *order, size_t count, size_t most)
+               const struct dns_standing *standings,
+               const struct dns_near *near, uint16_t *order, size_t count,
+               size_t most)
 {
     for (size_t i = 0; i < count; i++) {
         order[i] = (uint16_t)i;

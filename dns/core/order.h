@@ -11,16 +11,19 @@
 
 #include "base/core/rng.h"
 #include "dns/core/model.h"
+#include "dns/core/spot.h"
 
 /* What of a record matters for its place. */
 struct dns_standing {
     uint16_t weight;
     uint16_t area; /* Number of its area, when enough of that is healthy. */
+    uint16_t spot; /* Its node's. */
 };
 
 /* Fill order[0 .. count - 1] with a permutation of these numbers, of which the
  * first `most` will be used. `standings` has one a record; it is not looked at
- * for DNS_ORDER_SHUFFLE. `near` is the client's area, 0: not known. */
+ * for DNS_ORDER_SHUFFLE, like `near`: where the client is. */
 void dns_order(struct rng *rng, enum dns_order how,
-               const struct dns_standing *standings, uint16_t near,
-               uint16_t *order, size_t count, size_t most);
+               const struct dns_standing *standings,
+               const struct dns_near *near, uint16_t *order, size_t count,
+               size_t most);

@@ -65,12 +65,12 @@ struct packer {
     struct arena *arena;
     struct rng *rng;
     struct slice client;
-    uint16_t near; /* The client's area, when that matters. */
-    bool stable;   /* dns_subset_is_stable() */
-    bool depends;  /* On the client. */
-    bool spelt;    /* No name is a pointer to another. */
-    bool plain;    /* It has to fit with all names spelt out, too. */
-    size_t saved;  /* By pointers. */
+    struct dns_near near; /* Where the client is, when that matters. */
+    bool stable;          /* dns_subset_is_stable() */
+    bool depends;         /* On the client. */
+    bool spelt;           /* No name is a pointer to another. */
+    bool plain;           /* It has to fit with all names spelt out, too. */
+    size_t saved;         /* By pointers. */
     struct slice *answers_wire; /* Made when first written. */
     struct slice *authority_wire;
     struct slice *extras_wire;
@@ -282,7 +282,8 @@ static struct slice *wires(const struct dns_records *records,
 
 static struct dns_ranked ranked_of(const struct dns_record *r)
 {
-    struct dns_ranked ranked = {.salt = r->type, .area = r->standing.area};
+    struct dns_ranked ranked = {
+        .salt = r->type, .area = r->standing.area, .spot = r->standing.spot};
 
     switch (r->type) {
     case DNS_TYPE_A:
@@ -309,7 +310,7 @@ static void rank_for_client(struct packer *p)
         ranked[i] = ranked_of(&p->answer->answers.items[i]);
         ranked[i].index = (uint16_t)i;
     }
-    dns_rank(ranked, count, p->client, p->near);
+    dns_rank(ranked, count, p->client, &p->near);
     for (size_t i = 0; i < count; i++) {
         p->order[i] = ranked[i].index;
     }
@@ -327,7 +328,7 @@ static void order_first(struct packer *p, size_t count, size_t most)
     for (size_t i = 0; i < count; i++) {
         standings[i] = p->answer->answers.items[p->order[i]].standing;
     }
-    dns_order(p->rng, p->answer->order, standings, p->near, places, count,
+    dns_order(p->rng, p->answer->order, standings, &p->near, places, count,
               most);
     for (size_t i = 0; i < count; i++) {
         ordered[i] = p->order[places[i]];
@@ -463,7 +464,11 @@ size_t dns_pack(const struct dns_zone *zone, const struct dns_question *q,
     packer_init(&p, q, answer, transport, out);
     p.stable = dns_subset_is_stable(s, q->type);
     if (answer->order == DNS_ORDER_NEAR && most > 0) {
-        p.near = answer->origin_given ? 1 : dns_client_area(zone, q, transport);
+        p.near = dns_client_near(zone, q, transport);
+        if (answer->origin_given) {
+            p.near.area = 1;
+            p.near.spot = answer->origin_spot;
+        }
         p.depends = !answer->origin_given;
     }
     dns_opt_make(q, transport, s->edns_udp_size, answer->rcode,

@@ -365,7 +365,7 @@ struct sending {
     const struct dns_transport *transport;
     struct dns_place place;
     struct dns_opt opt;
-    uint16_t near; /* The client's area, when that matters. */
+    struct dns_near near; /* Where the client is, when that matters. */
     uint8_t *out;
 };
 
@@ -433,7 +433,7 @@ static uint8_t *send_ready(struct sending *s, const struct dns_prepared *p)
         cut = cut || kept < most;
         most = kept;
     } else {
-        dns_order(s->transport->rng, p->order, p->standings, s->near, order,
+        dns_order(s->transport->rng, p->order, p->standings, &s->near, order,
                   p->count, most);
     }
     if (most == 0) {
@@ -601,7 +601,7 @@ size_t dns_answer_prepared(const struct dns_zone *zone,
     dns_opt_make(q, transport, zone->config->settings.edns_udp_size,
                  DNS_NOERROR, extended_error(zone, p), &s.opt);
     if (p->order == DNS_ORDER_NEAR) {
-        s.near = dns_client_area(zone, q, transport);
+        s.near = dns_client_near(zone, q, transport);
         dns_opt_narrow(&s.opt);
     }
     end = send_prepared(&s, p);

@@ -78,7 +78,7 @@ struct dns_cut {
     const struct dns_settings *settings;
     const struct dns_question *q;
     const struct dns_transport *transport;
-    uint16_t near;
+    struct dns_near near;
     size_t head_size; /* Of header, question and OPT. */
     size_t most;      /* By dns_count_max(). */
 };

@@ -34,10 +34,11 @@ static void rank_for_client(const struct dns_prepared *p,
         ranked[i].salt =
             srv ? u16_at(dns_prepared_wire(p, i) + PORT_AT) : cut->q->type;
         ranked[i].area = p->standings == NULL ? 0 : p->standings[i].area;
+        ranked[i].spot = p->standings == NULL ? 0 : p->standings[i].spot;
         ranked[i].index = (uint16_t)i;
     }
     dns_rank(ranked, p->count, dns_client_address(cut->q, cut->transport),
-             cut->near);
+             &cut->near);
     for (size_t i = 0; i < p->count; i++) {
         order[i] = ranked[i].index;
     }
@@ -97,7 +98,7 @@ static void order_first(const struct dns_prepared *p, const struct dns_cut *cut,
     for (size_t i = 0; p->standings != NULL && i < count; i++) {
         standings[i] = p->standings[order[i]];
     }
-    dns_order(cut->transport->rng, p->order, standings, cut->near, places,
+    dns_order(cut->transport->rng, p->order, standings, &cut->near, places,
               count, count);
     for (size_t i = 0; i < count; i++) {
         order[i] = before[places[i]];
@@ -112,8 +113,8 @@ size_t dns_prepared_cut(const struct dns_prepared *p, const struct dns_cut *cut,
 
     *out_ranked = stable;
     if (!stable || cut->most == p->count) {
-        dns_order(cut->transport->rng, p->order, p->standings, cut->near, order,
-                  p->count, cut->most);
+        dns_order(cut->transport->rng, p->order, p->standings, &cut->near,
+                  order, p->count, cut->most);
     }
     if (stable) {
         rank_for_client(p, cut, order);

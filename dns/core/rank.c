@@ -25,8 +25,8 @@ static int by_score(const void *a, const void *b)
     const struct dns_ranked *x = a;
     const struct dns_ranked *y = b;
 
-    if (x->near != y->near) {
-        return x->near ? -1 : 1;
+    if (x->group != y->group) {
+        return x->group < y->group ? -1 : 1;
     }
     if (x->score != y->score) {
         return x->score < y->score ? 1 : -1;
@@ -35,14 +35,14 @@ static int by_score(const void *a, const void *b)
 }
 
 void dns_rank(struct dns_ranked *items, size_t count, struct slice client,
-              uint16_t near)
+              const struct dns_near *near)
 {
     uint64_t seed = hash_bytes((struct hash_key){0}, client);
 
     for (size_t i = 0; i < count; i++) {
         struct hash_key key = {seed, items[i].salt};
 
-        items[i].near = near != 0 && items[i].area == near;
+        items[i].group = dns_near_group(near, items[i].area, items[i].spot);
         items[i].score = hash_bytes(key, items[i].identity);
     }
     qsort(items, count, sizeof(items[0]), by_score);

@@ -11,6 +11,7 @@
 
 #include "base/core/bytes.h"
 #include "dns/core/model.h"
+#include "dns/core/spot.h"
 
 /* Are answers of this type cut so? */
 bool dns_subset_is_stable(const struct dns_settings *s, uint16_t type);
@@ -20,12 +21,13 @@ struct dns_ranked {
     struct slice identity; /* SRV: the target; else the address. */
     uint16_t salt;         /* SRV: the port; else the type. */
     uint16_t area;
+    uint16_t spot;
     uint16_t index;
-    bool near;
+    unsigned group;
     uint64_t score;
 };
 
-/* Sort, the best one for `client` first; those in the area `near` before all
- * others, unless it is 0. */
+/* Sort, the best one for `client` first; those that are nearer to where it is
+ * before all others. */
 void dns_rank(struct dns_ranked *items, size_t count, struct slice client,
-              uint16_t near);
+              const struct dns_near *near);

@@ -338,9 +338,9 @@ struct dns_standing dns_member_standing(const struct dns_members *chosen,
         near = chosen->origin_node.len > 0
                    ? m->node.len > 0 && dns_same(m->node, chosen->origin_node)
                    : m->area != 0 && m->area == chosen->origin_area;
-        return (struct dns_standing){m->weight, near};
+        return (struct dns_standing){m->weight, near, m->spot};
     }
-    return (struct dns_standing){m->weight, near ? m->area : 0};
+    return (struct dns_standing){m->weight, near ? m->area : 0, m->spot};
 }
 
 struct dns_members dns_choose(struct dns_decider *d,

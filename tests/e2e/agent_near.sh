@@ -49,7 +49,9 @@ spawn store "$MUSTER" store --name s --data-dir "$SCRATCH/s" \
     --initial-advertise-peer-urls "http://127.0.0.1:$PEER" \
     --initial-cluster "s=http://127.0.0.1:$PEER"
 wait_until 20 "the store" curl -fsS "http://127.0.0.1:$STORE/health"
-echo '{"round_trip_interval": "400ms"}' >"$SCRATCH/agent.json"
+echo '{"round_trip_interval": "400ms",
+    "dns_config": {"order": "near", "near_min_healthy": 1}}' \
+    >"$SCRATCH/agent.json"
 agent_start one --store "http://127.0.0.1:$STORE" --config "$SCRATCH/agent.json"
 etcdctl() {
     command etcdctl --endpoints "127.0.0.1:$STORE" "$@"
@@ -107,6 +109,15 @@ api /v1/catalog/deregister -X PUT -d '{"Node": "c-unknown"}' >/dev/null
 is "$(api /v1/coordinate/node/c-unknown -o /dev/null -w '%{http_code}')" 404 \
     "and goes with it"
 host c-unknown x none
+# The same in DNS, in every answer.
+in_dns() {
+    local i
+    for i in 1 2 3 4 5; do
+        [ "$(dig +short -p "$AGENT_DNS" @127.0.0.1 web.service.consul SRV |
+            sed 's/.* \([^.]*\)\.node.*/\1/' | tr '\n' ' ')" = "$1 " ] || return 1
+    done
+}
+soon 10 "DNS: nearest first" in_dns "one b-near a-far c-unknown"
 
 # It takes longer now: the record changes, and only polls of coordinates wake.
 poll() { # NAME PATH

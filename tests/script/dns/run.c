@@ -17,6 +17,7 @@
  *         [tags=a,b] [health=passing|warning|critical] [weights=P,W]
  *         [ports=name:1,other:2] [meta.KEY=VALUE] [lan6=ADDRESS] [area=ZONE]
  *         [is=held|last|recent] [node.KEY=VALUE] [checks=id:critical,...]
+ *     measured NODE=US,US...   where nodes are, all that are known: round trips
  *     distance NAME US     the round trip to another datacenter
  *     query ID [FIELD=VALUE...]   a prepared query; without fields it goes.
  *         Fields: name service tags near ttl passing dcs nearest node_meta meta
@@ -311,6 +312,8 @@ static void command(void *run, char *line)
         do_transfer(r, words, count);
     } else if (count >= 2 && strcmp(words[0], "back") == 0) {
         r->revision -= strtoul(words[1], NULL, 10);
+    } else if (strcmp(words[0], "measured") == 0) {
+        do_measured(r, words, count);
     } else if (count >= 3 && strcmp(words[0], "distance") == 0) {
         do_distance(r, words[1], words[2]);
     } else if (count >= 2 && strcmp(words[0], "query") == 0) {

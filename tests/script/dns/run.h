@@ -70,3 +70,5 @@ void do_distance(struct run *r, const char *name, const char *us);
 /* set.c: settings, and datacenters by name. */
 void do_set(struct run *r, const char *key, char *value);
 void do_dc(struct run *r, const char *name);
+/* Where nodes are; all that have measured. */
+void do_measured(struct run *r, char **words, size_t count);

@@ -1,4 +1,4 @@
-/* Settings by name. */
+/* Settings by name, and where nodes are. */
 #include <stdlib.h>
 
 #include "base/core/check.h"
@@ -138,4 +138,30 @@ void do_set(struct run *r, const char *key, char *value)
     for (size_t i = 0; i < r->others_count; i++) {
         settings_apply(r, &r->others[i]);
     }
+}
+
+/* "n1=100,200": so many us from the first measuring point, and the second. */
+static void read_position(char *word, struct dns_position *p)
+{
+    char *value = strchr(word, '=');
+    size_t dims = 0;
+
+    CHECK(value != NULL);
+    *value = '\0';
+    *p = (struct dns_position){.node = word};
+    for (char *at = strtok(value + 1, ","); at != NULL;
+         at = strtok(NULL, ",")) {
+        CHECK(dims < DNS_POSITION_DIMS);
+        p->at_us[dims++] = (float)atoi(at);
+    }
+}
+
+void do_measured(struct run *r, char **words, size_t count)
+{
+    struct dns_position positions[WORDS_MAX];
+
+    for (size_t i = 1; i < count; i++) {
+        read_position(words[i], &positions[i - 1]);
+    }
+    dns_model_set_positions(r->site->model, positions, count - 1);
 }
