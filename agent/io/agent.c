@@ -359,7 +359,8 @@ static enum status link_open(struct agent *a, struct err *err)
     struct link_hooks hooks = {.ctx = a,
                                .on_update = on_update,
                                .on_contact = on_contact,
-                               .on_farewell = on_farewell};
+                               .on_farewell = on_farewell,
+                               .on_members = agent_members_changed};
     struct replica_content content;
     char path[4200];
     enum status st;
@@ -464,6 +465,7 @@ static void coords_open(struct agent *a)
                                    .node = a->config->node,
                                    .every_ms =
                                        a->config->round_trip_interval_ms,
+                                   .on_asked = agent_member_asked,
                                    .on_known = on_coords,
                                    .ctx = a};
 
@@ -550,6 +552,7 @@ enum status agent_start(struct loop *loop, const struct agent_config *config,
     a->translate_wan = config->translate_wan_addrs;
     listen_raise_files();
     a->reaper = reaper_new();
+    a->members = members_new(config->dns_config.self_service);
     CHECK(uv_timer_init(loop_uv(loop), &a->relist) == 0);
     a->relist.data = a;
     CHECK(uv_timer_init(loop_uv(loop), &a->drain) == 0);

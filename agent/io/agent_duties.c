@@ -8,6 +8,7 @@
 #include "base/core/log.h"
 
 #define GUARDED_MS 5000
+#define MEMBERS_MS 5000 /* A round of questions to the store's members. */
 
 /* ---- Dead nodes -------------------------------------------------------- */
 
@@ -39,6 +40,54 @@ static void reaper_duty_done(void *ctx, enum sync_result result,
     }
 }
 
+/* ---- The store's members ----------------------------------------------- */
+
+void agent_members_changed(void *ctx)
+{
+    struct agent *a = ctx;
+    size_t count;
+    const struct member *list = link_members(a->link, &count);
+
+    members_set(a->members, list, count);
+    janitor_poke(a->janitor);
+}
+
+void agent_member_asked(void *ctx, const char *member, bool answered)
+{
+    struct agent *a = ctx;
+
+    members_answered(a->members, member, answered);
+    janitor_poke(a->janitor);
+}
+
+static void members_duty_elected(void *ctx, bool ours, uint64_t now_ms)
+{
+    struct agent *a = ctx;
+
+    (void)now_ms;
+    link_members_often(a->link, ours);
+    coords_hurry(a->coords, ours ? MEMBERS_MS : 0);
+    members_sweep(a->members);
+}
+
+static bool members_duty_next(void *ctx, uint64_t now_ms, struct arena *arena,
+                              struct sync_txn *out_txn, uint64_t *out_wake_ms)
+{
+    struct agent *a = ctx;
+
+    (void)now_ms;
+    (void)out_wake_ms; /* When something has changed. */
+    return members_next(a->members, link_catalog(a->link), arena, out_txn);
+}
+
+static void members_duty_done(void *ctx, enum sync_result result,
+                              uint64_t now_ms)
+{
+    (void)ctx;
+    (void)result;
+    (void)now_ms;
+}
+
 /* ---- All --------------------------------------------------------------- */
 
 void agent_duties_open(struct agent *a)
@@ -61,4 +110,10 @@ void agent_duties_open(struct agent *a)
     janitor_add(a->janitor, &sessions);
     a->projector =
         projector_start(a->loop, a->link, a->local, &a->config->projections);
+    janitor_add(a->janitor,
+                &(struct janitor_duty){.name = "members",
+                                       .ctx = a,
+                                       .elected = members_duty_elected,
+                                       .next = members_duty_next,
+                                       .done = members_duty_done});
 }

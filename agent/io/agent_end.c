@@ -205,6 +205,7 @@ void agent_free(struct agent *a)
     janitor_free(a->janitor);
     sessions_free(a->sessions);
     reaper_free(a->reaper);
+    members_free(a->members);
     local_free(a->local);
     access_free(a->access);
     if (a->lock_fd >= 0) {

@@ -57,6 +57,7 @@ struct agent {
     struct janitor *janitor;
     struct sessions *sessions;
     struct reaper *reaper;
+    struct members *members; /* Of the store, as the catalogue tells of them. */
     struct services *services;
     struct runner *runner;
     struct front *front;
@@ -143,6 +144,9 @@ void agent_worker_woke(void *arg, int64_t offset_ms);
 
 /* agent_duties.c: what a janitor does; after the link has started. */
 void agent_duties_open(struct agent *a);
+/* The store has said who its members are; one of them was asked. */
+void agent_members_changed(void *ctx);
+void agent_member_asked(void *ctx, const char *member, bool answered);
 
 /* agent_notify.c: the catalogue or the contact to the store has changed; a
  * reload begins, or is over; the end begins. */

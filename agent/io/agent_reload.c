@@ -76,6 +76,7 @@ void agent_dns_settings(const struct agent_config *c, struct arena *arena,
     s->subset = (enum dns_subset)d->subset;
     s->near_min_healthy = d->near_min_healthy;
     s->near_min_percent = d->near_min_percent;
+    s->self_service = d->self_service;
 }
 
 void agent_dns_others(const struct agent_config *running, struct arena *arena,
@@ -256,6 +257,8 @@ static enum status reload(struct agent *a, struct err *out_err)
         protect_settings(&wanted.dns_config, a->cookie_key, &protection);
         dns_server_protect(a->dns, &protection);
     }
+    members_rename(a->members, wanted.dns_config.self_service);
+    janitor_poke(a->janitor);
     log_set_level(wanted.log_level);
     rights_reload(a, &wanted);
     a->strict_default = wanted.http_strict_default;

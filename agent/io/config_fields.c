@@ -285,6 +285,7 @@ static const struct field dns_items[] = {
     {DNS("near_min_healthy", near_min_healthy), .kind = FIELD_U32,
      .max = 1000000},
     {DNS("near_min_percent", near_min_percent), .kind = FIELD_U32, .max = 100},
+    {DNS("self_service", self_service), .kind = FIELD_TEXT, .rule = rule_node},
     {DNS("cache", cache), .kind = FIELD_OBJECT, .sub = &cache_fields},
     {DNS("transfer", transfer), .kind = FIELD_OBJECT,
      .sub = &config_transfer_fields},
@@ -310,6 +311,7 @@ static void dns_init(void *object)
     c->cookies = true;
     c->near_min_healthy = 2;
     c->near_min_percent = 30;
+    c->self_service = "consul";
 }
 
 static const struct fields dns_fields = {

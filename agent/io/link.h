@@ -25,6 +25,7 @@
 
 #include "agent/core/catalog.h"
 #include "agent/core/local.h"
+#include "agent/core/members.h"
 #include "agent/core/store.h"
 #include "agent/core/sync.h"
 #include "base/core/err.h"
@@ -75,6 +76,8 @@ struct link_hooks {
      * false; NULL: nothing. */
     bool (*on_farewell)(void *ctx, int64_t lease, struct arena *a,
                         struct sync_txn *out_txn);
+    /* The store has said who its members are; NULL: nobody wants to know. */
+    void (*on_members)(void *ctx);
 };
 
 /* Begin. `catalog`, from the replica, is adopted; `cluster_id` is the store's
@@ -105,6 +108,11 @@ uint64_t link_stale_ms(const struct link *l); /* 0 while current. */
 /* The store's leader and members as "ip:port"; "" and none when unknown. */
 const char *link_leader(const struct link *l);
 struct texts link_peers(const struct link *l);
+/* Those that have started, as others may know them: at most
+ * LIMIT_STORE_MEMBERS. Valid until the next on_members. */
+const struct member *link_members(const struct link *l, size_t *out_count);
+/* Ask for them every few seconds, not only twice a minute. */
+void link_members_often(struct link *l, bool often);
 /* With which the member at that place is to be called; NULL: plain. */
 struct tls *link_peer_tls(const struct link *l, size_t at);
 const char *link_endpoint(const struct link *l); /* In use or being tried. */

@@ -199,7 +199,6 @@ struct link_pulse {
     uv_timer_t timer;
 };
 
-/* For show. */
 struct link_members {
     struct grpc_stream *call;
     uint64_t asked_ms; /* 0: not on this channel yet. */
@@ -208,6 +207,9 @@ struct link_members {
     char *peers[LIMIT_STORE_MEMBERS];
     bool peers_tls[LIMIT_STORE_MEMBERS];
     size_t peers_count;
+    struct member told[LIMIT_STORE_MEMBERS]; /* Those of use to others. */
+    size_t told_count;
+    bool often; /* Ask who they are. */
 };
 
 struct link {

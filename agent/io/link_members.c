@@ -1,5 +1,6 @@
 /* Who the store's members are and which one leads: shown by
- * /v1/status/leader and /v1/status/peers, decides nothing. */
+ * /v1/status/leader and /v1/status/peers, and told in the catalogue by the
+ * janitor (agent/core/members.h). Decides nothing. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include "base/core/check.h"
 
 #define MEMBERS_EVERY_MS 30000
+#define MEMBERS_OFTEN_MS 5000 /* Who tells others. */
 
 /* "http://10.0.0.1:2379" -> "10.0.0.1:2379". */
 static const char *url_host(const char *url)
@@ -19,11 +21,22 @@ static const char *url_host(const char *url)
 
 static void members_clear(struct link *l)
 {
+    l->members.told_count = 0;
     for (size_t i = 0; i < l->members.peers_count; i++) {
         free(l->members.peers[i]);
     }
     l->members.peers_count = 0;
     l->members.leader[0] = '\0';
+}
+
+/* Learners cannot be asked for what is true now. */
+static void member_tell(struct link *l, const Etcdserverpb__Member *m)
+{
+    struct member *told = &l->members.told[l->members.told_count];
+
+    if (!m->islearner && member_read(m->id, m->name, m->clienturls[0], told)) {
+        l->members.told_count++;
+    }
 }
 
 static void members_take(struct link *l,
@@ -38,6 +51,7 @@ static void members_take(struct link *l,
             l->members.peers_count == LIMIT_STORE_MEMBERS) {
             continue;
         }
+        member_tell(l, m);
         host = url_host(m->clienturls[0]);
         l->members.peers[l->members.peers_count] = strdup(host);
         CHECK(l->members.peers[l->members.peers_count] != NULL);
@@ -65,8 +79,11 @@ static void on_members(void *ctx, enum grpc_code code, const char *text,
         r = pb_decode(&arena, &etcdserverpb__member_list_response__descriptor,
                       reply);
     }
-    if (r) {
+    if (r && r->n_members > 0) {
         members_take(l, r);
+        if (l->hooks.on_members) {
+            l->hooks.on_members(l->hooks.ctx);
+        }
     } else if (code == GRPC_UNAVAILABLE || code == GRPC_DEADLINE_EXCEEDED) {
         l->members.asked_ms = 0; /* Again with the next pulse. */
     }
@@ -86,7 +103,8 @@ void link_members_see(struct link *l)
 
     if (!link_ready(l) || m->call ||
         (m->asked_ms != 0 && m->shown == l->pulse.leader &&
-         now_ms - m->asked_ms < MEMBERS_EVERY_MS)) {
+         now_ms - m->asked_ms <
+             (m->often ? MEMBERS_OFTEN_MS : MEMBERS_EVERY_MS))) {
         return;
     }
     m->asked_ms = now_ms;
@@ -98,6 +116,17 @@ void link_members_see(struct link *l)
 void link_members_release(struct link *l)
 {
     members_clear(l);
+}
+
+void link_members_often(struct link *l, bool often)
+{
+    l->members.often = often;
+}
+
+const struct member *link_members(const struct link *l, size_t *out_count)
+{
+    *out_count = l->members.told_count;
+    return l->members.told;
 }
 
 const char *link_leader(const struct link *l)

@@ -55,7 +55,8 @@ $(rcode service.dc2.consul)" "NXDOMAIN NXDOMAIN NOERROR" \
 is "$(api '/v1/health/service/web?passing&dc=dc2' |
     json '[(e["Node"]["Datacenter"], e["Service"]["Port"]) for e in d]')" \
     '[["dc2", 82]]' "health of dc2"
-is "$(api '/v1/catalog/nodes?dc=dc3' | json '[n["Node"] for n in d]')" \
+is "$(api '/v1/catalog/nodes?dc=dc3' | json \
+    '[n["Node"] for n in d if "store-member" not in n["Meta"]]')" \
     '["near3"]' "nodes of dc3"
 placed() {
     api '/v1/coordinate/nodes?dc=dc2' | grep -q '"Node":"far"'

@@ -18,7 +18,8 @@ wait_until 15 "the service on another host" answers 10.9.9.1 $NAME
 
 keys() {
     ctl get --prefix /muster/v1/dc1/ --keys-only | sed -n 's,^/muster/v1/dc1/,,p' |
-        grep -v watcher | grep -v -e '^lock/' -e '^coord/' | sort | tr '\n' ' '
+        grep -v watcher | grep -v -e '^lock/' -e '^coord/' -e /consul/ \
+            -e '^node/store$' | sort | tr '\n' ' '
 }
 keys_are() {
     [ "$(keys)" = "$1" ]

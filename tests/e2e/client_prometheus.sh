@@ -28,7 +28,7 @@ global: {scrape_interval: 1s, scrape_timeout: 900ms}
 scrape_configs:
   - job_name: http
     http_sd_configs:
-      - {url: "http://127.0.0.1:8500/v1/prometheus/sd", refresh_interval: 1s}
+      - {url: "http://127.0.0.1:8500/v1/prometheus/sd?service=app", refresh_interval: 1s}
   - job_name: blue
     http_sd_configs:
       - refresh_interval: 1s

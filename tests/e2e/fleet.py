@@ -278,8 +278,9 @@ def run(group, store):
     for agent in agents:
         agent.start(store, group)
     wait_for("all agents' start", lambda: all(a.started() for a in agents))
+    # And the member of the store.
     wait_for("all instances on all agents", lambda: all(
-        a.metric("muster_catalog_instances") == INSTANCES for a in agents))
+        a.metric("muster_catalog_instances") == INSTANCES + 1 for a in agents))
     print("%d agents, %d instances of %d services: known to all after %.1f s" %
           (AGENTS, INSTANCES, SERVICES, time.monotonic() - begin))
     memory(agents, "before the churn")
