@@ -270,10 +270,10 @@ void change_put_node(struct change *x, const char *name,
     }
     change_drop(n->record_text);
     n->record_text = text;
-    if (!n->pub.known) {
-        x->c->nodes_known++;
-        change_name(x, &x->lives, name);
+    if (!n->pub.known || n->pub.ghost) {
+        change_name(x, &x->lives, name); /* It comes, or is back. */
     }
+    x->c->nodes_known += !n->pub.known;
     n->pub.known = true;
     n->pub.record = pub->record;
     n->pub.held = pub->held;

@@ -446,6 +446,13 @@ static void decide(struct guard *g, const struct catalog *catalog,
 
 /* ---- What happens ------------------------------------------------- */
 
+/* One without an agent is back once its record is. */
+static bool is_away(const struct catalog_node *n)
+{
+    return n != NULL && n->known && !n->live &&
+           (!n->record.external || n->ghost);
+}
+
 /* What has become of the nodes of `lives`; those that have lost their lease
  * just now go into `out_lost`. Returns how many have lost their record. */
 static size_t look_at(struct guard *g, const struct guard_input *in,
@@ -461,7 +468,7 @@ static size_t look_at(struct guard *g, const struct guard_input *in,
         const struct catalog_node *after = catalog_node(in->after, name);
         bool known_before = before != NULL && before->known;
 
-        if (after != NULL && after->known && !after->live) {
+        if (is_away(after)) {
             if (known_before && before->live && in->gap_ms < g->limits.max_ms) {
                 loss_add(g, name, now_ms);
                 lost[lost_count++] = name;
