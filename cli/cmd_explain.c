@@ -61,6 +61,10 @@ static void print_answer(const json_t *explained)
                  view_number(dns, "Decided"), view_number(dns, "Bytes"),
                  view_number(dns, "TTL"), view_text(dns, "TTLSource"),
                  view_number(replica, "AgeMs"));
+    if (*view_text(dns, "Query") != '\0') {
+        (void)printf("the prepared query \"%s\", of service \"%s\"\n\n",
+                     view_text(dns, "Query"), view_text(explained, "Service"));
+    }
 }
 
 static void print_explained(const json_t *explained)

@@ -99,6 +99,7 @@ struct api_dns_answer {
     size_t sent;    /* and in the packet. */
     size_t bytes;
     bool truncated;
+    const char *query;      /* That the name executes; NULL: none. */
     const char *service;    /* "": the name is not a service's. */
     const char *datacenter; /* That of the service; NULL: ours. */
     const struct api_dns_reason *reasons;

@@ -120,6 +120,9 @@ static void write_answer(struct api_call *call)
     jsonw_key_text(w, "Name", a->name);
     jsonw_key_text(w, "Type", a->type);
     jsonw_key_text(w, "Code", a->code);
+    if (a->query != NULL) {
+        jsonw_key_text(w, "Query", a->query);
+    }
     if (a->extended_error >= 0) {
         jsonw_key_int(w, "ExtendedError", a->extended_error);
     }

@@ -53,6 +53,8 @@ static const char *why_text(const struct dns_reason *r)
         return "in the answer";
     case DNS_WHY_OTHER:
         return "it does not have the tags or the port that the name asks for";
+    case DNS_WHY_QUERY:
+        return "it does not have the tags or meta that the query wants";
     case DNS_WHY_HEALTH:
         return r->health == DNS_CRITICAL
                    ? "a check of it or of its node is critical"
@@ -124,6 +126,9 @@ static const char *ttl_source(const struct agent *a,
     if (e->extended_error == DNS_EDE_STALE) {
         return "capped, because the store is out of reach";
     }
+    if (e->query_ttl) {
+        return "the query's";
+    }
     if (e->service.len == 0) {
         return "node_ttl";
     }
@@ -156,6 +161,8 @@ static void ask(struct agent *a, const struct dns_question *q,
     out->sent = e.packed;
     out->bytes = e.packet_bytes;
     out->truncated = e.truncated;
+    out->query =
+        e.query == NULL ? NULL : arena_strdup(arena, slice_str(e.query));
     out->service = arena_strdup(arena, e.service);
     out->datacenter = e.dc > 0 ? a->config->datacenters[e.dc - 1].name : NULL;
     write_reasons(arena, &e, out);

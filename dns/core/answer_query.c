@@ -55,9 +55,9 @@ static enum query_health health_of(enum dns_health health)
     UNREACHABLE();
 }
 
-static bool is_chosen(const struct query_def *def, const struct dns_member *m)
+static struct query_candidate candidate(const struct dns_member *m)
 {
-    struct query_candidate c = {
+    return (struct query_candidate){
         .tags = m->tags,
         .tags_count = m->tags_count,
         .node_meta = m->node_meta,
@@ -68,7 +68,21 @@ static bool is_chosen(const struct query_def *def, const struct dns_member *m)
         .checks = m->checks,
         .checks_count = m->checks_count,
     };
+}
 
+static bool is_chosen(const struct query_def *def, const struct dns_member *m)
+{
+    struct query_candidate c = candidate(m);
+
+    return query_chooses(def, &c);
+}
+
+bool dns_query_selects(const struct query_def *def, const struct dns_member *m)
+{
+    struct query_candidate c = candidate(m);
+
+    c.health = QUERY_PASSING;
+    c.checks_count = 0;
     return query_chooses(def, &c);
 }
 
@@ -284,24 +298,46 @@ static struct dns_members fail_over(struct dns_decider *d,
     return chosen;
 }
 
-static void answer(struct dns_decider *d, const struct query_def *def)
+void dns_use_query(struct dns_decider *d, struct dns_query_use *out_use)
 {
-    uint64_t ttl_s = (def->ttl_ms + 999) / 1000;
-    struct dns_selection s = {.ttl_given = *def->ttl != '\0',
-                              .ttl_s = ttl_s > INT32_MAX ? INT32_MAX
-                                                         : (uint32_t)ttl_s};
-    struct dns_members chosen = execute(d, def, &s);
+    struct dns_query_use *u = out_use;
+    struct dns_selection asked;
+    uint64_t ttl_s;
 
-    if (chosen.count == 0) {
-        chosen = fail_over(d, def, &s);
+    *u = (struct dns_query_use){.name = name_of(d)};
+    if (u->name != NULL && d->zone->queries != NULL) {
+        u->query = query_table_find(d->zone->queries->table, u->name);
     }
-    if (chosen.count == 0) {
+    if (u->query != NULL &&
+        query_render(u->query, u->name, d->arena, &u->def, NULL) != ST_OK) {
+        u->query = NULL;
+    }
+    if (u->query == NULL) {
+        return;
+    }
+    ttl_s = (u->def.ttl_ms + 999) / 1000;
+    u->selection.ttl_given = *u->def.ttl != '\0';
+    u->selection.ttl_s = ttl_s > INT32_MAX ? INT32_MAX : (uint32_t)ttl_s;
+    u->chosen = execute(d, &u->def, &u->selection);
+    if (u->chosen.count == 0) {
+        asked = u->selection;
+        u->chosen = fail_over(d, &u->def, &u->selection);
+        if (u->chosen.count == 0) {
+            u->selection = asked;
+            return;
+        }
+    }
+    order(d, &u->def, &u->chosen);
+}
+
+static void answer(struct dns_decider *d, const struct dns_query_use *use)
+{
+    if (use->chosen.count == 0) {
         dns_decide_missing(d);
         return;
     }
-    order(d, def, &chosen);
-    d->answer->order = chosen.order;
-    dns_answer_members(d, &s, chosen);
+    d->answer->order = use->chosen.order;
+    dns_answer_members(d, &use->selection, use->chosen);
     if (d->answer->answers.count == 0) {
         dns_decide_nodata(d);
     }
@@ -311,16 +347,14 @@ void dns_decide_query(struct dns_decider *d)
 {
     const struct query_table *queries =
         d->zone->queries == NULL ? NULL : d->zone->queries->table;
-    const char *name = name_of(d);
-    const struct query *q =
-        name == NULL ? NULL : query_table_find(queries, name);
-    struct query_def def;
+    struct dns_query_use use;
 
     d->answer->depends = true;
-    if (q != NULL && query_render(q, name, d->arena, &def, NULL) == ST_OK) {
-        answer(d, &def);
-    } else if (name != NULL &&
-               (query_table_below(queries, name) ||
+    dns_use_query(d, &use);
+    if (use.query != NULL) {
+        answer(d, &use);
+    } else if (use.name != NULL &&
+               (query_table_below(queries, use.name) ||
                 (d->place.parts == 1 && dns_label(d->q, 0).data[0] == '_'))) {
         dns_decide_nodata(d); /* Others lie below it. */
     } else {

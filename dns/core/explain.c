@@ -103,6 +103,7 @@ struct explainer {
     struct dns_decider *decider;
     struct dns_selection selection;
     struct dns_members chosen;
+    const struct query_def *query; /* By which they were chosen; or NULL. */
     const struct dns_answer *whole;
     struct data packed;
 };
@@ -142,6 +143,9 @@ static enum dns_why why_of_records(struct explainer *e,
 
 static enum dns_why why_of(struct explainer *e, const struct dns_member *m)
 {
+    if (e->query != NULL && !dns_query_selects(e->query, m)) {
+        return DNS_WHY_QUERY;
+    }
     if (!dns_member_selected(&e->selection, m)) {
         return DNS_WHY_OTHER;
     }
@@ -166,6 +170,53 @@ static void explain_members(struct explainer *e, struct dns_explanation *out)
     out->service = s->name;
     out->reasons = reasons;
     out->reasons_count = s->members_count;
+}
+
+static void explain_service(struct explainer *e, struct dns_explanation *out)
+{
+    struct dns_decider *d = e->decider;
+
+    if ((d->place.dc == 0 || dns_turn_to(d)) && dns_select(d, &e->selection)) {
+        out->dc = d->place.dc;
+        e->chosen = dns_choose(d, &e->selection);
+        explain_members(e, out);
+    }
+}
+
+/* Where it was found: a query may have failed over. */
+static unsigned dc_of(const struct dns_decider *d)
+{
+    for (unsigned i = 0; i < d->home->config->others_count; i++) {
+        if (d->home->others[i] == d->zone) {
+            return i + 1;
+        }
+    }
+    return 0;
+}
+
+static void explain_query(struct explainer *e, struct dns_explanation *out)
+{
+    struct dns_decider *d = e->decider;
+    struct dns_answer unsaid = {0};
+    struct dns_query_use *use = arena_alloc(d->arena, sizeof(*use));
+
+    if (d->place.dc > 0 && !dns_turn_to(d)) {
+        return;
+    }
+    d->answer = &unsaid;
+    dns_use_query(d, use);
+    if (use->query == NULL) {
+        return;
+    }
+    out->query = use->def.name;
+    out->query_ttl = use->selection.ttl_given;
+    if (use->selection.service != NULL) {
+        out->dc = dc_of(d);
+        e->query = &use->def;
+        e->selection = use->selection;
+        e->chosen = use->chosen;
+        explain_members(e, out);
+    }
 }
 
 /* ---- The whole ------------------------------------------------------- */
@@ -196,10 +247,9 @@ void dns_explain(const struct dns_zone *zone, const struct dns_question *q,
     out->decided = answer.answers.count;
     out->packed = e.packed.count;
     dns_place_of(zone->config, q, &d.place);
-    if (d.place.kind == DNS_KIND_SERVICE &&
-        (d.place.dc == 0 || dns_turn_to(&d)) && dns_select(&d, &e.selection)) {
-        out->dc = d.place.dc;
-        e.chosen = dns_choose(&d, &e.selection);
-        explain_members(&e, out);
+    if (d.place.kind == DNS_KIND_SERVICE) {
+        explain_service(&e, out);
+    } else if (d.place.kind == DNS_KIND_QUERY) {
+        explain_query(&e, out);
     }
 }

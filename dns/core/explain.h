@@ -12,7 +12,8 @@
 
 enum dns_why {
     DNS_WHY_IN,
-    DNS_WHY_OTHER,  /* It lacks the tag or the named port that was asked. */
+    DNS_WHY_OTHER, /* It lacks the tag or the named port that was asked. */
+    DNS_WHY_QUERY, /* It lacks the tag or meta that the prepared query wants. */
     DNS_WHY_HEALTH, /* It is not healthy, and others are; or none may serve. */
     DNS_WHY_TYPE,   /* It has no record of this type: the family, a name. */
     DNS_WHY_ONE,    /* Only one can be told, another's: a CNAME. */
@@ -36,6 +37,8 @@ struct dns_explanation {
     size_t packed;       /* and those in the packet. */
     size_t packet_bytes; /* Of the response. */
     bool truncated;
+    const char *query;    /* The prepared query that it executes; or NULL. */
+    bool query_ttl;       /* The TTL is the query's. */
     struct slice service; /* Which one the name means; empty: none. */
     unsigned dc;          /* Where: 0 here, else in settings.others[dc - 1]. */
     const struct dns_reason *reasons;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "dns/core/decide.h"
+#include "query/core/query.h"
 
 struct dns_selection {
     const struct dns_service *service;
@@ -52,6 +53,21 @@ bool dns_member_selected(const struct dns_selection *s,
 
 bool dns_member_healthy(const struct dns_settings *s,
                         const struct dns_member *m);
+
+/* A name below "query": what it means (answer_query.c). */
+struct dns_query_use {
+    const struct query *query; /* NULL: there is no such query. */
+    const char *name;          /* As it was asked for; NULL: none can be. */
+    struct query_def def;
+    struct dns_selection selection; /* No service: it has none, anywhere. */
+    struct dns_members chosen;      /* Of the zone that `d` is turned to. */
+};
+
+/* Find and execute it: here, and where it fails over to. When nobody is chosen
+ * anywhere, what is in the zone that was asked. */
+void dns_use_query(struct dns_decider *d, struct dns_query_use *out_use);
+/* Whether its conditions, health aside, are met. */
+bool dns_query_selects(const struct query_def *def, const struct dns_member *m);
 
 /* Their records, by the type that was asked for (answer_service.c). */
 void dns_answer_members(struct dns_decider *d, const struct dns_selection *s,

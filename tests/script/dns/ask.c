@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
+#include "dns/core/explain.h"
 #include "dns/core/prepared.h"
 #include "run.h"
 
@@ -373,4 +374,45 @@ void do_order(struct run *r, char **words, size_t count)
           ST_OK);
     tally_say(r, &tally);
     free(a);
+}
+
+static const char *why_text(enum dns_why why)
+{
+    static const char *const texts[] = {"in",   "other", "query", "health",
+                                        "type", "one",   "cut"};
+
+    CHECK((size_t)why < sizeof(texts) / sizeof(texts[0]));
+    return texts[why];
+}
+
+void do_explain(struct run *r, char **words, size_t count)
+{
+    struct dns_zone *zone = commit_now(r);
+    struct arena arena = {0};
+    struct dns_explanation e;
+    struct asked *a = malloc(sizeof(*a));
+    struct options o;
+    struct rng rng;
+    struct dns_transport t = {.size_max = 1232, .rng = &rng, .scratch = &arena};
+    enum dns_rcode rcode;
+
+    read_options(words, count, &o);
+    CHECK(dns_question_parse(
+              slice_of(a->packet, make_packet(words, &o, a->packet)), &a->q,
+              &rcode) == DNS_PARSE_OK);
+    t.client = slice_of(o.from, o.from_len);
+    rng_init(&rng, 1);
+    dns_explain(zone, &a->q, &t, &arena, &e);
+    CHECK(buf_addf(r->out, "%s ttl %u query %s%s service %.*s dc %u\n",
+                   rcode_text(e.rcode), e.ttl_s, e.query ? e.query : "-",
+                   e.query_ttl ? " (its ttl)" : "", (int)e.service.len,
+                   (const char *)e.service.data, e.dc) == ST_OK);
+    for (size_t i = 0; i < e.reasons_count; i++) {
+        CHECK(buf_addf(r->out, "%.*s %s\n", (int)e.reasons[i].id.len,
+                       (const char *)e.reasons[i].id.data,
+                       why_text(e.reasons[i].why)) == ST_OK);
+    }
+    dns_zone_free(zone);
+    free(a);
+    arena_release(&arena);
 }

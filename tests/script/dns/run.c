@@ -27,6 +27,7 @@
  *     gone SERVICE [ID]    an instance, or all of them
  *     ask NAME TYPE [OPTION...]    prints what is decided
  *     send NAME TYPE [OPTION...]   prints what is sent, in counts
+ *     explain NAME TYPE [OPTION...]  prints why each instance is in it or not
  *     order NAME TYPE [OPTION...]  prints which record came first, and how
  * often when asked 400 times; at=1 looks at the second one, and so on
  *
@@ -289,6 +290,8 @@ static void command(void *run, char *line)
         do_ask(r, words, count);
     } else if (count >= 3 && strcmp(words[0], "send") == 0) {
         do_send(r, words, count);
+    } else if (count >= 3 && strcmp(words[0], "explain") == 0) {
+        do_explain(r, words, count);
     } else if (count >= 3 && strcmp(words[0], "order") == 0) {
         do_order(r, words, count);
     } else if (count >= 3 && strcmp(words[0], "many") == 0) {

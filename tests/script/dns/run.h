@@ -53,6 +53,7 @@ const char **split(struct run *r, char *text, size_t *out_count);
 
 /* ask.c: the commands that put a question. words[0] is the command. */
 void do_ask(struct run *r, char **words, size_t count);
+void do_explain(struct run *r, char **words, size_t count);
 void do_send(struct run *r, char **words, size_t count);
 void do_order(struct run *r, char **words, size_t count);
 
