@@ -89,9 +89,9 @@ tell '{"do":"register","id":"pay-2","port":7002}'
 tell '{"do":"pass","id":"pay-2"}'
 soon 10 "so is a second instance" last_change '["pay-1:7001","pay-2:7002"]'
 
-tell '{"do":"services"}'
-is "$ANSWER" '{"did":"services","result":{"pay":[]}}' \
-    "the catalogue has it"
+services() { tell '{"do":"services"}' && [ "$ANSWER" = "$1" ]; }
+soon 10 "the catalogue has it, and the store's member" services \
+    '{"did":"services","result":{"consul":[],"pay":[]}}'
 tell '{"do":"self"}'
 is "$ANSWER" '{"did":"self","result":"one"}' "self"
 tell '{"do":"members"}'
