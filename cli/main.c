@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/core/suggest.h"
 #include "cli/cmd_acl.h"
@@ -170,7 +172,7 @@ static void translate(int *argc, char ***argv)
     }
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     const struct command *command;
 
@@ -202,4 +204,26 @@ int main(int argc, char **argv)
     command = find_command(is_version(argv[1]) ? "version" : argv[1]);
     return command ? command->run(argc - 1, argv + 1)
                    : unknown_command(argv[1]);
+}
+
+/* What was printed has to arrive, or a backup is short and nobody knows.
+ * Whoever reads a pipe may leave when it has seen enough. */
+static int with_output(int code)
+{
+    bool failed = fflush(stdout) != 0 || ferror(stdout) != 0;
+    struct stat out;
+
+    if (!failed || code != CLI_OK || fstat(STDOUT_FILENO, &out) != 0 ||
+        S_ISFIFO(out.st_mode) || S_ISSOCK(out.st_mode)) {
+        return code;
+    }
+    (void)fprintf(stderr,
+                  "muster: not all of the output could be written; is the disk "
+                  "full?\n");
+    return CLI_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    return with_output(run(argc, argv));
 }

@@ -80,4 +80,12 @@ is "$?" 2 "a resolver that is not known"
 like "$out" "one of resolved, dnsmasq, unbound or bind" "names those that are"
 out=$("$MUSTER" setup-resolver bind --dns ::1 2>&1)
 is "$?" 2 "an address without a port"
+
+# --- output that does not arrive ---------------------------------------------
+
+out=$("$MUSTER" help 2>&1 >/dev/full)
+is "$?" 1 "a disk that is full is a failure"
+like "$out" "not all of the output" "and it is said"
+"$MUSTER" help | head -n 1 >/dev/null
+is "${PIPESTATUS[0]}" 0 "a reader that has seen enough is none"
 done_testing
