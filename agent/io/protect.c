@@ -7,29 +7,18 @@
 #include <unistd.h>
 
 #include "base/core/check.h"
+#include "base/io/whole_file.h"
 
 static enum status fail(struct err *err, const char *path)
 {
     return err_set(err, ST_IO, "%s: %s", path, strerror(errno));
 }
 
-/* Whole or not at all, also if we die here. */
 static enum status key_make(const char *path, uint8_t *out_key, struct err *err)
 {
-    char temporary[4200];
-    bool good;
-    int fd;
-
     CHECK(RAND_bytes(out_key, DNS_COOKIE_KEY_BYTES) == 1);
-    (void)snprintf(temporary, sizeof(temporary), "%s.new", path);
-    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return fail(err, temporary);
-    }
-    good = write(fd, out_key, DNS_COOKIE_KEY_BYTES) == DNS_COOKIE_KEY_BYTES &&
-           fsync(fd) == 0;
-    good = close(fd) == 0 && good;
-    return good && rename(temporary, path) == 0 ? ST_OK : fail(err, path);
+    return whole_file_write(path, 0600, slice_of(out_key, DNS_COOKIE_KEY_BYTES),
+                            err);
 }
 
 enum status protect_key(const char *data_dir,

@@ -1,9 +1,9 @@
 /*
- * serial_file.h - a serial of the zone that is not the store's, kept.
+ * serial_file.h - a serial of the zone that is not the store's, kept. It is
+ * read again by dns_transfer_serial() (server.h).
  */
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/core/err.h"
@@ -11,6 +11,3 @@
 /* On disk when it returns; whole or not at all. ST_IO. */
 enum status serial_file_write(const char *path, uint32_t serial,
                               struct err *err);
-
-/* false: there is none. */
-bool serial_file_read(const char *path, uint32_t *out_serial);

@@ -33,8 +33,10 @@ struct transfers {
     uv_async_t wake;
     uv_timer_t pace;
     struct transfer_rules *now;
-    bool untold; /* Who is to be told has not been told of the zones as they
-                    are: the rules are new. */
+    uint32_t kept; /* The serial in the file, */
+    bool has_kept; /* if there is one of ours. */
+    bool untold;   /* Who is to be told has not been told of the zones as they
+                      are: the rules are new. */
     struct dns_transfer_set *sets[TRANSFER_ZONES_MAX];
     struct notifier *notifier;
     const union address *own;
@@ -200,10 +202,16 @@ static bool update_one(struct transfers *t, const struct dns_zone *zone,
  * is on disk before anybody can have it. */
 static void keep_serial(struct transfers *t, const struct dns_zone *zone)
 {
+    uint32_t serial = dns_zone_serial(zone);
     struct err err = {0};
 
-    if (dns_zone_serial_is_ahead(zone) && t->now->serial_path[0] != '\0' &&
-        serial_file_write(t->now->serial_path, dns_zone_serial(zone), &err)) {
+    if (!dns_zone_serial_is_ahead(zone) || t->now->serial_path[0] == '\0' ||
+        (t->has_kept && t->kept == serial)) {
+        return;
+    }
+    t->has_kept = serial_file_write(t->now->serial_path, serial, &err) == ST_OK;
+    t->kept = serial;
+    if (!t->has_kept) {
         log_warn("dns",
                  "%s; after a restart secondaries may wait for the serial of "
                  "the zone",
