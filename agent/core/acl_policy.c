@@ -158,7 +158,7 @@ static void add_names(struct acl_rule *items, size_t *count,
     }
 }
 
-struct acl_rules acl_policy_rules(struct arena *a, const struct acl_policy *p)
+static struct acl_rules rules_of(struct arena *a, const struct acl_policy *p)
 {
     struct acl_rule *items = arena_zalloc(a, rules_count(p), sizeof(*items));
     size_t count = 0;
@@ -245,6 +245,6 @@ enum status acl_rules_parse(struct arena *a, struct slice text,
         return err_set(err, ST_TOO_BIG, "a policy has at most %d rules",
                        LIMIT_ACL_RULES - 2);
     }
-    *out_rules = acl_policy_rules(a, &policy);
+    *out_rules = rules_of(a, &policy);
     return ST_OK;
 }

@@ -26,8 +26,6 @@ struct acl_policy {
 
 extern const struct fields acl_policy_fields; /* Of struct acl_policy. */
 
-struct acl_rules acl_policy_rules(struct arena *a, const struct acl_policy *p);
-
 /* Blocks with and without a label, assignments of texts, comments. Blocks of
  * one kind are gathered: service "a" {} service "b" {} is {"service": {"a": {},
  * "b": {}}}. ST_INVALID: err has the line. The caller releases *out_json. */

@@ -74,13 +74,6 @@ static enum key_kind kind_of(const struct acl *t, struct slice key,
     return kind;
 }
 
-bool acl_owns_key(const struct acl *t, struct slice key)
-{
-    struct slice name;
-
-    return kind_of(t, key, &name) != KEY_OTHER;
-}
-
 /* ---- One record --------------------------------------------------- */
 
 static struct policy_box *policy_of_key(const struct acl *t, struct slice key)

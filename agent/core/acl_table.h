@@ -94,9 +94,6 @@ uint64_t acl_generation(const struct acl *t);
 void acl_apply(struct acl *t, const struct catalog_event *events,
                size_t events_count, bool full);
 
-/* Whether the key is one of those above. */
-bool acl_owns_key(const struct acl *t, struct slice key);
-
 /* ---- Who asks ----------------------------------------------------- */
 
 struct acl_caller {

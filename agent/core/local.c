@@ -108,7 +108,7 @@ static void svc_free(struct shared *shared)
     free(s);
 }
 
-void local_touch_service(struct local *l, struct svc *s)
+static void touch_service(struct local *l, struct svc *s)
 {
     s->record_ready = false;
     l->unsettled = true;
@@ -292,7 +292,7 @@ void local_put_service(struct local *l, const struct service_def *def,
         local_put_check(l, &def->checks[i], defs, file, true, now);
     }
     definitions_unref(old_defs);
-    local_touch_service(l, s);
+    touch_service(l, s);
     if (file == NULL || stored) {
         local_mark(l, "service/", def->id, ITEM_URGENT);
     }

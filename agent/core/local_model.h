@@ -121,9 +121,8 @@ struct local {
 struct svc *local_svc(const struct local *l, const char *id);
 struct chk *local_chk(const struct local *l, const char *id);
 
-/* Something of the service's or check's record has changed. */
+/* Something of the check's record has changed. */
 void local_touch(struct local *l, struct chk *c);
-void local_touch_service(struct local *l, struct svc *s);
 
 /* Mark an item for disk. `kind`: "service/", "check/", "status/", "maint/". */
 enum item_hurry {

@@ -197,11 +197,6 @@ struct slice grpc_call_metadata(const struct grpc_call *call, const char *name)
     return found;
 }
 
-uint64_t grpc_call_deadline_ms(const struct grpc_call *call)
-{
-    return call->deadline_ms;
-}
-
 const char *grpc_call_peer(const struct grpc_call *call)
 {
     return call->session->stream->peer;

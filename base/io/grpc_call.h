@@ -101,9 +101,6 @@ void call_taken(struct grpc_call *call, size_t len);
 /* Begin the response or let a parked one go on (grpc_session.c). */
 void session_wake_call(struct grpc_call *call);
 
-/* End a call whose queue cannot be delivered any more. */
-void session_reset_call(struct grpc_call *call, uint32_t h2_error);
-
 /* An answer of HTTP's own, for requests that are not gRPC. */
 void session_refuse_http(struct grpc_call *call, const char *status);
 

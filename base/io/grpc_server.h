@@ -93,10 +93,6 @@ struct arena *grpc_call_arena(struct grpc_call *call);
  * data: absent. Valid as long as the call. */
 struct slice grpc_call_metadata(const struct grpc_call *call, const char *name);
 
-/* In loop_now_ms() time; UINT64_MAX: none. At the deadline the call ends with
- * DEADLINE_EXCEEDED by itself. */
-uint64_t grpc_call_deadline_ms(const struct grpc_call *call);
-
 /* The other side's address, "127.0.0.1:4711", "[::1]:4711" or "unix". */
 const char *grpc_call_peer(const struct grpc_call *call);
 

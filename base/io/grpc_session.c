@@ -160,7 +160,8 @@ void session_wake_call(struct grpc_call *call)
     stream_flush_later(gs->stream);
 }
 
-void session_reset_call(struct grpc_call *call, uint32_t h2_error)
+/* End a call whose queue cannot be delivered any more. */
+static void reset_call(struct grpc_call *call, uint32_t h2_error)
 {
     struct grpc_session *gs = call->session;
 
@@ -220,7 +221,7 @@ static void call_expire(struct grpc_call *call)
     call->timed = false;
     if (grpc_queue_ready(&call->queue) > 0) {
         call->code = GRPC_DEADLINE_EXCEEDED;
-        session_reset_call(call, NGHTTP2_CANCEL); /* It stopped listening. */
+        reset_call(call, NGHTTP2_CANCEL); /* It stopped listening. */
         return;
     }
     grpc_call_finish(call, GRPC_DEADLINE_EXCEEDED, "context deadline exceeded");

@@ -69,8 +69,8 @@ void dns_recursor_answered(struct dns_recursor_health *h, uint8_t number)
     h->demoted_until_ms[number] = 0;
 }
 
-bool dns_recursor_is_demoted(const struct dns_recursor_health *h,
-                             uint8_t number, uint64_t now_ms)
+static bool is_demoted(const struct dns_recursor_health *h, uint8_t number,
+                       uint64_t now_ms)
 {
     return now_ms < h->demoted_until_ms[number];
 }
@@ -94,7 +94,7 @@ void dns_recursors_arrange(const struct dns_route *route,
     }
     for (int demoted = 0; demoted <= 1; demoted++) {
         for (size_t i = 0; i < route->count; i++) {
-            if (dns_recursor_is_demoted(h, all[i], now_ms) == demoted) {
+            if (is_demoted(h, all[i], now_ms) == demoted) {
                 out[used++] = all[i];
             }
         }

@@ -48,8 +48,6 @@ struct dns_recursor_health {
 void dns_recursor_failed(struct dns_recursor_health *h, uint8_t number,
                          uint64_t now_ms);
 void dns_recursor_answered(struct dns_recursor_health *h, uint8_t number);
-bool dns_recursor_is_demoted(const struct dns_recursor_health *h,
-                             uint8_t number, uint64_t now_ms);
 
 /* The route's recursors in the order in which to ask them, into `out`, which
  * has room for route->count. */

@@ -272,11 +272,6 @@ void dns_transfer_set_free(struct dns_transfer_set *s)
     free(s);
 }
 
-uint32_t dns_transfer_set_serial(const struct dns_transfer_set *s)
-{
-    return s->serial;
-}
-
 size_t dns_transfer_set_bytes(const struct dns_transfer_set *s)
 {
     return s->bytes + s->journal_bytes;

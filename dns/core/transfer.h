@@ -31,7 +31,6 @@ bool dns_transfer_set_update(struct dns_transfer_set *s,
                              const struct dns_zone *zone);
 
 /* Of the last update. */
-uint32_t dns_transfer_set_serial(const struct dns_transfer_set *s);
 size_t dns_transfer_set_bytes(const struct dns_transfer_set *s);
 size_t dns_transfer_set_records(const struct dns_transfer_set *s);
 
