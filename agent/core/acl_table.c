@@ -465,6 +465,34 @@ enum acl_found acl_for_file(struct acl *t, const char *token,
     return ACL_FOUND;
 }
 
+#define HASHED "sha256:"
+
+bool acl_is_hashed(const char *token)
+{
+    return strncmp(token, HASHED, sizeof(HASHED) - 1) == 0;
+}
+
+const char *acl_hashed(struct arena *a, const char *secret)
+{
+    uint8_t hash[ACL_HASH_BYTES];
+
+    acl_hash(slice_str(secret), hash);
+    return arena_printf(a, HASHED "%s", acl_hash_text(a, hash));
+}
+
+enum acl_found acl_for_record(struct acl *t, const char *token,
+                              struct acl_auth *out_auth)
+{
+    uint8_t hash[ACL_HASH_BYTES];
+
+    if (!acl_enabled(t) || !acl_is_hashed(token)) {
+        return acl_for_file(t, token, out_auth);
+    }
+    return acl_hash_read(token + sizeof(HASHED) - 1, hash) == ST_OK
+               ? auth_of_hash(t, hash, out_auth)
+               : ACL_UNKNOWN_TOKEN;
+}
+
 /* ---- What is there ------------------------------------------------ */
 
 const struct acl_token_item *acl_token(const struct acl *t,

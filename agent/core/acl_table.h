@@ -121,6 +121,14 @@ enum acl_found acl_for_dns(struct acl *t, struct acl_auth *out_auth);
 enum acl_found acl_for_file(struct acl *t, const char *token,
                             struct acl_auth *out_auth);
 
+/* Rights of a token that a record names: by "sha256:" and the hash of its
+ * secret in hex, or, in records of before, by the secret. */
+enum acl_found acl_for_record(struct acl *t, const char *token,
+                              struct acl_auth *out_auth);
+bool acl_is_hashed(const char *token);
+/* A secret as such records have it. */
+const char *acl_hashed(struct arena *a, const char *secret);
+
 void acl_hash(struct slice secret, uint8_t out_hash[ACL_HASH_BYTES]);
 
 /* ---- What is there (for the API) ---------------------------------- */

@@ -19,6 +19,19 @@ static bool sees_tokens(const struct api_call *call)
     return api_may(call, ACL_ACL, "", ACL_WRITE);
 }
 
+/* The secret itself is nobody's to see; its hash is for those who may change
+ * tokens, and says that there is one. */
+static const char *shown_token(const struct api_call *call,
+                               const struct query_def *d)
+{
+    if (*d->token != '\0' && !sees_tokens(call)) {
+        return "<hidden>";
+    }
+    return *d->token == '\0' || acl_is_hashed(d->token)
+               ? d->token
+               : acl_hashed(call->arena, d->token);
+}
+
 static void write_failover(struct jsonw *w, const struct query_def *d)
 {
     jsonw_key(w, "Failover");
@@ -53,13 +66,12 @@ void api_write_query(struct api_call *call, const struct query_def *def,
                      const struct catalog_query *q)
 {
     struct jsonw *w = &call->json;
-    bool hidden = *def->token != '\0' && !sees_tokens(call);
 
     jsonw_object(w);
     jsonw_key_text(w, "ID", def->id);
     jsonw_key_text(w, "Name", def->name);
     jsonw_key_text(w, "Session", def->session);
-    jsonw_key_text(w, "Token", hidden ? "<hidden>" : def->token);
+    jsonw_key_text(w, "Token", shown_token(call, def));
     jsonw_key(w, "Template");
     jsonw_object(w);
     jsonw_key_text(w, "Type", def->template_type);
@@ -219,6 +231,25 @@ static bool accept_def(struct api_call *call, const struct query_def *def)
     return accept_name(call, def);
 }
 
+/* What is kept of a token is its hash. The one that was shown may come back,
+ * and means the same token; nobody else can name one by its hash, for that is
+ * no proof of knowing it. False: the reply is made. */
+static bool settle_token(struct api_call *call, const struct catalog_query *old,
+                         struct query_def *def)
+{
+    if (*def->token == '\0' || !acl_is_hashed(def->token)) {
+        def->token = *def->token == '\0' ? def->token
+                                         : acl_hashed(call->arena, def->token);
+        return true;
+    }
+    if (old != NULL && sees_tokens(call) &&
+        strcmp(shown_token(call, query_def(old->query)), def->token) == 0) {
+        return true;
+    }
+    api_text(call, 400, "Bad Token: a token is named by its secret");
+    return false;
+}
+
 /* ---- Writing ------------------------------------------------------- */
 
 enum write_step {
@@ -327,6 +358,8 @@ static bool go_on(struct api_call *call, void (*reply)(struct api_call *call))
 
 static void change_query(struct api_call *call, struct change_of_query *c)
 {
+    struct query_def settled;
+
     if (catalog_revision(call->view->catalog) == 0) {
         api_text(call, 500, "No cluster leader");
         return;
@@ -336,6 +369,13 @@ static void change_query(struct api_call *call, struct change_of_query *c)
         (c->def != NULL && (!api_demand_query(call, c->def, ACL_WRITE) ||
                             !accept_def(call, c->def)))) {
         return;
+    }
+    if (c->def != NULL) {
+        settled = *c->def;
+        if (!settle_token(call, c->old, &settled)) {
+            return;
+        }
+        c->def = &settled;
     }
     if (!is_bound(c->def) || find_session(call, c)) {
         ask_change(call, c);

@@ -325,7 +325,7 @@ static bool find_def(struct api_call *call, const char *name,
 static bool take_token(struct api_call *call, const char *token)
 {
     if (*token == '\0' || !acl_enabled(call->view->acl) ||
-        acl_for_file(call->view->acl, token, &call->auth) == ACL_FOUND) {
+        acl_for_record(call->view->acl, token, &call->auth) == ACL_FOUND) {
         return true;
     }
     api_text(call, 403, "ACL not found: the token of the query is not known");

@@ -513,88 +513,6 @@ START_TEST(polls_by_row)
 }
 END_TEST
 
-/* ---- Rights -------------------------------------------------------- */
-
-static const char *const weak_links[] = {"weak"};
-static const char *const web_links[] = {"web"};
-static const struct acl_policy_setting policies[] = {
-    {"weak", "query_prefix \"q\" { policy = \"write\" } query \"q-secret\" { "
-             "policy = \"deny\" }"},
-    {"web", "service_prefix \"\" { policy = \"read\" } node_prefix \"\" { "
-            "policy = \"read\" }"}};
-static const struct acl_token_setting tokens[] = {
-    {"weak", "weak", "", {weak_links, 1}}, {"web", "web", "", {web_links, 1}}};
-
-static const struct {
-    const char *line;
-    const char *body;
-    int status;
-    const char *has; /* In the reply. */
-    const char *lacks;
-} rights[] = {
-    {"GET /v1/query", "", 200, "\"Name\":\"q-open\"", "q-secret"},
-    {"GET /v1/query", "", 200, "\"Token\":\"<hidden>\"", "other"},
-    {"GET /v1/query/$", "", 200, "<hidden>", "\"web\"}"},
-    {"GET /v1/query/s", "", 403, "query:read", NULL},
-    {"GET /v1/query/q-secret/explain", "", 403, "query:read", NULL},
-    {"POST /v1/query",
-     "{\"Name\":\"other2\",\"Service\":{\"Service\":\"web\"}}", 403,
-     "query:write", NULL},
-    {"POST /v1/query", "{\"Name\":\"q2\",\"Service\":{\"Service\":\"web\"}}",
-     200, "ID", NULL},
-    {"DELETE /v1/query/s", "", 403, "query:write", NULL},
-    {"PUT /v1/query/$", "{\"Name\":\"x\",\"Service\":{\"Service\":\"web\"}}",
-     403, "query:write", NULL},
-    {"PUT /v1/query/$",
-     "{\"Name\":\"q-open\",\"Token\":\"<hidden>\",\"Service\":{\"Service\":"
-     "\"web\"}}",
-     400, "Bad Token", NULL},
-    /* Reading is done with the query's own token, or that of who asks. */
-    {"GET /v1/query/q-open/execute", "", 200, "\"ID\":\"w1\"", NULL},
-    {"GET /v1/query/q-secret/execute", "", 200, "\"Nodes\":[]", "w1"},
-    {"GET /v1/query/q-lost/execute", "", 403, "ACL not found", NULL},
-};
-
-START_TEST(rights_by_row)
-{
-    struct acl_settings settings = {.enabled = true,
-                                    .otherwise = ACL_DEFAULT_DENY,
-                                    .policies = policies,
-                                    .policies_count = 2,
-                                    .tokens = tokens,
-                                    .tokens_count = 2,
-                                    .management = "root"};
-    const char *reply;
-    struct fake f;
-
-    stage(&f);
-    f.acl = acl_new("dc1");
-    acl_configure(f.acl, &settings);
-    fake_put(&f, DC1("lookup/o"),
-             "{\"name\":\"q-open\",\"token\":\"web\",\"service\":{\"service\":"
-             "\"web\"}}");
-    fake_put(&f, DC1("lookup/s"),
-             "{\"name\":\"q-secret\",\"service\":{\"service\":\"web\"}}");
-    fake_put(&f, DC1("lookup/l"),
-             "{\"name\":\"q-lost\",\"token\":\"gone\",\"service\":{\"service\":"
-             "\"web\"}}");
-    fake_put(&f, DC1("lookup/x"),
-             "{\"name\":\"other\",\"service\":{\"service\":\"web\"}}");
-    f.from.token = slice_str("weak");
-    reply =
-        reply_of(&f, rights[_i].line, "o", rights[_i].body, rights[_i].status);
-    ck_assert_msg(strstr(reply, rights[_i].has) != NULL, "%s", reply);
-    ck_assert_msg(rights[_i].lacks == NULL ||
-                      strstr(reply, rights[_i].lacks) == NULL,
-                  "%s", reply);
-    f.from.token = slice_str("root");
-    ck_assert_ptr_nonnull(
-        strstr(fake_reply(&f, "GET /v1/query", "", 200), "\"Token\":\"web\""));
-    acl_free(f.acl);
-    fake_stop(&f);
-}
-END_TEST
-
 UNIT_MAIN("api_query", {
     tcase_add_loop_test(tc, executed_by_row, 0, COUNT_OF(executions));
     tcase_add_test(tc, executed_elsewhere);
@@ -608,5 +526,4 @@ UNIT_MAIN("api_query", {
     tcase_add_test(tc, many_go_with_their_session);
     tcase_add_test(tc, can_be_parted_from_its_session);
     tcase_add_loop_test(tc, polls_by_row, 0, COUNT_OF(polls));
-    tcase_add_loop_test(tc, rights_by_row, 0, COUNT_OF(rights));
 })
