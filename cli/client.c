@@ -189,18 +189,23 @@ static enum status perform_anywhere(struct client *c,
     return st;
 }
 
-/* Of the datacenter that was said, if one was. */
+/* Of the datacenter that was said, if one was, and as new as was said. */
 static enum status perform_in_dc(struct client *c, struct http_call_config *ask,
                                  struct err *err)
 {
+    bool reads = strcmp(ask->method, "GET") == 0;
+    const char *stale = reads && c->flags->stale ? "&stale" : "";
+    const char *consistent = reads && c->flags->consistent ? "&consistent" : "";
     enum status st;
     char *path;
 
-    if (c->dc == NULL) {
+    if (c->dc == NULL && *stale == '\0' && *consistent == '\0') {
         return perform_anywhere(c, ask, err);
     }
-    CHECK(asprintf(&path, "%s%cdc=%s", ask->path,
-                   strchr(ask->path, '?') != NULL ? '&' : '?', c->dc) >= 0);
+    CHECK(asprintf(&path, "%s%c%s%s%s%s", ask->path,
+                   strchr(ask->path, '?') != NULL ? '&' : '?',
+                   c->dc == NULL ? "" : "dc=", c->dc == NULL ? "" : c->dc,
+                   stale, consistent) >= 0);
     ask->path = path;
     st = perform_anywhere(c, ask, err);
     free(path);

@@ -30,6 +30,8 @@ struct client_flags {
     const char *cert;       /* Ours, if it asks for one, */
     const char *key;        /* and its key. */
     const char *datacenter; /* NULL: the agent's own. */
+    bool stale;             /* How what is read may be: however old, */
+    bool consistent;        /* or as new as the store has it. */
 };
 
 /* The flags, for a command's option table. */
@@ -76,6 +78,16 @@ struct client_flags {
          .metavar = "NAME",                                         \
          .hidden = true,                                            \
          .help = "the same"},                                       \
+        {.name = "stale",                                           \
+         .kind = ARG_BOOL,                                          \
+         .boolean = &(flags)->stale,                                \
+         .hidden = true,                                            \
+         .help = "read what is there, however old"},                \
+        {.name = "consistent",                                      \
+         .kind = ARG_BOOL,                                          \
+         .boolean = &(flags)->consistent,                           \
+         .hidden = true,                                            \
+         .help = "read what the store has now"},                    \
         {.name = "cacert",                                          \
          .kind = ARG_STRING,                                        \
          .string = &(flags)->cacert,                                \

@@ -24,7 +24,8 @@ static const char *member_status(long long status)
     }
 }
 
-static void print_members(const json_t *members)
+/* `wanted` NULL: whatever its status. */
+static void print_members(const json_t *members, const char *wanted)
 {
     static const char *const heads[] = {"NODE", "ADDRESS", "STATUS", "TYPE",
                                         "DC"};
@@ -38,6 +39,9 @@ static void print_members(const json_t *members)
         const json_t *tags = json_object_get(m, "Tags");
         const char *status = member_status(view_number(m, "Status"));
 
+        if (wanted != NULL && strcmp(wanted, status) != 0) {
+            continue;
+        }
         table_add(&t, TABLE_PLAIN, view_text(m, "Name"));
         table_add(&t, TABLE_PLAIN,
                   view_endpoint(&t.arena, view_text(m, "Addr"),
@@ -55,6 +59,8 @@ static void print_members(const json_t *members)
 struct members_flags {
     struct client_flags client;
     bool json;
+    bool unused; /* Consul's flags that would change nothing. */
+    const char *status;
 };
 
 static enum cli_exit members(struct command_run *r)
@@ -65,7 +71,7 @@ static enum cli_exit members(struct command_run *r)
         client_get(r->client, "/v1/agent/members", &found, &r->err);
 
     if (code == CLI_OK) {
-        f->json ? view_print_json(found) : print_members(found);
+        f->json ? view_print_json(found) : print_members(found, f->status);
     }
     json_decref(found);
     return code;
@@ -79,6 +85,21 @@ int cmd_members(int argc, char **argv)
          .kind = ARG_BOOL,
          .boolean = &f.json,
          .help = "print JSON"},
+        {.name = "status",
+         .kind = ARG_STRING,
+         .string = &f.status,
+         .metavar = "WORD",
+         .help = "alive or failed: only these"},
+        {.name = "wan",
+         .kind = ARG_BOOL,
+         .boolean = &f.unused,
+         .hidden = true,
+         .help = "there is no gossip; the same list"},
+        {.name = "detailed",
+         .kind = ARG_BOOL,
+         .boolean = &f.unused,
+         .hidden = true,
+         .help = "there is no more to tell"},
         CLIENT_OPTIONS(&f.client),
     };
     const struct arg_spec spec = {
@@ -95,8 +116,20 @@ int cmd_members(int argc, char **argv)
 
 /* --- catalog -------------------------------------------------------------- */
 
-static void print_names(const json_t *found)
+struct catalog_flags {
+    struct client_flags client;
+    const char *service;
+    const char *node;
+    const char *near;
+    struct arg_list node_meta;
+    bool tags;
+};
+
+/* Nodes come once for each instance of a service. */
+static void print_names(const json_t *found, bool with_tags)
 {
+    struct arena arena = {0};
+    const char *before = "";
     const char *key;
     json_t *value;
     size_t i;
@@ -106,36 +139,114 @@ static void print_names(const json_t *found)
         const char *name = json_is_string(value) ? json_string_value(value)
                                                  : view_text(value, "Node");
 
-        (void)printf("%s\n", name);
+        if (strcmp(name, before) != 0) {
+            (void)printf("%s\n", name);
+        }
+        before = name;
     }
     json_object_foreach((json_t *)found, key, value)
     {
-        (void)printf("%s\n", key);
+        if (with_tags) {
+            (void)printf("%-24s %s\n", key,
+                         view_join(&arena, json_is_object(value)
+                                               ? json_object_get(value, "Tags")
+                                               : value));
+        } else {
+            (void)printf("%s\n", key);
+        }
     }
+    arena_release(&arena);
+}
+
+static const char *quoted(struct command_run *r, const char *text)
+{
+    char *q = client_quote(text);
+    const char *copy = arena_strdup(&r->arena, slice_str(q));
+
+    free(q);
+    return copy;
+}
+
+static const char *nodes_path(struct command_run *r,
+                              const struct catalog_flags *f)
+{
+    const char *path = f->service == NULL
+                           ? "/v1/catalog/nodes?"
+                           : arena_printf(&r->arena, "/v1/catalog/service/%s?",
+                                          quoted(r, f->service));
+
+    if (f->near != NULL) {
+        path = arena_printf(&r->arena, "%snear=%s&", path, quoted(r, f->near));
+    }
+    for (size_t i = 0; i < f->node_meta.count; i++) {
+        char *pair = strdup(f->node_meta.items[i]);
+        char *equals = pair == NULL ? NULL : strchr(pair, '=');
+
+        if (equals != NULL) {
+            *equals = ':'; /* As the API wants it. */
+        }
+        path = arena_printf(&r->arena, "%snode-meta=%s&", path,
+                            quoted(r, pair == NULL ? "" : pair));
+        free(pair);
+    }
+    return path;
+}
+
+/* The services of one node are in an object by id; by name they may repeat. */
+static enum cli_exit services_of_node(struct command_run *r, const char *node,
+                                      bool with_tags)
+{
+    json_t *found = NULL;
+    json_t *by_name = json_object();
+    const char *id;
+    json_t *service;
+    enum cli_exit code = client_get(
+        r->client,
+        arena_printf(&r->arena, "/v1/catalog/node/%s", quoted(r, node)), &found,
+        &r->err);
+
+    if (code == CLI_OK && json_is_null(found)) {
+        (void)err_set(&r->err, ST_NOT_FOUND, "there is no node \"%s\"", node);
+        code = CLI_NOT_FOUND;
+    }
+    json_object_foreach(json_object_get(found, "Services"), id, service)
+    {
+        (void)json_object_set(by_name, view_text(service, "Service"), service);
+    }
+    if (code == CLI_OK) {
+        print_names(by_name, with_tags);
+    }
+    json_decref(by_name);
+    json_decref(found);
+    return code;
 }
 
 static enum cli_exit catalog(struct command_run *r)
 {
-    static const struct {
-        const char *what;
-        const char *path;
-    } lists[] = {{"datacenters", "/v1/catalog/datacenters"},
-                 {"nodes", "/v1/catalog/nodes"},
-                 {"services", "/v1/catalog/services"}};
+    const struct catalog_flags *f = r->flags;
     json_t *found = NULL;
-    enum cli_exit code = CLI_USAGE;
+    const char *path;
+    enum cli_exit code;
 
-    (void)err_set(&r->err, ST_INVALID,
-                  "\"%s\" is no list; there are datacenters, "
-                  "nodes, services",
-                  r->subject);
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        if (strcmp(lists[i].what, r->subject) == 0) {
-            code = client_get(r->client, lists[i].path, &found, &r->err);
+    if (strcmp(r->subject, "nodes") == 0) {
+        path = nodes_path(r, f);
+    } else if (strcmp(r->subject, "services") == 0) {
+        if (f->node != NULL) {
+            return services_of_node(r, f->node, f->tags);
         }
+        path = "/v1/catalog/services";
+    } else if (strcmp(r->subject, "datacenters") == 0) {
+        path = "/v1/catalog/datacenters";
+    } else {
+        (void)err_set(&r->err, ST_INVALID,
+                      "\"%s\" is no list; there are datacenters, "
+                      "nodes, services",
+                      r->subject);
+        return CLI_USAGE;
     }
+    code = client_get(r->client, path, &found, &r->err);
     if (code == CLI_OK) {
-        print_names(found);
+        print_names(found, f->tags);
     }
     json_decref(found);
     return code;
@@ -143,22 +254,49 @@ static enum cli_exit catalog(struct command_run *r)
 
 int cmd_catalog(int argc, char **argv)
 {
-    struct client_flags flags = {0};
-    const struct arg_option options[] = {CLIENT_OPTIONS(&flags)};
+    struct catalog_flags f = {0};
+    const struct arg_option options[] = {
+        {.name = "service",
+         .kind = ARG_STRING,
+         .string = &f.service,
+         .metavar = "NAME",
+         .help = "nodes: those that have this service"},
+        {.name = "near",
+         .kind = ARG_STRING,
+         .string = &f.near,
+         .metavar = "NODE",
+         .help = "nodes: the nearest to this one first"},
+        {.name = "node-meta",
+         .kind = ARG_LIST,
+         .list = &f.node_meta,
+         .metavar = "KEY=VALUE",
+         .help = "nodes: those with this"},
+        {.name = "node",
+         .kind = ARG_STRING,
+         .string = &f.node,
+         .metavar = "NODE",
+         .help = "services: those of this node"},
+        {.name = "tags",
+         .kind = ARG_BOOL,
+         .boolean = &f.tags,
+         .help = "services: with their tags"},
+        CLIENT_OPTIONS(&f.client),
+    };
     const struct arg_spec spec = {
         .command = "catalog",
         .positionals = "datacenters|nodes|services",
         .about = "List names of the catalogue, one a line. (\"muster nodes\" "
                  "and \"muster services\" tell\nmore.)\nExits with 3 when no "
                  "agent answers.",
-        .examples = "muster catalog services\nmuster catalog nodes",
+        .examples = "muster catalog services --tags\n"
+                    "muster catalog nodes --service web --near _agent",
         .options = options,
         .options_count = sizeof(options) / sizeof(options[0]),
         .positionals_min = 1,
         .positionals_max = 1,
     };
 
-    return command_main(&spec, argc, argv, &flags, NULL, catalog);
+    return command_main(&spec, argc, argv, &f.client, &f, catalog);
 }
 
 /* --- maint ---------------------------------------------------------------- */

@@ -20,6 +20,7 @@ struct kv_flags {
     bool cas;
     bool acquire;
     bool release;
+    bool base64;
     const char *separator;
     const char *session;
     const char *modify_index;
@@ -102,6 +103,9 @@ static enum cli_exit get_raw(struct kv_run *r, const char *key)
                                     (struct slice){0}, &reply, &r->err);
 
     if (code == CLI_OK) {
+        if (r->f->base64) {
+            reply = base64_encode(&r->arena, reply);
+        }
         (void)fwrite(reply.data, 1, reply.len, stdout);
         (void)putchar('\n');
     } else if (code == CLI_NOT_FOUND) {
@@ -214,6 +218,19 @@ static enum cli_exit change(struct kv_run *r, const char *method,
     return code;
 }
 
+/* What --base64 says that the value is. */
+static enum cli_exit decode(struct kv_run *r, struct slice *value)
+{
+    while (value->len > 0 && value->data[value->len - 1] == '\n') {
+        value->len--;
+    }
+    if (base64_decode(&r->arena, *value, value)) {
+        (void)err_set(&r->err, ST_INVALID, "the value is not base64");
+        return CLI_FAILED;
+    }
+    return CLI_OK;
+}
+
 static enum cli_exit kv_put(struct kv_run *r)
 {
     const struct kv_flags *f = r->f;
@@ -221,6 +238,7 @@ static enum cli_exit kv_put(struct kv_run *r)
         arena_printf(&r->arena, "?flags=%s", f->flags ? f->flags : "0");
     const char *failure = "not written";
     struct buf body;
+    struct slice value;
     enum cli_exit code;
 
     if (positional(r, 1) == NULL) {
@@ -241,9 +259,13 @@ static enum cli_exit kv_put(struct kv_run *r)
     }
     buf_init(&body, INPUT_BYTES);
     code = read_data(r, positional(r, 2), &body);
+    value = buf_slice(&body);
+    if (code == CLI_OK && f->base64) {
+        code = decode(r, &value);
+    }
     if (code == CLI_OK) {
-        code = change(r, "PUT", path_of(r, positional(r, 1), more),
-                      buf_slice(&body), failure);
+        code = change(r, "PUT", path_of(r, positional(r, 1), more), value,
+                      failure);
     }
     if (code == CLI_OK) {
         (void)printf("Success! Data written to: %s\n", positional(r, 1));
@@ -436,6 +458,10 @@ int cmd_kv(int argc, char **argv)
          .string = &f.modify_index,
          .metavar = "N",
          .help = "see --cas; 0: only if there is no such key"},
+        {.name = "base64",
+         .kind = ARG_BOOL,
+         .boolean = &f.base64,
+         .help = "get, put: the value in base64"},
         {.name = "flags",
          .kind = ARG_STRING,
          .string = &f.flags,

@@ -35,6 +35,9 @@ struct lock_flags {
     uint64_t try_ms;
     const char *name;
     const char *node;
+    bool shell;
+    bool unused;           /* Consul's flags for what is so anyway. */
+    int64_t unused_number; /* The same. */
 };
 
 struct lock {
@@ -364,14 +367,14 @@ static bool still_ours(struct lock *k)
 
 /* ---- The command --------------------------------------------------------- */
 
-static pid_t start(char **command, size_t words)
+static pid_t start(char **command, size_t words, bool shell)
 {
     pid_t pid = fork();
 
     if (pid != 0) {
         return pid;
     }
-    if (words == 1) {
+    if (words == 1 && shell) {
         (void)execl("/bin/sh", "sh", "-c", command[0], (char *)NULL);
     } else {
         (void)execvp(command[0], command);
@@ -435,7 +438,7 @@ static int run(struct lock *k, char **command, size_t words)
         session_destroy(k);
         return (int)code;
     }
-    pid = start(command, words);
+    pid = start(command, words, k->f->shell);
     result = pid < 0 ? CLI_FAILED : watch_over(k, pid);
     if (several(k)) {
         semaphore_leave(k);
@@ -510,6 +513,38 @@ int cmd_lock(int argc, char **argv)
          .metavar = "NODE",
          .help = "let go when this node is lost, instead of this host; with "
                  "--dc: one over there"},
+        {.name = "shell",
+         .kind = ARG_BOOL,
+         .boolean = &f.shell,
+         .fallback = "true",
+         .help = "=false: run a COMMAND of one word without a shell"},
+        {.name = "timeout",
+         .kind = ARG_DURATION,
+         .ms = &f.try_ms,
+         .hidden = true,
+         .metavar = "TIME",
+         .help = "as --try, in older words"},
+        {.name = "child-exit-code",
+         .kind = ARG_BOOL,
+         .boolean = &f.unused,
+         .hidden = true,
+         .help = "it always is"},
+        {.name = "pass-stdin",
+         .kind = ARG_BOOL,
+         .boolean = &f.unused,
+         .hidden = true,
+         .help = "it always is"},
+        {.name = "verbose",
+         .kind = ARG_BOOL,
+         .boolean = &f.unused,
+         .hidden = true,
+         .help = "there is no more to say"},
+        {.name = "monitor-retry",
+         .kind = ARG_INT,
+         .number = &f.unused_number,
+         .hidden = true,
+         .metavar = "N",
+         .help = "the lock is the session's, and outlives an error"},
         CLIENT_OPTIONS(&f.client),
     };
     const struct arg_spec spec = {
@@ -543,6 +578,7 @@ int cmd_lock(int argc, char **argv)
         (void)sigaction(SIGTERM, &action, NULL);
         k.client = client_new(&f.client);
         k.prefix = args.positionals[0];
+        /* The last one is NULL, as execvp() wants it. */
         command = calloc(args.positionals_count, sizeof(*command));
         CHECK(command != NULL);
         memcpy(command, args.positionals + 1,

@@ -139,6 +139,23 @@ like "$(c snapshot save x 2>&1)" "muster ctl snapshot" "what is elsewhere is sai
 like "$(c members)" "^one +" "members"
 ok "validate" c validate "$SCRATCH/web.json"
 is "$(c lock -try=5s jobs/one 'echo mine')" mine "lock"
+is "$(c lock -child-exit-code -verbose -shell=false -timeout=5s jobs/one pwd)" \
+    "$PWD" "and its other flags"
+is "$(c kv put -base64 app/b64 aGVsbG8= >/dev/null; c kv get app/b64)" hello \
+    "kv put -base64"
+is "$(c kv get -base64 -stale app/b64)" aGVsbG8= "kv get -base64 -stale"
+c kv put -base64 app/b64 '!' 2>/dev/null
+is $? 1 "which must be base64"
+ok "services register by flags" c services register -name=web -port=80 -tag=v1
+listed() { c catalog services -tags | grep -Eq '^web +v1$'; }
+soon 10 "catalog services -tags" listed
+is "$(c catalog services -node=one)" web "catalog services -node"
+is "$(c catalog nodes -service=web -near=_agent)" one "catalog nodes -service -near"
+is "$(c catalog nodes -node-meta=no=such)" "" "catalog nodes -node-meta"
+c catalog services -node=none 2>/dev/null
+is $? 4 "of no node"
+like "$(c members -wan -status=alive)" "^one +" "members -status"
+unlike "$(c members -status failed)" "^one +" "which are others"
 export CONSUL_HTTP_ADDR=unix://$AGENT_SOCKET
 is "$(c kv get app/host)" 10.0.0.1 "a socket's address"
 done_testing
