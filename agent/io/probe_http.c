@@ -245,13 +245,27 @@ static void start(struct probe *p, const struct probe_spec *spec,
     }
 }
 
+/* Whoever reads the catalogue reads what a check says: no name and password. */
+static const char *without_user(struct arena *a, const char *target)
+{
+    struct http_url url;
+    const char *user;
+
+    if (!http_url_read(target, &url) || url.user.len == 0) {
+        return target;
+    }
+    user = (const char *)url.user.data;
+    return arena_printf(a, "%.*s%s", (int)(user - target), target,
+                        user + url.user.len + 1);
+}
+
 static void http_start(struct probe *p, const struct probe_spec *spec)
 {
     struct probe_http *h = &p->http;
 
-    h->what =
-        arena_printf(&h->arena, "HTTP %s %s",
-                     spec->method == NULL ? "GET" : spec->method, spec->target);
+    h->what = arena_printf(&h->arena, "HTTP %s %s",
+                           spec->method == NULL ? "GET" : spec->method,
+                           without_user(&h->arena, spec->target));
     start(p, spec, spec->target);
 }
 

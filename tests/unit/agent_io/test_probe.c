@@ -234,6 +234,29 @@ START_TEST(http_status_decides)
 }
 END_TEST
 
+/* The output is for all who read the catalogue. */
+START_TEST(http_output_has_no_password)
+{
+    struct world w;
+    char target[96];
+    char shown[96];
+    int port;
+
+    world_init(&w);
+    port = world_listen(&w);
+    w.answer = "HTTP/1.1 204 No Content\r\n\r\n";
+    (void)snprintf(target, sizeof(target), "http://me:secret@127.0.0.1:%d/at",
+                   port);
+    (void)snprintf(shown, sizeof(shown),
+                   "HTTP GET http://127.0.0.1:%d/at: ", port);
+    world_run(&w, &(struct probe_spec){.type = PROBE_HTTP,
+                                       .timeout_ms = 5000,
+                                       .target = target});
+    ck_assert_int_eq(w.result, PROBE_PASSING);
+    ck_assert_msg(strstr(w.output, shown) == w.output, "%s", w.output);
+}
+END_TEST
+
 START_TEST(http_sends_what_was_asked_for)
 {
     struct probe_header headers[] = {
@@ -511,6 +534,7 @@ UNIT_MAIN("probe", {
     tcase_add_test(tc, tcp_name_with_two_families_passes);
     tcase_add_loop_test(tc, tcp_trouble_is_critical, 0, COUNT_OF(tcp_bad));
     tcase_add_loop_test(tc, http_status_decides, 0, COUNT_OF(http_rows));
+    tcase_add_test(tc, http_output_has_no_password);
     tcase_add_test(tc, http_sends_what_was_asked_for);
     tcase_add_loop_test(tc, udp_passes_unless_refused, 0, COUNT_OF(udp_rows));
     tcase_add_loop_test(tc, h2_server_decides, 0, COUNT_OF(h2_rows));
