@@ -140,6 +140,7 @@ struct agent_dns_config {
     unsigned subset; /* enum dns_subset */
     uint32_t near_min_healthy;
     uint32_t near_min_percent;
+    bool allow_stale;
     const char *self_service; /* Stands for the store's members. */
     struct agent_cache_config cache;
     struct agent_transfer_config transfer;

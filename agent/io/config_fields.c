@@ -7,6 +7,11 @@
 #include "agent/core/definition_tables.h"
 #include "agent/core/duration.h"
 
+enum {
+    NODE_NAME_BYTES_MAX = 200, /* Leaves room for ".node.<dc>.<domain>". */
+    UDP_ANSWERS_MAX = 8
+};
+
 enum status config_listen_parse(const char *text, struct agent_listen *out)
 {
     const char *colon = strrchr(text, ':');
@@ -130,9 +135,9 @@ static enum status rule_mode(struct field_reader *r, const struct json_at *at,
                        text);
 }
 
-/* Node names are labels of DNS names. */
-static enum status rule_node(struct field_reader *r, const struct json_at *at,
-                             const void *value)
+/* A datacenter, or a service, is a label of DNS names. */
+static enum status rule_label(struct field_reader *r, const struct json_at *at,
+                              const void *value)
 {
     const char *text = *(const char *const *)value;
 
@@ -166,6 +171,32 @@ static enum status rule_prefix(struct field_reader *r, const struct json_at *at,
                            text);
     }
     return ST_OK;
+}
+
+/* Node names are labels too, or several of them: a host's name in full. */
+static enum status rule_node(struct field_reader *r, const struct json_at *at,
+                             const void *value)
+{
+    const char *text = *(const char *const *)value;
+    bool good = strlen(text) <= NODE_NAME_BYTES_MAX;
+
+    for (const char *label = text; good; label++) {
+        size_t len = strspn(label, "abcdefghijklmnopqrstuvwxyz"
+                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                   "0123456789-_");
+
+        good = len <= 63 && (len > 0 || *text == '\0');
+        label += len;
+        if (*label != '.') {
+            good = good && *label == '\0';
+            break;
+        }
+    }
+    return good ? ST_OK
+                : field_error(r, at,
+                              "\"%.64s\" is not a name of letters, digits, '-' "
+                              "and '_', up to 63 of them between dots",
+                              text);
 }
 
 static enum status rule_ttls(struct field_reader *r, const struct json_at *at,
@@ -263,8 +294,10 @@ static const struct field dns_items[] = {
      .words = strategies},
     {DNS("when_none_healthy", when_none_healthy), .kind = FIELD_WORD,
      .words = none_healthy},
-    {DNS("a_record_limit", a_record_limit), .kind = FIELD_U32, .max = 1000},
-    {DNS("udp_answer_limit", udp_answer_limit), .kind = FIELD_U32, .max = 8},
+    {DNS("a_record_limit", a_record_limit), .kind = FIELD_U32,
+     .max = UINT16_MAX},
+    {DNS("udp_answer_limit", udp_answer_limit), .kind = FIELD_U32,
+     .max = UINT16_MAX},
     {DNS("edns_udp_size", edns_udp_size), .kind = FIELD_U32, .min = 512,
      .max = 8192},
     {DNS("udp_max_remote", udp_max_remote), .kind = FIELD_U32, .min = 512,
@@ -273,6 +306,7 @@ static const struct field dns_items[] = {
     {DNS("recursor_timeout", recursor_timeout_ms), .kind = FIELD_DURATION,
      .min = 10},
     {DNS("max_stale", max_stale_ms), .kind = FIELD_DURATION, .min = SECOND_MS},
+    {DNS("allow_stale", allow_stale), .kind = FIELD_BOOL},
     {DNS("stale_mark", stale_mark_ms), .kind = FIELD_DURATION},
     {DNS("soa", soa), .kind = FIELD_OBJECT, .sub = &soa_fields},
     {DNS("cookies", cookies), .kind = FIELD_BOOL},
@@ -285,12 +319,11 @@ static const struct field dns_items[] = {
     {DNS("near_min_healthy", near_min_healthy), .kind = FIELD_U32,
      .max = 1000000},
     {DNS("near_min_percent", near_min_percent), .kind = FIELD_U32, .max = 100},
-    {DNS("self_service", self_service), .kind = FIELD_TEXT, .rule = rule_node},
+    {DNS("self_service", self_service), .kind = FIELD_TEXT, .rule = rule_label},
     {DNS("cache", cache), .kind = FIELD_OBJECT, .sub = &cache_fields},
     {DNS("transfer", transfer), .kind = FIELD_OBJECT,
      .sub = &config_transfer_fields},
     /* Consul's, of no meaning to an agent that has the whole catalogue. */
-    {.key = "allow_stale", .kind = FIELD_ANY},
     {.key = "use_cache", .kind = FIELD_ANY},
     {.key = "cache_max_age", .kind = FIELD_ANY},
     {.key = "prefer_namespace", .kind = FIELD_ANY},
@@ -305,6 +338,7 @@ static void dns_init(void *object)
     c->udp_max_remote = 1232;
     c->nodata_ttl_ms = (uint64_t)30 * SECOND_MS;
     c->recursor_timeout_ms = (uint64_t)2 * SECOND_MS;
+    c->allow_stale = true;
     c->max_stale_ms = YEARS_MS;
     c->stale_mark_ms = (uint64_t)10 * SECOND_MS;
     c->srv_udp_is_tag = true;
@@ -314,11 +348,28 @@ static void dns_init(void *object)
     c->self_service = "consul";
 }
 
+static enum status dns_finish(struct field_reader *r, const struct json_at *at,
+                              void *object)
+{
+    struct agent_dns_config *c = object;
+
+    (void)r;
+    (void)at;
+    if (!c->allow_stale) {
+        c->max_stale_ms = 1; /* Out of contact is too old. */
+    }
+    if (c->udp_answer_limit > UDP_ANSWERS_MAX) { /* As Consul does. */
+        c->udp_answer_limit = UDP_ANSWERS_MAX;
+    }
+    return ST_OK;
+}
+
 static const struct fields dns_fields = {
     .items = dns_items,
     .count = COUNT(dns_items),
     .size = sizeof(struct agent_dns_config),
     .init = dns_init,
+    .finish = dns_finish,
 };
 
 #define PORT(k)                                            \
@@ -410,7 +461,7 @@ static const struct field items[] = {
     {KEY("store_key", store_key), .kind = FIELD_TEXT},
     {KEY("node", node), .kind = FIELD_TEXT, .rule = rule_node},
     {KEY("node_name", node), .kind = FIELD_TEXT, .rule = rule_node},
-    {KEY("datacenter", datacenter), .kind = FIELD_TEXT, .rule = rule_node},
+    {KEY("datacenter", datacenter), .kind = FIELD_TEXT, .rule = rule_label},
     {KEY("advertise", advertise), .kind = FIELD_TEXT, .rule = rule_advertise},
     {KEY("advertise_addr", advertise), .kind = FIELD_TEXT,
      .rule = rule_advertise},
