@@ -4,6 +4,7 @@
 
 #include "base/core/check.h"
 #include "dns/core/select.h"
+#include "dns/core/transfer_names.h"
 
 enum {
     RECORD_MAX = 60000, /* What is longer is left out. */
@@ -179,101 +180,6 @@ static void add_name(struct rendering *r, const struct dns_name *name,
 
 static const char *const protocols[] = {"_tcp", "_udp"};
 
-/* Names to be looked at; each once. */
-struct names {
-    struct dns_name *items;
-    size_t count;
-    size_t cap;
-};
-
-static void names_add(struct names *all, const struct dns_name *name)
-{
-    if (all->count == all->cap) {
-        all->cap = all->cap == 0 ? 16 : 2 * all->cap;
-        all->items = realloc(all->items, all->cap * sizeof(all->items[0]));
-        CHECK(all->items != NULL);
-    }
-    all->items[all->count] = *name;
-    dns_name_lower(&all->items[all->count++]);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return slice_cmp(dns_name_slice(a), dns_name_slice(b));
-}
-
-static void names_sort(struct names *all)
-{
-    size_t kept = 0;
-
-    if (all->count > 0) {
-        qsort(all->items, all->count, sizeof(all->items[0]), by_name);
-    }
-    for (size_t i = 0; i < all->count; i++) {
-        if (kept == 0 || by_name(&all->items[kept - 1], &all->items[i]) != 0) {
-            all->items[kept++] = all->items[i];
-        }
-    }
-    all->count = kept;
-}
-
-/* "_<text>" as one label. */
-static bool add_underscored(struct dns_name *n, struct slice text)
-{
-    uint8_t label[DNS_LABEL_MAX] = {'_'};
-
-    if (text.len >= sizeof(label) || text.len == 0) {
-        return false;
-    }
-    memcpy(label + 1, text.data, text.len);
-    return dns_name_add_label(n, slice_of(label, text.len + 1));
-}
-
-/* "_<service>._<second>.service" */
-static void names_add_underscored(struct names *all,
-                                  const struct dns_service *s,
-                                  struct slice second)
-{
-    struct dns_name n = {0};
-
-    if (memchr(second.data, '.', second.len) == NULL &&
-        add_underscored(&n, s->name) && add_underscored(&n, second) &&
-        dns_name_add_label(&n, slice_str("service"))) {
-        names_add(all, &n);
-    }
-}
-
-/* "<text>[.port].<service>.service" */
-static void names_add_below(struct names *all, const struct dns_entry *e,
-                            struct slice text, bool port)
-{
-    struct dns_name n = {0};
-
-    if (dns_name_add_text(&n, text) &&
-        (!port || dns_name_add_label(&n, slice_str("port"))) &&
-        dns_name_add_wire(&n, dns_entry_key(e))) {
-        names_add(all, &n);
-    }
-}
-
-static void names_of_member(struct names *plain, struct names *underscored,
-                            const struct dns_entry *e,
-                            const struct dns_member *m)
-{
-    for (size_t i = 0; i < m->tags_count; i++) {
-        if (m->tags[i].len > 0) {
-            names_add_below(plain, e, m->tags[i], false);
-            names_add_underscored(underscored, e->service, m->tags[i]);
-        }
-    }
-    for (size_t i = 0; i < m->ports_count; i++) {
-        if (m->ports[i].name.len > 0) {
-            names_add_below(plain, e, m->ports[i].name, true);
-            names_add_underscored(underscored, e->service, m->ports[i].name);
-        }
-    }
-}
-
 static bool any_grpc_config(const struct dns_service *s)
 {
     for (size_t i = 0; i < s->members_count; i++) {
@@ -433,13 +339,13 @@ static void add_ids(struct rendering *r, const struct dns_name *parent,
 static void add_instances(struct rendering *r, const struct dns_service *s)
 {
     for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
-        struct names one = {0};
+        struct dns_names one = {0};
 
         /* "_services._dns-sd._udp" is the list of all. */
         if (i > 0 && slice_eq(s->name, slice_str("dns-sd"))) {
             continue;
         }
-        names_add_underscored(&one, s, slice_str(protocols[i] + 1));
+        dns_names_add_underscored(&one, s, slice_str(protocols[i] + 1));
         for (size_t n = 0; n < one.count; n++) {
             add_ids(r, &one.items[n], DNS_TYPE_SRV);
             add_ids(r, &one.items[n], DNS_TYPE_TXT);
@@ -451,24 +357,25 @@ static void add_instances(struct rendering *r, const struct dns_service *s)
 static void add_service(struct rendering *r, const struct dns_entry *e)
 {
     const struct dns_service *s = e->service;
-    struct names plain = {0};
-    struct names underscored = {0};
+    struct dns_names plain = {0};
+    struct dns_names underscored = {0};
     struct dns_name self = {0};
     bool grpc = any_grpc_config(s);
 
     CHECK(dns_name_add_wire(&self, dns_entry_key(e)));
-    names_add(&plain, &self);
+    dns_names_add(&plain, &self);
     if (s->name.data[0] != '_') {
         for (size_t i = 0; i < s->members_count; i++) {
-            names_of_member(&plain, &underscored, e, &s->members[i]);
+            dns_names_of_member(&plain, &underscored, e, &s->members[i]);
         }
         for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
-            names_add_underscored(&underscored, s, slice_str(protocols[i] + 1));
+            dns_names_add_underscored(&underscored, s,
+                                      slice_str(protocols[i] + 1));
         }
         add_instances(r, s);
     }
-    names_sort(&plain);
-    names_sort(&underscored);
+    dns_names_sort(&plain);
+    dns_names_sort(&underscored);
     for (size_t i = 0; i < plain.count; i++) {
         add_name(r, &plain.items[i], WITH_DC);
         if (grpc) {
