@@ -17,7 +17,12 @@
 
 /* So much of replies may wait for a client that does not read; it gets no more
  * before it has. */
-#define UNREAD_BYTES_MAX  ((size_t)256 * 1024)
+#define UNREAD_BYTES_MAX ((size_t)256 * 1024)
+
+/* So many requests of one connection are handled before others get their turn:
+ * 64 KiB of them, on each of fifty connections, would hold all up for seconds.
+ */
+#define TURN_REQUESTS_MAX 16
 
 #define IDLE_MS_DEFAULT   75000
 #define HEADER_MS_DEFAULT 10000
@@ -42,9 +47,11 @@ struct http_conn {
     bool reading;   /* http_conn_read() is on the stack. */
     bool stopping;
     bool finished;
+    bool ended; /* The client sends no more; `ahead` is still answered. */
     uint64_t begun_ms;       /* When the request began to arrive. */
     struct buf ahead;        /* Arrived while a reply was awaited. */
     struct loop_task resume; /* Goes on with `ahead`. */
+    struct loop_task turn;   /* The same, in the loop's next turn. */
 };
 
 static uint64_t or_default(uint64_t value, uint64_t fallback)
@@ -387,11 +394,14 @@ static bool conn_waits(const struct http_conn *c)
     return c->exchange_open || stream_out_bytes(c->stream) > UNREAD_BYTES_MAX;
 }
 
-/* Handle requests until the bytes end or one must be waited for; returns what
- * is left. */
+/* Handle requests until the bytes end, one must be waited for, or others are to
+ * have their turn; returns what is left. */
 static struct slice conn_consume(struct http_conn *c, struct slice bytes)
 {
-    while (bytes.len > 0 && !conn_waits(c) && !c->finished) {
+    unsigned handled = 0;
+
+    while (bytes.len > 0 && !conn_waits(c) && !c->finished &&
+           handled < TURN_REQUESTS_MAX) {
         bytes = slice_skip(bytes, http_parse_feed(&c->parse, bytes));
         if (c->parse.streamed && c->parse.headers_done &&
             c->parse.refusal == 0) {
@@ -404,6 +414,7 @@ static struct slice conn_consume(struct http_conn *c, struct slice bytes)
             conn_refuse(c, c->parse.refusal, c->parse.refusal_text);
         } else if (c->parse.complete) {
             c->begun_ms = 0;
+            handled++;
             exchange_begin(c);
         } else if (c->parse.headers_done && c->parse.wants_continue) {
             send_continue(c);
@@ -427,7 +438,11 @@ static void conn_feed(struct http_conn *c, struct slice bytes)
         stream_close(c->stream, "too much was sent ahead of a reply");
         return;
     }
-    if (!c->exchange_open && c->parse.begun) {
+    if (c->ended && (c->exchange_open || c->ahead.len == 0)) {
+        conn_finish(c);
+    } else if (c->ahead.len > 0 && !conn_waits(c)) {
+        loop_defer(c->stream->loop, LOOP_FLUSH, &c->turn);
+    } else if (!c->exchange_open && c->parse.begun) {
         set_arrival_deadline(c);
     }
 }
@@ -459,25 +474,41 @@ void http_conn_drained(struct http_conn *c)
     }
 }
 
-/* A reply has been queued or read, and more had arrived before. */
-static void on_resume(struct loop_task *task)
+static void conn_go_on(struct http_conn *c)
 {
-    struct http_conn *c =
-        (struct http_conn *)((char *)task - offsetof(struct http_conn, resume));
     struct buf ahead = c->ahead;
 
     if (c->finished || conn_waits(c)) {
         return;
     }
     buf_init(&c->ahead, ahead.limit);
-    stream_resume(c->stream);
     conn_feed(c, buf_slice(&ahead));
     buf_release(&ahead);
+    if (c->finished || c->ahead.len <= AHEAD_BYTES_MAX) {
+        stream_resume(c->stream);
+    }
+}
+
+/* A reply has been queued or read, and more had arrived before. */
+static void on_resume(struct loop_task *task)
+{
+    conn_go_on((struct http_conn *)((char *)task -
+                                    offsetof(struct http_conn, resume)));
+}
+
+static void on_turn(struct loop_task *task)
+{
+    conn_go_on(
+        (struct http_conn *)((char *)task - offsetof(struct http_conn, turn)));
 }
 
 void http_conn_eof(struct http_conn *c)
 {
     if (c->finished) {
+        return;
+    }
+    if (!c->exchange_open && c->ahead.len > 0) {
+        c->ended = true; /* It has asked for more than one turn of ours. */
         return;
     }
     /* Whoever closes while it waits for a reply has left. */
@@ -514,6 +545,7 @@ struct http_conn *http_conn_new(struct stream *stream,
     c->handler = handler;
     c->exchange.conn = c;
     c->resume.run = on_resume;
+    c->turn.run = on_turn;
     http_parse_init(&c->parse);
     c->parse.streamed_path = handler->streamed_path;
     buf_init(&c->ahead, 2 * AHEAD_BYTES_MAX + LOOP_READ_BYTES);
@@ -531,6 +563,7 @@ void http_conn_free(struct http_conn *c)
         c->handler->on_gone(&c->exchange);
     }
     loop_undefer(c->stream->loop, LOOP_WORK, &c->resume);
+    loop_undefer(c->stream->loop, LOOP_FLUSH, &c->turn);
     arena_release(&c->exchange.arena);
     http_parse_release(&c->parse);
     buf_release(&c->ahead);

@@ -13,12 +13,17 @@
 #include "base/io/server.h"
 #include "suite.h"
 
+#define MANY 500 /* Pipelined requests: fewer bytes than are read at once. */
+
 /* A server on its own thread; the tests talk to it with plain sockets. */
 static struct loop *loop;
 static struct server *server;
 static pthread_t thread;
 static struct http_exchange *parked; /* GET /later waits here. */
 static unsigned gone;                /* Exchanges whose client has left. */
+static int other_side;     /* Whose request GET /many sends, the first time. */
+static unsigned many;      /* GET /many so far. */
+static unsigned many_then; /* When the other one was handled. */
 
 static void reply_echo(struct http_exchange *x)
 {
@@ -43,11 +48,30 @@ static void reply_split(struct http_exchange *x)
     http_reply(x, 204, &h, 1, slice_str("not sent"));
 }
 
+static void say(int fd, const char *text)
+{
+    ck_assert_int_eq(send(fd, text, strlen(text), MSG_NOSIGNAL),
+                     (ssize_t)strlen(text));
+}
+
+static void reply_many(struct http_exchange *x)
+{
+    if (many++ == 0) {
+        say(other_side, "GET /other HTTP/1.1\r\nHost: h\r\n\r\n");
+    }
+    http_reply_type(x, 200, "text/plain", slice_str("."));
+}
+
 static void on_request(struct http_exchange *x)
 {
     struct slice path = http_path(x);
 
-    if (slice_eq(path, slice_str("/echo"))) {
+    if (slice_eq(path, slice_str("/many"))) {
+        reply_many(x);
+    } else if (slice_eq(path, slice_str("/other"))) {
+        many_then = many;
+        http_reply_type(x, 200, "text/plain", slice_str("other"));
+    } else if (slice_eq(path, slice_str("/echo"))) {
         reply_echo(x);
     } else if (slice_eq(path, slice_str("/split"))) {
         reply_split(x);
@@ -136,12 +160,6 @@ static int client(void)
               0);
     ck_assert(connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0);
     return fd;
-}
-
-static void say(int fd, const char *text)
-{
-    ck_assert_int_eq(send(fd, text, strlen(text), MSG_NOSIGNAL),
-                     (ssize_t)strlen(text));
 }
 
 /* Everything until the server closes, without Date lines. */
@@ -291,9 +309,44 @@ START_TEST(continue_comes_before_the_body)
 }
 END_TEST
 
+/* What one client has sent in one piece is not handled in one piece: another
+ * one's request, sent when the first of these is handled, comes in between. All
+ * are answered, although the client has closed its sending side. */
+START_TEST(others_have_their_turn_between_pipelined_requests)
+{
+    static const char ask[] = "GET /many HTTP/1.1\r\nHost: h\r\n\r\n";
+    char asks[MANY * (sizeof(ask) - 1) + 1];
+    char text[MANY * 160];
+    unsigned answers = 0;
+    int fd;
+
+    start();
+    many = 0;
+    other_side = client();
+    say(other_side, "GET /echo HTTP/1.1\r\nHost: h\r\n\r\n");
+    hear_until(other_side, "GET? ");
+    for (size_t i = 0; i < MANY; i++) {
+        memcpy(asks + i * (sizeof(ask) - 1), ask, sizeof(ask));
+    }
+    fd = client();
+    say(fd, asks);
+    ck_assert(shutdown(fd, SHUT_WR) == 0);
+    hear_all(fd, text, sizeof(text));
+    for (char *at = text; (at = strstr(at, "200 OK")) != NULL; at++) {
+        answers++;
+    }
+    hear_until(other_side, "other");
+    ck_assert_uint_eq(answers, MANY);
+    ck_assert_uint_lt(many_then, MANY);
+    (void)close(other_side);
+    stop();
+}
+END_TEST
+
 UNIT_MAIN("http_server", {
     tcase_add_loop_test(tc, answers_follow_row, 0, COUNT_OF(rows));
     tcase_add_test(tc, a_late_reply_lets_the_next_request_through);
     tcase_add_test(tc, who_leaves_a_long_poll_is_noticed);
     tcase_add_test(tc, continue_comes_before_the_body);
+    tcase_add_test(tc, others_have_their_turn_between_pipelined_requests);
 })
