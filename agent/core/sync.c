@@ -23,6 +23,7 @@ enum {
     RECORD_BURST = 20, /* Changes of one record, and then one in */
     RECORD_MS = 1000,
     REFUSED_MAX = 1024,
+    UNEXPLAINED_MAX = 2,
 };
 
 struct sync {
@@ -36,6 +37,10 @@ struct sync {
     uint64_t settle_until_ms;
     uint64_t retry_at_ms;
     unsigned failures_in_row;
+    int64_t
+        guarded_revision;  /* The store's when a guard failed; 0: none has. */
+    bool flight_explained; /* Since then the replica had more to show. */
+    unsigned unexplained;  /* Guards that failed although it had not. */
     uint64_t next_full_ms;
     uint64_t seen_generation;
     uint64_t seen_index;
@@ -86,6 +91,8 @@ void sync_attached(struct sync *s, int64_t live_create_revision,
     s->live_create_revision = live_create_revision;
     s->retry_at_ms = 0;
     s->failures_in_row = 0;
+    s->guarded_revision = 0;
+    s->unexplained = 0;
     s->next_full_ms = now_ms; /* Compare everything at once. */
     s->looked_revision = 0;
 }
@@ -301,6 +308,14 @@ static struct slice retagged(struct comparison *c, const struct local_record *r,
     return copy;
 }
 
+/* What we write where the replica shows nothing. If it has seen all that the
+ * store had when the guard failed, and the guard fails again, then a value is
+ * there that the catalogue cannot read. It is in our place: it is replaced. */
+static int64_t expected_nothing(const struct sync *s)
+{
+    return s->unexplained < UNEXPLAINED_MAX ? 0 : SYNC_ANY;
+}
+
 static bool compare_record(void *ctx, const struct local_record *r)
 {
     struct comparison *c = ctx;
@@ -309,6 +324,7 @@ static bool compare_record(void *ctx, const struct local_record *r)
     uint64_t hash = r->hash;
 
     if (held == NULL) {
+        op.expect_mod_revision = expected_nothing(c->sync);
         return add_op(c, op, hash);
     }
     c->wanted[held - c->held.items] = true;
@@ -484,6 +500,7 @@ enum sync_next sync_next(struct sync *s, struct local *local,
     }
     refill_tokens(s, now_ms);
     compare(&c, catalog);
+    s->flight_explained = catalog_revision(catalog) < s->guarded_revision;
     if (c.ops_count > 0) {
         s->stats.in_sync = false;
         hand_out(s, local, a,
@@ -544,6 +561,8 @@ void sync_done(struct sync *s, enum sync_result result, int64_t revision,
     case SYNC_WRITTEN:
         s->stats.written += s->flight_ops;
         s->failures_in_row = 0;
+        s->guarded_revision = 0;
+        s->unexplained = 0;
         s->settling = true;
         s->settle_revision = revision;
         s->settle_until_ms = now_ms + SETTLE_MS_MAX;
@@ -552,6 +571,10 @@ void sync_done(struct sync *s, enum sync_result result, int64_t revision,
         /* Not until `revision`: the store may be further for other reasons
          * than the change that our replica has yet to see. */
         s->stats.guarded++;
+        if (s->guarded_revision != 0 && !s->flight_explained) {
+            s->unexplained++;
+        }
+        s->guarded_revision = revision;
         s->retry_at_ms = now_ms + GUARDED_MS;
         return;
     case SYNC_REFUSED:

@@ -8,7 +8,9 @@
  *
  * Every transaction is guarded: the live key must still be ours, and each key
  * must be as the replica showed it. If the guard fails nothing was written; the
- * replica will catch up, and the comparison starts again.
+ * replica will catch up, and the comparison starts again. If it has caught up
+ * and shows nothing where the guard finds something, that cannot be read, and
+ * is replaced.
  *
  * Pure: time comes in, transactions and the time of the next call come out.
  */

@@ -24,6 +24,7 @@ struct fake_row {
 };
 
 struct fake {
+    bool unreadable; /* Values that are no records are part of the story. */
     struct local *local;
     struct sync *sync;
     struct catalog *catalog;

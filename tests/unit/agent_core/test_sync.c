@@ -248,6 +248,36 @@ START_TEST(lost_name_stops_writing)
 }
 END_TEST
 
+/* The catalogue leaves out what it cannot read, so that a guard for "nothing is
+ * there" fails, and with it every record of the batch, for as long as the value
+ * is there. */
+START_TEST(what_cannot_be_read_in_our_place_is_replaced)
+{
+    static const char *const keys[] = {"/muster/v1/dc1/node/edge",
+                                       INST "web/edge/web"};
+    struct fake f;
+
+    fake_start(&f);
+    f.unreadable = true;
+    fake_put(&f, keys[_i], "no record");
+    register_json(&f, "{\"Name\":\"web\",\"Port\":80}");
+    register_json(&f, "{\"Name\":\"db\",\"Port\":81}");
+    for (int i = 0; i < 10; i++) {
+        f.now.now_ms += 100;
+        (void)fake_settle(&f);
+    }
+    ck_assert_ptr_nonnull(fake_get(&f, INST "db/edge/db"));
+    ck_assert_str_ne(fake_get(&f, keys[_i])->value, "no record");
+    ck_assert(sync_stats(f.sync).in_sync);
+    /* It is guarded still: what can be read is not overwritten blindly. */
+    fake_put(&f, INST "db/edge/db",
+             "{\"node\":\"edge\",\"service\":\"db\",\"id\":\"db\"}");
+    (void)fake_settle(&f);
+    ck_assert_uint_le(sync_stats(f.sync).guarded, 3);
+    fake_stop(&f);
+}
+END_TEST
+
 START_TEST(one_transaction_at_a_time_and_the_replica_first)
 {
     struct fake f;
@@ -502,6 +532,7 @@ UNIT_MAIN("sync", {
     tcase_add_test(tc, tags_of_others_are_kept_if_allowed);
     tcase_add_test(tc, many_records_go_in_bounded_batches);
     tcase_add_test(tc, lost_name_stops_writing);
+    tcase_add_loop_test(tc, what_cannot_be_read_in_our_place_is_replaced, 0, 2);
     tcase_add_test(tc, one_transaction_at_a_time_and_the_replica_first);
     tcase_add_test(tc, failures_back_off);
     tcase_add_test(tc, refused_record_is_singled_out);
