@@ -442,7 +442,10 @@ void api_txn_done(enum sync_result result, const struct api_view *view,
         CHECK(buf_add_str(&out_outcome->body, "true") == ST_OK);
         return;
     case SYNC_GUARDED:
-        api_fail(500, "The records were changed by somebody else meanwhile",
+        api_fail(500,
+                 "The records were changed by somebody else meanwhile, or what "
+                 "the store has under their keys cannot be read: then the "
+                 "agent's log names the key to delete",
                  out_outcome);
         return;
     case SYNC_REFUSED:

@@ -80,9 +80,6 @@ static void on_txn(void *arg, enum sync_result result, int64_t revision)
         link_confirm(p->store, CONFIRM_MS, on_raced, p);
         return;
     }
-    if (result == SYNC_GUARDED) {
-        result = SYNC_FAILED;
-    }
     settle = p->outcome.settle && result == SYNC_WRITTEN && !f->stopping;
     f->hooks.view(f->hooks.ctx, FRONT_PLAIN, &view);
     api_txn_done(result, &view, &p->arena, &p->outcome);
