@@ -192,7 +192,7 @@ static struct chk *chk_new(struct local *l, const struct check_def *def)
     c->expires_ms = NEVER;
     c->critical_since_ms = NEVER;
     c->wake_ms = NEVER;
-    buf_init(&c->output, LIMIT_CHECK_OUTPUT);
+    buf_init(&c->output, LIMIT_CHECK_OUTPUT + 1); /* For its end as a string. */
     buf_init(&c->said, LIMIT_CHECK_OUTPUT);
     buf_init(&c->record, LIMIT_RECORD_BYTES);
     pmap_put(&l->checks, slice_str(def->id), &c->shared);

@@ -34,10 +34,10 @@ static struct slice property(struct slice lines, const char *name)
 
 /* The unit's state is unknown: that is a warning, because the unit may well be
  * fine. */
-static void unit_unknown(struct probe *p, const char *why)
+static void unit_unknown(struct probe *p, struct slice why)
 {
-    probe_finish(p, PROBE_WARNING, "unit %s: its state cannot be read: %s",
-                 p->exec.unit, why);
+    probe_finish(p, PROBE_WARNING, "unit %s: its state cannot be read: %.*s",
+                 p->exec.unit, (int)why.len, (const char *)why.data);
 }
 
 static void unit_decide(struct probe *p)
@@ -52,8 +52,8 @@ static void unit_decide(struct probe *p)
 
     if (p->exec.exit_status != 0 || p->exec.exit_signal != 0 ||
         active.len == 0) {
-        unit_unknown(p, body.len > 0 ? buf_cstr(&p->exec.body)
-                                     : "systemctl says nothing");
+        unit_unknown(p,
+                     body.len > 0 ? body : slice_str("systemctl says nothing"));
     } else if (!loaded) {
         probe_finish(p, PROBE_CRITICAL, "unit %s: there is no such unit",
                      p->exec.unit);
@@ -186,7 +186,7 @@ static int output_open(struct probe *p)
 static void cannot_run(struct probe *p, const char *program, int error)
 {
     if (p->exec.unit != NULL) {
-        unit_unknown(p, uv_strerror(error));
+        unit_unknown(p, slice_str(uv_strerror(error)));
     } else {
         probe_finish(p, PROBE_CRITICAL, "cannot run %s: %s", program,
                      uv_strerror(error));
@@ -263,7 +263,7 @@ static void unit_start(struct probe *p, const struct probe_spec *spec)
 
 static void unit_on_deadline(struct probe *p)
 {
-    unit_unknown(p, "systemctl does not answer");
+    unit_unknown(p, slice_str("systemctl does not answer"));
 }
 
 const struct probe_kind probe_unit_kind = {

@@ -333,6 +333,31 @@ START_TEST(own_output_is_shown_without_the_store)
 }
 END_TEST
 
+/* Of exactly the longest that is kept, and longer. */
+START_TEST(long_output_is_cut_and_shown)
+{
+    static const size_t lengths[] = {LIMIT_CHECK_OUTPUT - 1, LIMIT_CHECK_OUTPUT,
+                                     LIMIT_CHECK_OUTPUT + 1};
+    char body[LIMIT_CHECK_OUTPUT + 64] = "{\"Output\":\"";
+    size_t head = strlen(body);
+    struct fake f;
+    const char *shown;
+
+    stage(&f);
+    (void)fake_reply(&f, "PUT /v1/agent/check/register",
+                     "{\"Name\":\"beat\",\"TTL\":\"9s\"}", 200);
+    memset(body + head, 'o', lengths[_i]);
+    strcpy(body + head + lengths[_i], "\",\"Status\":\"passing\"}");
+    (void)fake_reply(&f, "PUT /v1/agent/check/update/beat", body, 200);
+    shown = strstr(fake_reply(&f, "GET /v1/agent/checks", "", 200), "\"ooo");
+    ck_assert_ptr_nonnull(shown);
+    ck_assert_uint_eq(strspn(shown + 1, "o"), lengths[_i] < LIMIT_CHECK_OUTPUT
+                                                  ? lengths[_i]
+                                                  : LIMIT_CHECK_OUTPUT);
+    fake_stop(&f);
+}
+END_TEST
+
 START_TEST(catalog_registrations_come_and_go)
 {
     struct fake f;
@@ -499,6 +524,7 @@ UNIT_MAIN("api", {
     tcase_add_loop_test(tc, error_has_status_and_words, 0, COUNT_OF(errors));
     tcase_add_test(tc, status_code_is_the_health);
     tcase_add_test(tc, own_output_is_shown_without_the_store);
+    tcase_add_loop_test(tc, long_output_is_cut_and_shown, 0, 3);
     tcase_add_test(tc, catalog_registrations_come_and_go);
     tcase_add_test(tc, warnings_cannot_break_the_header);
     tcase_add_test(tc, all_that_is_ignored_is_named);

@@ -31,6 +31,8 @@ static const struct {
     {"no systemd", "echo System has not been booted >&2; exit 1", PROBE_WARNING,
      "cannot be read: System has not been booted"},
     {"says nothing", "exit 0", PROBE_WARNING, "systemctl says nothing"},
+    {"says too much", "head -c 9000 /dev/zero | tr '\\0' x; exit 1",
+     PROBE_WARNING, "its state cannot be read: xxxx"},
     {"hangs", "exec sleep 60", PROBE_WARNING, "systemctl does not answer"},
 };
 
