@@ -226,6 +226,20 @@ static struct http_call *call_of(struct stream *s)
     return (struct http_call *)((char *)s - offsetof(struct http_call, stream));
 }
 
+/* In words that tell more than the parser's. */
+static const char *parser_trouble(enum http_errno error)
+{
+    if (error == HPE_CB_status || error == HPE_CB_header_field ||
+        error == HPE_CB_header_value || error == HPE_CB_headers_complete ||
+        error == HPE_HEADER_OVERFLOW) {
+        return "the head of the answer is too large";
+    }
+    if (error == HPE_INVALID_CONSTANT || error == HPE_STRICT) {
+        return "what came is no HTTP/1 answer";
+    }
+    return http_errno_description(error);
+}
+
 static void on_stream_read(struct stream *s, struct slice bytes)
 {
     struct http_call *c = call_of(s);
@@ -239,8 +253,7 @@ static void on_stream_read(struct stream *s, struct slice bytes)
     if (c->whole) {
         call_end(c, ST_OK, "");
     } else if (HTTP_PARSER_ERRNO(&c->parser) != HPE_OK) {
-        call_end(c, ST_INVALID,
-                 http_errno_description(HTTP_PARSER_ERRNO(&c->parser)));
+        call_end(c, ST_INVALID, parser_trouble(HTTP_PARSER_ERRNO(&c->parser)));
     }
 }
 

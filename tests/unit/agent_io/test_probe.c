@@ -208,7 +208,8 @@ static const struct {
      closed, 1},
     {"429 may pass", "HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n\r\n",
      PROBE_PASSING, ": 429", slow, 1},
-    {"not HTTP", "hello\r\n\r\n", PROBE_CRITICAL, "GET http://", NO_CODES},
+    {"not HTTP", "hello\r\n\r\n", PROBE_CRITICAL,
+     "what came is no HTTP/1 answer", NO_CODES},
     {"silence", NULL, PROBE_CRITICAL, "timeout after 300 ms", NO_CODES},
 };
 
