@@ -108,7 +108,6 @@ static const struct {
     {"monitor", "the agent's log is its standard error: journalctl -u "
                 "muster-agent"},
     {"join", "agents meet in the store: see --store of \"muster agent\""},
-    {"rtt", "see /v1/coordinate/node/NODE, or ?near= of any list"},
     {"exec", "see \"muster watch --help\" and \"muster event --help\""},
     {"tls", "make certificates as for any server; see \"muster agent --help\""},
     {"keyring", "there is no gossip: encrypt what goes to the store with TLS"},

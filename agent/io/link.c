@@ -209,6 +209,7 @@ enum status link_start(struct loop *loop, const struct link_config *config,
     l->catalog = catalog;
     l->cluster_id = cluster_id;
     l->keys_count = keys_count;
+    uv_update_time(loop_uv(loop)); /* What came before may have blocked. */
     l->stale_since_ms = loop_now_ms(loop);
     l->title = config->follows_only
                    ? arena_printf(&l->names, "store of %s", config->datacenter)
