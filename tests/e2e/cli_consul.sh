@@ -149,7 +149,8 @@ is $? 1 "which must be base64"
 ok "services register by flags" c services register -name=web -port=80 -tag=v1
 listed() { c catalog services -tags | grep -Eq '^web +v1$'; }
 soon 10 "catalog services -tags" listed
-is "$(c catalog services -node=one)" web "catalog services -node"
+is "$(c catalog services -node=one | grep -vx consul)" web \
+    "catalog services -node, beside the store's own"
 is "$(c catalog nodes -service=web -near=_agent)" one "catalog nodes -service -near"
 is "$(c catalog nodes -node-meta=no=such)" "" "catalog nodes -node-meta"
 c catalog services -node=none 2>/dev/null
