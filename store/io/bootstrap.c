@@ -52,7 +52,8 @@ static void on_body(void *ctx, struct slice bytes)
 {
     struct joining *j = ctx;
 
-    if (buf_add(&j->body, bytes)) {
+    /* One byte stays free for the end of the string. */
+    if (bytes.len >= j->body.limit - j->body.len || buf_add(&j->body, bytes)) {
         http_call_cancel(j->call);
     }
 }
