@@ -17,10 +17,10 @@ api /v1/agent/check/register -X PUT -d '{"Name": "beat", "CheckID": "beat",
 metric() {
     api /v1/metrics | sed -n "s/^$1 //p"
 }
-# The janitor comes after the start.
+# The janitor comes after the start, and what it registers: the store's member.
 settled() {
     answers 10.9.9.1 app.service.consul && [ "$(metric muster_in_sync)" = 1 ] &&
-        [ "$(metric muster_catalog_nodes)" = 2 ] &&
+        [ "$(metric muster_catalog_nodes)" = 3 ] &&
         api /v1/agent/self | grep -q '"janitor":"[a-z]'
 }
 wait_until 30 "all that comes by itself" settled
