@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../../.." || exit 1
 MUSTER=$(realpath "${MUSTER:-build/release/cli/muster}")
 scratch=$(mktemp -d)
 mkdir "$scratch/services"
-echo '{"log_level": "warn"}' >"$scratch/agent.json"
+echo "${CONFIG:-{\"log_level\": \"warn\"\}}" >"$scratch/agent.json"
 ${PINNED:+taskset -c 0} "$MUSTER" agent --dev --node bench \
     --data-dir "$scratch/data" --services "$scratch/services" \
     --socket "$scratch/agent.sock" --dns 127.0.0.1:0 --http 127.0.0.1:0 \

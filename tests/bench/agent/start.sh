@@ -69,7 +69,8 @@ for i in range(instances):
                   "ServiceID": "s%d-%d" % (i % 100, i)}}))
 while True:
     text = ask("GET", "/v1/metrics").decode()
-    if "muster_catalog_instances %d" % instances in text:
+    # And the store's own member.
+    if "muster_catalog_instances %d" % (instances + 1) in text:
         break
     time.sleep(0.05)
 PY
