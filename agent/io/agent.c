@@ -316,6 +316,7 @@ static enum status dns_open(struct agent *a, struct err *err)
         .tls_clients_verified = c->tls.verify_incoming,
         .protection = &protection,
         .threads = c->dns_threads,
+        .waits = true, /* For the replica. */
     };
     enum status st;
 

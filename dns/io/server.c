@@ -26,6 +26,9 @@ struct dns_server {
     struct worker *workers[THREADS_MAX];
     struct reader *readers[THREADS_MAX + 1]; /* And of the transfers. */
     size_t workers_count;
+    uv_sem_t gate; /* If it waits. */
+    bool waits;
+    bool open;
 };
 
 /* The rules of `config`, which must not lead back to where we listen. */
@@ -94,6 +97,7 @@ static void read_limits(struct dns_server *s,
                         const struct dns_server_config *config)
 {
     s->worker_config = (struct worker_config){
+        .gate = s->waits ? &s->gate : NULL,
         .woke = config->woke,
         .woke_arg = config->woke_arg,
         .upstream = s->upstream,
@@ -171,6 +175,14 @@ static void own_addresses(struct dns_server *s)
     transfers_listen(s->transfers, own, s->sockets.count);
 }
 
+static void gate_open(struct dns_server *s)
+{
+    for (size_t i = 0; i < s->workers_count && s->waits && !s->open; i++) {
+        uv_sem_post(&s->gate);
+    }
+    s->open = true;
+}
+
 enum status dns_server_start(const struct dns_server_config *config,
                              struct dns_server **out_server, struct err *err)
 {
@@ -179,6 +191,10 @@ enum status dns_server_start(const struct dns_server_config *config,
     enum status st;
 
     CHECK(s != NULL);
+    s->waits = config->waits;
+    if (s->waits) {
+        CHECK(uv_sem_init(&s->gate, 0) == 0);
+    }
     CHECK(ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS);
     s->upstream = upstream_new();
     s->transfers = transfers_new(&s->publisher);
@@ -313,6 +329,7 @@ void dns_server_upstream_stats(struct dns_server *s,
 void dns_server_publish(struct dns_server *s, struct dns_zone *zone)
 {
     publisher_show(&s->publisher, zone);
+    gate_open(s);
     transfers_published(s->transfers);
 }
 
@@ -337,6 +354,7 @@ void dns_server_stop(struct dns_server *s)
     if (s == NULL) {
         return;
     }
+    gate_open(s); /* Who waits would never hear that it is to end. */
     transfers_stop(s->transfers);
     upstream_stop(s->upstream); /* It hands back what the workers wait for. */
     for (size_t i = 0; i < s->workers_count; i++) {
@@ -348,6 +366,9 @@ void dns_server_stop(struct dns_server *s)
     publisher_release(&s->publisher);
     socket_set_release(&s->sockets);
     OPENSSL_cleanse(s->ticket_key, sizeof(s->ticket_key));
+    if (s->waits) {
+        uv_sem_destroy(&s->gate);
+    }
     ares_library_cleanup();
     free(s);
 }

@@ -135,6 +135,7 @@ struct dns_server_config {
                                          from the call on, whatever comes. */
     size_t sockets_count;
     unsigned threads; /* 0: one a processor, at most 16. */
+    bool waits;       /* Questions wait in their sockets for the first zone. */
     struct dns_recursion_config recursion;
     const struct dns_protection *protection; /* Copied; NULL: as initialised. */
 };

@@ -78,6 +78,9 @@ static void *run(void *arg)
     struct worker *w = arg;
 
     (void)pthread_setname_np(pthread_self(), "muster-dns");
+    if (w->config->gate != NULL) {
+        uv_sem_wait(w->config->gate);
+    }
     (void)uv_run(&w->loop, UV_RUN_DEFAULT);
     return NULL;
 }

@@ -30,6 +30,7 @@ struct tls_files;
 
 /* The same for all workers, fixed at start. */
 struct worker_config {
+    uv_sem_t *gate;    /* Passed once before anything is read; NULL: none. */
     dns_woke_fn *woke; /* Or NULL. */
     void *woke_arg;
     struct upstream *upstream;

@@ -82,6 +82,49 @@ START_TEST(udp_answers)
 }
 END_TEST
 
+static void start_waiting(struct fixture *f)
+{
+    static const char *const listen = "127.0.0.1:0";
+    struct dns_protection protection;
+    struct dns_server_config config = {.listen = &listen,
+                                       .listen_count = 1,
+                                       .threads = 2,
+                                       .protection = &protection,
+                                       .waits = true};
+
+    dns_protection_init(&protection);
+    start_with(f, "muster.internal.", &config);
+}
+
+/* Who asks while the replica is being read is answered from it, not told that
+ * nothing is known. */
+START_TEST(questions_wait_for_the_first_zone)
+{
+    struct fixture f;
+    uint8_t query[512];
+    uint8_t response[512];
+    size_t len = make_query("web.service.consul", DNS_TYPE_A, 7, 0, query);
+    int fds[8];
+
+    start_waiting(&f);
+    for (size_t i = 0; i < 8; i++) { /* Of both workers. */
+        fds[i] = client(&f, SOCK_DGRAM);
+        ck_assert_int_eq(send(fds[i], query, len, 0), (ssize_t)len);
+    }
+    put(&f, "web", "192.0.2.1", 80);
+    publish(&f);
+    for (size_t i = 0; i < 8; i++) {
+        ck_assert_int_gt(recv(fds[i], response, sizeof(response), 0), 12);
+        ck_assert_int_eq(response[3] & 15, 0);
+        ck_assert_int_eq(response[7], 1);
+        (void)close(fds[i]);
+    }
+    stop(&f);
+    start_waiting(&f); /* A start that fails ends without a zone. */
+    stop(&f);
+}
+END_TEST
+
 /* Asked three times, so that the answer to the first asking counts as well. */
 START_TEST(threads_turn)
 {
@@ -456,6 +499,7 @@ END_TEST
 
 UNIT_MAIN("dns_server", {
     tcase_add_test(tc, udp_answers);
+    tcase_add_test(tc, questions_wait_for_the_first_zone);
     tcase_add_test(tc, threads_turn);
     tcase_add_test(tc, edns_is_mirrored);
     tcase_add_test(tc, sizes);
