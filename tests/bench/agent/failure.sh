@@ -24,9 +24,9 @@ on_two() { # ANSWER
 }
 wait_until 20 "the service on the other host" on_two 10.9.9.1
 
-# show WHAT MS LIMIT_MS
+# show WHAT COUNT LIMIT [UNIT]
 show() {
-    printf '%-58s %6d ms (at most %d)\n' "$1" "$2" "$3"
+    printf '%-58s %6d %s (at most %d)\n' "$1" "$2" "${4-ms}" "$3"
     [ "$2" -le "$3" ] || TESTS_FAILED=$((TESTS_FAILED + 1))
 }
 
@@ -51,7 +51,9 @@ while going:
             reply = s.recv(4096)
             now = time.monotonic()
             longest, last = max(longest, now - last), now
-            wrong += reply[3] & 15 != 0 or reply[7] == 0
+            if reply[3] & 15 != 0 or reply[7] == 0:
+                wrong += 1
+                print("wrong: rcode", reply[3] & 15, flush=True)
     except OSError:
         pass
     s.close()
@@ -73,12 +75,13 @@ for _ in $(seq "$rounds"); do
     wait_until 20 "its lease" sh -c "curl -s --unix-socket $AGENT_SOCKET \
         http://local/v1/metrics | grep -q '^muster_in_sync 1'"
     end "$gap"
+    grep wrong: "$SCRATCH/gap.log"
     read -r longest wrong <<<"$(tail -n 1 "$SCRATCH/gap.log")"
     show "kill -9 and start: longest time without an answer" "$longest" \
         $((started + 500))
-    show "  answers that were wrong" "$wrong" 0
+    show "  answers that were wrong" "$wrong" 0 ""
     show "  events of its instances in the store" \
-        "$(grep -c . "$SCRATCH/watch.log")" 0
+        "$(grep -c . "$SCRATCH/watch.log")" 0 ""
     end "$watch"
 
     end "$AGENT_PID" KILL
