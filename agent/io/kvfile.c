@@ -62,6 +62,7 @@ struct kvfile {
     MDB_dbi dbi;
     struct lmdb_map map;
     struct stat identity;         /* Of the file that was opened first. */
+    size_t pending;               /* Bytes of all batches. */
     struct batch *filling;        /* Not flushed yet; NULL: empty. */
     STAILQ_HEAD(, batch) flushed; /* In order; the first is being written. */
     uv_work_t work;
@@ -319,8 +320,14 @@ static struct op *op_add(struct kvfile *f, enum op_kind kind, size_t len)
         STAILQ_INIT(&f->filling->ops);
     }
     STAILQ_INSERT_TAIL(&f->filling->ops, op, link);
-    f->filling->bytes += len;
+    f->filling->bytes += sizeof(*op) + len;
+    f->pending += sizeof(*op) + len;
     return op;
+}
+
+size_t kvfile_pending(const struct kvfile *f)
+{
+    return f->pending;
 }
 
 void kvfile_put(struct kvfile *f, char table, struct slice key,
@@ -473,6 +480,7 @@ static void on_worked(uv_work_t *work, int canceled)
 
     CHECK(canceled == 0);
     f->working = false;
+    f->pending -= b->bytes;
     STAILQ_REMOVE_HEAD(&f->flushed, link);
     if (b->on_written) {
         b->on_written(b->arg, b->st, &b->err);

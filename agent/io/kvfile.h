@@ -46,6 +46,10 @@ typedef void kvfile_written_fn(void *arg, enum status st,
                                const struct err *err);
 void kvfile_flush(struct kvfile *f, kvfile_written_fn *on_written, void *arg);
 
+/* Bytes that were added and are not written yet: memory that a disk which hangs
+ * makes us hold. */
+size_t kvfile_pending(const struct kvfile *f);
+
 /* Write the rest, close, free; then on_closed, from the loop. */
 typedef void kvfile_closed_fn(void *arg);
 void kvfile_close(struct kvfile *f, kvfile_closed_fn *on_closed, void *arg);

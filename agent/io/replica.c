@@ -39,7 +39,8 @@ struct replica {
     char *datacenter;
     uv_timer_t batch;
     struct heads heads;
-    bool lost; /* Wait for a full update. */
+    bool lost;   /* Wait for a full update, */
+    bool behind; /* and ask for it once all is written. */
     replica_lost_fn *on_lost;
     void *arg;
     struct replica_content content;
@@ -342,6 +343,11 @@ static void on_written(void *arg, enum status st, const struct err *err)
 {
     struct replica *r = arg;
 
+    if (r->behind && kvfile_pending(r->file) == 0) {
+        r->behind = false;
+        log_info("agent", "replica: the disk has caught up");
+        r->on_lost(r->arg);
+    }
     if (st && !r->lost) {
         r->lost = true;
         log_error("agent",
@@ -360,9 +366,24 @@ static void on_batch(uv_timer_t *timer)
     kvfile_flush(r->file, on_written, r);
 }
 
+/* Rather an old file than all of memory. */
+static void look_behind(struct replica *r)
+{
+    if (!r->lost && kvfile_pending(r->file) > LIMIT_REPLICA_BACKLOG) {
+        log_error(
+            "agent",
+            "replica: the disk takes nothing, and %zu MiB wait; a restart "
+            "would know an old catalogue until it does",
+            kvfile_pending(r->file) >> 20);
+        r->lost = true;
+        r->behind = true;
+    }
+}
+
 void replica_update(struct replica *r, const struct link_update *update)
 {
-    if (r->lost && !update->full) {
+    look_behind(r);
+    if (r->lost && (r->behind || !update->full)) {
         return;
     }
     r->lost = false;

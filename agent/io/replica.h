@@ -17,8 +17,9 @@
 
 struct replica;
 
-/* The disk did not take a batch; what it holds is old. A full update
- * (link_relist) puts it right. Not called again before one has come. */
+/* The disk did not take a batch, or took none for so long that those that wait
+ * came to LIMIT_REPLICA_BACKLOG, and now it does; what it holds is old. A full
+ * update (link_relist) puts it right. Not called again before one has come. */
 typedef void replica_lost_fn(void *arg);
 
 /* Open or create. ST_IO: not even a fresh file works; out_err says why. */

@@ -99,6 +99,7 @@
 #define LIMIT_STORE_REQUEST    (4UL * 1024 * 1024) /* Above etcd's own limit. */
 #define LIMIT_STATE_BYTES      ((size_t)256 * 1024 * 1024) /* state.mdb */
 #define LIMIT_REPLICA_BYTES    ((size_t)4 * 1024 * 1024 * 1024)
+#define LIMIT_REPLICA_BACKLOG  (64UL * 1024 * 1024) /* While the disk hangs. */
 
 /* DNS. */
 #define LIMIT_DNS_UDP           1232 /* What we advertise; no fragments. */

@@ -215,7 +215,7 @@ static void on_refused(void *arg, enum status st, const struct err *err)
 static void put_much(struct world *w, const char *key,
                      kvfile_written_fn *on_done)
 {
-    static char much[100000];
+    static char much[300000];
 
     kvfile_put(w->file, 'a', slice_str(key), slice_str("1"));
     kvfile_put(w->file, 'b', slice_str("much"), slice_of(much, sizeof(much)));

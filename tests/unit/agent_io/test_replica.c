@@ -266,10 +266,77 @@ START_TEST(events_alone_are_not_kept)
 }
 END_TEST
 
+/* ---- A disk that hangs ------------------------------------------------- */
+
+enum {
+    POOL_MAX = 64 /* Threads of libuv's pool, at most. */
+};
+
+static void on_hang(uv_work_t *work)
+{
+    uv_sem_wait(work->data);
+}
+
+static void on_hung(uv_work_t *work, int canceled)
+{
+    (void)work;
+    ck_assert_int_eq(canceled, 0);
+}
+
+/* What waits for it is bounded; once it works again, all is asked for anew. */
+START_TEST(hanging_disk_takes_no_more_memory)
+{
+    static uv_work_t works[POOL_MAX];
+    struct catalog_event big = {.key = slice_str("/muster/v1/dc1/acl/token/t"),
+                                .mod_revision = 6};
+    size_t size = LIMIT_REPLICA_BACKLOG / 4;
+    char *bytes = calloc(1, size);
+    struct arena a = {0};
+    uv_sem_t hang;
+    struct world w;
+    struct catalog_event event;
+
+    world_init(&w);
+    event = event_of(&a, "web", 80, 5);
+    tell(&w, true, &event, 1, 5);
+    (void)uv_run(&w.loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(uv_sem_init(&hang, 0), 0);
+    for (size_t i = 0; i < POOL_MAX; i++) {
+        works[i].data = &hang;
+        ck_assert_int_eq(uv_queue_work(&w.loop, &works[i], on_hang, on_hung),
+                         0);
+    }
+    big.value = slice_of(bytes, size);
+    for (int64_t revision = 6; revision < 20; revision++) {
+        big.mod_revision = revision;
+        tell(&w, revision == 19, &big, 1, revision);
+    }
+    event = event_of(&a, "mail", 25, 20);
+    tell(&w, false, &event, 1, 20);
+    ck_assert_int_eq(w.lost, 0);
+    for (size_t i = 0; i < POOL_MAX; i++) {
+        uv_sem_post(&hang);
+    }
+    (void)uv_run(&w.loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(w.lost, 1);
+    restart(&w, "dc1");
+    ck_assert_int_lt(catalog_revision(w.catalog), 19);
+    ck_assert_ptr_null(catalog_service(w.catalog, "mail"));
+    tell(&w, true, &event, 1, 20);
+    restart(&w, "dc1");
+    ck_assert_ptr_nonnull(catalog_service(w.catalog, "mail"));
+    world_release(&w);
+    uv_sem_destroy(&hang);
+    arena_release(&a);
+    free(bytes);
+}
+END_TEST
+
 UNIT_MAIN("replica", {
     tcase_add_test(tc, restart_knows_what_was_told);
     tcase_add_test(tc, full_update_forgets_the_rest);
     tcase_add_test(tc, other_datacenter_starts_empty);
     tcase_add_test(tc, damage_is_dropped_and_rebuilt);
     tcase_add_test(tc, events_alone_are_not_kept);
+    tcase_add_test(tc, hanging_disk_takes_no_more_memory);
 })
