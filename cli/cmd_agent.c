@@ -111,7 +111,8 @@ static bool flags_read(struct args *args, int argc, char **argv,
                "whom to become when root has started it and the ports are "
                "bound"),
         HANDED("group", "NAME|GID", "the same of the group (the user's)"),
-        HANDED("dns", "ADDR:PORT|off", "DNS, UDP and TCP (127.0.0.1:8600)"),
+        HANDED("dns", "ADDR:PORT|off",
+               "DNS, UDP and TCP; may be repeated (127.0.0.1:8600)"),
         HANDED("dot", "ADDR:PORT|off",
                "DNS over TLS, with tls.defaults.cert_file and key_file (off)"),
         HANDED("http", "ADDR:PORT|off", "HTTP (127.0.0.1:8500)"),
@@ -324,19 +325,37 @@ static json_t *address_json(const char *host, uint16_t port)
     return json_sprintf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
 }
 
+static json_t *dns_all_json(const struct agent_config *c,
+                            const struct agent_ports *ports)
+{
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < c->dns.count; i++) {
+        CHECK(json_array_append_new(
+                  all, address_json(c->dns.items[i].host, ports->dns[i])) == 0);
+    }
+    return all;
+}
+
 static void say_started(const struct session *s)
 {
     const struct agent_config *c = &s->config;
     struct agent_ports ports = agent_ports(s->agent);
-    json_t *line =
-        json_pack("{s:s, s:s, s:s, s:o, s:o, s:s?, s:s?, s:s?, s:s?, s:s}",
-                  "event", "started", "node", c->node, "datacenter",
-                  c->datacenter, "dns", address_json(c->dns.host, ports.dns),
-                  "dot", address_json(c->dot.host, ports.dot), "http",
-                  ports.http_address, "https", ports.https_address, "socket",
-                  ports.socket_path, "line_socket", ports.line_socket, "store",
-                  without_scheme(c->store_urls.items[0]));
-    char *text = json_dumps(line, JSON_COMPACT);
+    json_t *line = json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:s?, s:s?, s:s?, s:s?, s:s}", "event",
+        "started", "node", c->node, "datacenter", c->datacenter, "dns",
+        address_json(c->dns.items[0].host, ports.dns[0]), "dot",
+        address_json(c->dot.host, ports.dot), "http", ports.http_address,
+        "https", ports.https_address, "socket", ports.socket_path,
+        "line_socket", ports.line_socket, "store",
+        without_scheme(c->store_urls.items[0]));
+    char *text;
+
+    if (c->dns.count > 1) {
+        CHECK(json_object_set_new(line, "dns_all", dns_all_json(c, &ports)) ==
+              0);
+    }
+    text = json_dumps(line, JSON_COMPACT);
 
     CHECK(text != NULL);
     (void)printf("%s\n", text);
@@ -353,9 +372,9 @@ static void say_hints(const struct session *s)
     (void)fprintf(stderr,
                   "\nmuster runs. Put definitions into %s, then try:\n\n",
                   c->services_dir);
-    if (c->dns.host) {
+    if (c->dns.count > 0) {
         (void)fprintf(stderr, "  dig -p %u @%s NAME.service.%s SRV\n",
-                      ports.dns, c->dns.host, c->domain);
+                      ports.dns[0], c->dns.items[0].host, c->domain);
     }
     if (ports.http_address) {
         (void)fprintf(stderr, "  curl http://%s/v1/catalog/services\n",

@@ -294,9 +294,8 @@ static void local_open(struct agent *a)
 static enum status dns_open(struct agent *a, struct err *err)
 {
     const struct agent_config *c = a->config;
-    char address[300];
-    const char *listen[] = {address};
     struct arena arena = {0};
+    const char *listen[LIMIT_DNS_LISTENS];
     char dot[300];
     const char *listen_tls[] = {dot};
     struct dns_protection protection;
@@ -307,7 +306,7 @@ static enum status dns_open(struct agent *a, struct err *err)
         .woke = agent_worker_woke,
         .woke_arg = a,
         .listen = listen,
-        .listen_count = c->dns.host ? 1 : 0,
+        .listen_count = c->dns.count,
         .listen_tls = listen_tls,
         .listen_tls_count = c->dot.host ? 1 : 0,
         .tls = *c->tls.cert != '\0' ? &tls : NULL,
@@ -320,17 +319,20 @@ static enum status dns_open(struct agent *a, struct err *err)
     };
     enum status st;
 
-    if (!c->dns.host && !c->dot.host && config.sockets_count == 0) {
+    if (c->dns.count == 0 && !c->dot.host && config.sockets_count == 0) {
         return ST_OK;
     }
-    if (c->dns.host) {
-        (void)listen_text(&c->dns, address, sizeof(address));
+    for (size_t i = 0; i < c->dns.count; i++) {
+        char *text = arena_alloc(&arena, LISTEN_TEXT);
+
+        listen[i] = listen_text(&c->dns.items[i], text, LISTEN_TEXT);
     }
     if (c->dot.host) {
         (void)listen_text(&c->dot, dot, sizeof(dot));
     }
     st = protect_key(c->data_dir, a->cookie_key, err);
     if (st) {
+        arena_release(&arena);
         return err_prefix(err, st, "dns");
     }
     protect_settings(&c->dns_config, a->cookie_key, &protection);
@@ -574,8 +576,7 @@ enum status agent_start(struct loop *loop, const struct agent_config *config,
 
 struct agent_ports agent_ports(const struct agent *a)
 {
-    return (struct agent_ports){
-        .dns = a->dns ? dns_server_port(a->dns, 0) : 0,
+    struct agent_ports ports = {
         .http = front_port(a->front),
         .https = front_https_port(a->front),
         .dot = a->dns ? dns_server_tls_port(a->dns, 0) : 0,
@@ -584,4 +585,9 @@ struct agent_ports agent_ports(const struct agent *a)
         .socket_path = front_socket_path(a->front),
         .line_socket = a->lines ? a->config->line_socket : NULL,
     };
+
+    for (size_t i = 0; a->dns && i < LIMIT_DNS_LISTENS; i++) {
+        ports.dns[i] = dns_server_port(a->dns, i);
+    }
+    return ports;
 }

@@ -21,7 +21,7 @@ struct notify;
 
 /* Ports that were really bound; 0 where nothing listens. */
 struct agent_ports {
-    uint16_t dns;
+    uint16_t dns[LIMIT_DNS_LISTENS]; /* In the order of the configuration. */
     uint16_t http;
     uint16_t https;
     uint16_t dot;

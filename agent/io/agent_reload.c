@@ -2,6 +2,7 @@
 
 #include "agent/core/duration.h"
 #include "agent/io/agent_impl.h"
+#include "agent/io/listen.h"
 #include "agent/io/protect.h"
 #include "base/core/check.h"
 #include "base/core/log.h"
@@ -148,6 +149,19 @@ static const char *others_text(const struct agent_config *c,
     return text;
 }
 
+static const char *dns_text(const struct agent_config *c, struct arena *arena)
+{
+    const char *text = "";
+
+    for (size_t i = 0; i < c->dns.count; i++) {
+        char one[LISTEN_TEXT];
+
+        text = arena_printf(arena, "%s %s", text,
+                            listen_text(&c->dns.items[i], one, sizeof(one)));
+    }
+    return text;
+}
+
 /* What has to stay as it is until a restart. */
 static void compare_fixed(const struct agent_config *now,
                           const struct agent_config *wanted)
@@ -164,7 +178,7 @@ static void compare_fixed(const struct agent_config *now,
     say_fixed("user", now->user, wanted->user);
     say_fixed("group", now->group, wanted->group);
     say_fixed("socket", now->socket_path, wanted->socket_path);
-    say_fixed("dns", now->dns.host, wanted->dns.host);
+    say_fixed("dns", dns_text(now, &arena), dns_text(wanted, &arena));
     say_fixed("http", now->http.host, wanted->http.host);
     say_fixed("https", now->https.host, wanted->https.host);
     say_fixed("dot", now->dot.host, wanted->dot.host);

@@ -35,30 +35,35 @@ void agent_config_release(struct agent_config *c)
 /* ---- Files ------------------------------------------------------------- */
 
 /* In a file a list may be written as one text: "store": "a,b". */
+static void split_text(json_t *object, const char *key)
+{
+    json_t *value = json_object_get(object, key);
+    json_t *list;
+
+    if (!json_is_string(value)) {
+        return;
+    }
+    list = json_array();
+    for (const char *at = json_string_value(value); *at != '\0';) {
+        size_t len = strcspn(at, ", ");
+
+        if (len > 0) {
+            CHECK(json_array_append_new(list, json_stringn(at, len)) == 0);
+        }
+        at += len + (at[len] != '\0');
+    }
+    CHECK(json_object_set_new(object, key, list) == 0);
+}
+
 static void split_texts(json_t *root)
 {
     static const char *const keys[] = {"store", "recursor", "recursors",
-                                       "recursion_from"};
+                                       "recursion_from", "dns"};
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        json_t *value = json_object_get(root, keys[i]);
-        json_t *list;
-        const char *at;
-
-        if (!json_is_string(value)) {
-            continue;
-        }
-        list = json_array();
-        for (at = json_string_value(value); *at != '\0';) {
-            size_t len = strcspn(at, ",");
-
-            if (len > 0) {
-                CHECK(json_array_append_new(list, json_stringn(at, len)) == 0);
-            }
-            at += len + (at[len] == ',');
-        }
-        CHECK(json_object_set_new(root, keys[i], list) == 0);
+        split_text(root, keys[i]);
     }
+    split_text(json_object_get(root, "addresses"), "dns");
 }
 
 /* Check `json` by the table. What it is read into is thrown away. */

@@ -42,6 +42,11 @@ struct agent_listen {
     uint16_t port;    /* 0: the kernel chooses. */
 };
 
+struct agent_listens {
+    struct agent_listen items[LIMIT_DNS_LISTENS];
+    size_t count; /* 0: none. */
+};
+
 enum agent_recursor_strategy {
     RECURSORS_SEQUENTIAL,
     RECURSORS_RANDOM,
@@ -155,7 +160,7 @@ struct agent_ports_config {
 };
 
 struct agent_addresses_config {
-    const char *dns;
+    struct texts dns;
     const char *http;
     const char *https;
     const char *dot;
@@ -208,7 +213,7 @@ struct agent_config {
     const char *group; /* "": the user's. */
 
     /* Where we listen. */
-    struct agent_listen dns;   /* Default 127.0.0.1:8600. */
+    struct agent_listens dns;  /* Default 127.0.0.1:8600. */
     struct agent_listen dot;   /* DNS over TLS. Default: off. */
     struct agent_listen http;  /* Default 127.0.0.1:8500. */
     struct agent_listen https; /* Default off. */

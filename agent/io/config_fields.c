@@ -63,6 +63,21 @@ static enum status rule_listen(struct field_reader *r, const struct json_at *at,
                        text);
 }
 
+static enum status rule_listens(struct field_reader *r,
+                                const struct json_at *at, const void *value)
+{
+    const struct texts *all = value;
+    enum status st = ST_OK;
+
+    for (size_t i = 0; i < all->count && !st; i++) {
+        st = rule_listen(r, at, &all->items[i]);
+        if (!st && all->count > 1 && strcmp(all->items[i], "off") == 0) {
+            st = field_error(r, at, "\"off\" stands alone");
+        }
+    }
+    return st;
+}
+
 static enum status rule_ip_address(struct field_reader *r,
                                    const struct json_at *at, const void *value)
 {
@@ -74,6 +89,19 @@ static enum status rule_ip_address(struct field_reader *r,
         return ST_OK;
     }
     return field_error(r, at, "\"%.64s\" is not an IP address", text);
+}
+
+static enum status rule_ip_addresses(struct field_reader *r,
+                                     const struct json_at *at,
+                                     const void *value)
+{
+    const struct texts *all = value;
+    enum status st = ST_OK;
+
+    for (size_t i = 0; i < all->count && !st; i++) {
+        st = rule_ip_address(r, at, &all->items[i]);
+    }
+    return st;
 }
 
 static enum status rule_advertise(struct field_reader *r,
@@ -404,8 +432,9 @@ static const struct fields ports_fields = {
 
 static const struct field addresses_items[] = {
     {.key = "dns",
-     .kind = FIELD_TEXT,
-     .rule = rule_ip_address,
+     .kind = FIELD_TEXTS,
+     .max = LIMIT_DNS_LISTENS,
+     .rule = rule_ip_addresses,
      .offset = offsetof(struct agent_addresses_config, dns)},
     {.key = "http",
      .kind = FIELD_TEXT,
@@ -466,7 +495,8 @@ static const struct field items[] = {
     {KEY("advertise_addr", advertise), .kind = FIELD_TEXT,
      .rule = rule_advertise},
     {KEY("data_dir", data_dir), .kind = FIELD_TEXT},
-    {KEY("dns", dns), .kind = FIELD_TEXT, .rule = rule_listen},
+    {KEY("dns", dns), .kind = FIELD_TEXTS, .max = LIMIT_DNS_LISTENS,
+     .rule = rule_listens},
     {KEY("http", http), .kind = FIELD_TEXT, .rule = rule_listen},
     {KEY("socket", socket), .kind = FIELD_TEXT, .max = 107},
     {KEY("line_socket", line_socket), .kind = FIELD_TEXT, .max = 107},

@@ -21,7 +21,7 @@ struct config_keys {
     const char *datacenter;
     const char *advertise;
     const char *data_dir;
-    const char *dns;
+    struct texts dns;
     const char *http;
     const char *socket;
     const char *line_socket; /* "": beside the socket. */

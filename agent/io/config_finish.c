@@ -85,13 +85,31 @@ static struct agent_listen listen_of(struct agent_config *c, const char *own,
     return out;
 }
 
+/* DNS may listen on several. */
+static void listen_dns(struct agent_config *c, const struct config_keys *k)
+{
+    struct texts own = k->dns;
+    struct texts addresses = k->addresses.dns;
+    size_t count = own.count > 0         ? own.count
+                   : addresses.count > 0 ? addresses.count
+                                         : 1;
+
+    for (size_t i = 0; i < count; i++) {
+        struct agent_listen one = listen_of(
+            c, i < own.count ? own.items[i] : "", k->ports.dns,
+            i < addresses.count ? addresses.items[i] : k->client_addr, 8600);
+
+        if (one.host) {
+            c->dns.items[c->dns.count++] = one;
+        }
+    }
+}
+
 static void listen_take(struct agent_config *c, const struct config_keys *k)
 {
-    const char *dns = k->addresses.dns;
     const char *http = k->addresses.http;
 
-    c->dns = listen_of(c, k->dns, k->ports.dns,
-                       dns[0] != '\0' ? dns : k->client_addr, 8600);
+    listen_dns(c, k);
     c->http = listen_of(c, k->http, k->ports.http,
                         http[0] != '\0' ? http : k->client_addr, 8500);
     c->https = listen_of(c, k->https, k->ports.https,

@@ -49,5 +49,6 @@ enum status listen_folder_make(const char *path, unsigned mode,
                                struct err *out_err);
 
 /* "10.0.0.1:80", "[::1]:80". */
+#define LISTEN_TEXT 300 /* Room for it. */
 const char *listen_text(const struct agent_listen *where, char *out,
                         size_t out_len);

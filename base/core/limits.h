@@ -104,7 +104,8 @@
 /* DNS. */
 #define LIMIT_DNS_UDP           1232 /* What we advertise; no fragments. */
 #define LIMIT_DNS_TCP           65535
-#define LIMIT_DNS_CNAMES        3 /* Host names followed within our domains. */
+#define LIMIT_DNS_LISTENS       16 /* Addresses to listen on, each way. */
+#define LIMIT_DNS_CNAMES        3  /* Host names followed within our domains. */
 #define LIMIT_DNS_AREAS         1024 /* Values of the node meta "zone". */
 #define LIMIT_DNS_HOSTS         16   /* SRV targets looked up for one answer. */
 #define LIMIT_DNS_FORWARDS      1024 /* Questions under way upstream. */

@@ -6,13 +6,14 @@
  */
 #pragma once
 
+#include "base/core/limits.h"
 #include "dns/io/address.h"
 #include "dns/io/server.h"
 #include "dns/io/worker.h"
 
 enum {
     THREADS_MAX = 16,
-    LISTEN_MAX = 16,
+    LISTEN_MAX = LIMIT_DNS_LISTENS,
     SOCKETS_MAX = DNS_SOCKETS_MAX,
 };
 

@@ -74,4 +74,12 @@ is "$(printf '%s' "$out" | grep -c '^many.*IN.A')" 3 "and three answers"
 size=$(dig +bufsize=1232 +ignore -p "$AGENT_DNS" @127.0.0.1 \
     many.service.consul SRV | sed -n 's/.*MSG SIZE *rcvd: //p')
 ok "with EDNS 1232 at most that ($size)" [ "$size" -le 1232 ]
+
+agent_start two --dev --store-listen 127.0.0.1:0 --dns 127.0.0.1:0 \
+    --dns '[::1]:0'
+V6=$(tail -1 "$SCRATCH/two.out" | json 'd["dns_all"][1].rsplit(":", 1)[1]')
+wait_until 10 "the node" answers 127.0.0.1 two.node.consul
+is "$(dig +short -p "$V6" @::1 two.node.consul)" 127.0.0.1 \
+    "several addresses to listen on"
+is "$(dig +short +tcp -p "$V6" @::1 two.node.consul)" 127.0.0.1 "by TCP, too"
 done_testing

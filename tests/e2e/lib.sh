@@ -279,17 +279,22 @@ agent_start() {
     shift
     local dir="$SCRATCH/$name"
     local lines
+    local dns=()
     mkdir -p "$dir/services" "$dir/data"
     AGENT_SERVICES="$dir/services"
     AGENT_DATA="$dir/data"
     AGENT_SOCKET="$dir/agent.sock"
     [ -f "$dir/ports" ] && . "$dir/ports"
+    case " $* " in
+    *" --dns "*) ;; # One's own, of which the first becomes AGENT_DNS.
+    *) dns=(--dns "127.0.0.1:${DNS_PORT:-0}") ;;
+    esac
     touch "$SCRATCH/$name.out"
     lines=$(wc -l <"$SCRATCH/$name.out")
     spawn "$name" sh -c 'out=$1; shift; exec "$@" >>"$out"' sh \
         "$SCRATCH/$name.out" "$MUSTER" agent \
         --node "$name" --data-dir "$AGENT_DATA" --services "$AGENT_SERVICES" \
-        --socket "$AGENT_SOCKET" --dns "127.0.0.1:${DNS_PORT:-0}" \
+        --socket "$AGENT_SOCKET" "${dns[@]}" \
         --http "127.0.0.1:${HTTP_PORT:-0}" --advertise 127.0.0.1 "$@"
     AGENT_PID=$PID
     wait_until 20 "the start of agent $name" _agent_started "$name" "$lines"

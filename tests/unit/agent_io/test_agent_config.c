@@ -18,8 +18,12 @@ static const char *show(const struct agent_config *c, const char *what,
         return c->datacenter;
     }
     if (strcmp(what, "dns") == 0) {
-        (void)snprintf(out, len, "%s %u", c->dns.host ? c->dns.host : "off",
-                       c->dns.port);
+        (void)snprintf(out, len, "%s", c->dns.count > 0 ? "" : "off ");
+        for (size_t i = 0; i < c->dns.count; i++) {
+            (void)snprintf(out + strlen(out), len - strlen(out), "%s %u ",
+                           c->dns.items[i].host, c->dns.items[i].port);
+        }
+        out[strlen(out) - 1] = '\0';
     } else if (strcmp(what, "http") == 0) {
         (void)snprintf(out, len, "%s %u", c->http.host ? c->http.host : "off",
                        c->http.port);
@@ -193,6 +197,25 @@ static const struct {
      {{0}},
      "dns",
      "10.0.0.1 8600"},
+    {"addresses as one text",
+     "{\"addresses\": {\"dns\": \"10.0.0.1 ::1\"}, \"ports\": {\"dns\": 53}}",
+     NULL,
+     {{0}},
+     "dns",
+     "10.0.0.1 53 ::1 53"},
+    {"several of its own",
+     "{\"dns\": [\"127.0.0.1:53\", \"[::1]:54\"]}",
+     NULL,
+     {{0}},
+     "dns",
+     "127.0.0.1 53 ::1 54"},
+    {"a repeated flag",
+     NULL,
+     NULL,
+     {{"dns", "127.0.0.1:1"}, {"dns", "127.0.0.2:2"}},
+     "dns",
+     "127.0.0.1 1 127.0.0.2 2"},
+    {"DNS off", NULL, NULL, {{"dns", "off"}}, "dns", "off"},
     {"client_addr",
      "{\"client_addr\": \"10.0.0.2\"}",
      NULL,
@@ -314,6 +337,8 @@ static const struct {
     {"port out of range", "{\"ports\": {\n\"dns\": 70000}}",
      "agent.json:2: ports.dns: 70000 is not within"},
     {"no port", "{\"dns\": \"127.0.0.1\"}", "dns: \"127.0.0.1\" is not"},
+    {"off and on", "{\"dns\": \"off,127.0.0.1:53\"}",
+     "dns: \"off\" stands alone"},
     {"a name for an address", "{\"http\": \"localhost:80\"}",
      "http: \"localhost:80\" is not"},
     {"IPv6 without brackets", "{\"http\": \"::1:80\"}", "is not ADDRESS:PORT"},
