@@ -488,6 +488,7 @@ enum status front_start(struct loop *loop, const struct front_config *config,
     f->hooks = hooks;
     f->handler = (struct http_handler){.ctx = f,
                                        .server = config->server,
+                                       .bodies_bytes = &f->bodies_bytes,
                                        .on_request = on_request,
                                        .on_gone = on_gone,
                                        .on_drained = on_drained};

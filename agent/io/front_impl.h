@@ -99,6 +99,7 @@ struct front {
     struct state *state;
     struct front_hooks hooks;
     struct http_handler handler;
+    size_t bodies_bytes; /* Of the clients of all listeners. */
     struct server *http;
     struct server *https;
     struct server *unix_socket;

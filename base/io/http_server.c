@@ -42,9 +42,10 @@ struct http_conn {
     bool exchange_open;
     bool body_open; /* A streamed body is coming in for the exchange. */
     size_t body_bytes;
-    bool streaming; /* The reply has begun and goes on. */
-    size_t chunk;   /* Where the open chunk's head is. */
-    bool reading;   /* http_conn_read() is on the stack. */
+    size_t body_counted; /* In handler->bodies_bytes. */
+    bool streaming;      /* The reply has begun and goes on. */
+    size_t chunk;        /* Where the open chunk's head is. */
+    bool reading;        /* http_conn_read() is on the stack. */
     bool stopping;
     bool finished;
     bool ended; /* The client sends no more; `ahead` is still answered. */
@@ -153,8 +154,17 @@ static void conn_finish(struct http_conn *c)
     stream_finish(c->stream);
 }
 
+static void count_body(struct http_conn *c, size_t bytes)
+{
+    if (c->handler->bodies_bytes) {
+        *c->handler->bodies_bytes += bytes - c->body_counted;
+        c->body_counted = bytes;
+    }
+}
+
 static void exchange_end(struct http_conn *c)
 {
+    count_body(c, 0);
     c->exchange_open = false;
     c->body_open = false;
     c->streaming = false;
@@ -394,6 +404,16 @@ static bool conn_waits(const struct http_conn *c)
     return c->exchange_open || stream_out_bytes(c->stream) > UNREAD_BYTES_MAX;
 }
 
+/* A thousand clients with a body each are a gigabyte. */
+static void bound_bodies(struct http_conn *c)
+{
+    count_body(c, c->parse.body.len);
+    if (!c->parse.complete && c->handler->bodies_bytes &&
+        *c->handler->bodies_bytes > LIMIT_HTTP_BODIES) {
+        conn_refuse(c, 503, "too many bodies are on their way; try again");
+    }
+}
+
 /* Handle requests until the bytes end, one must be waited for, or others are to
  * have their turn; returns what is left. */
 static struct slice conn_consume(struct http_conn *c, struct slice bytes)
@@ -406,6 +426,8 @@ static struct slice conn_consume(struct http_conn *c, struct slice bytes)
         if (c->parse.streamed && c->parse.headers_done &&
             c->parse.refusal == 0) {
             pass_body(c);
+        } else {
+            bound_bodies(c);
         }
         if (c->finished) {
             break;
@@ -559,6 +581,7 @@ void http_conn_free(struct http_conn *c)
         return;
     }
     c->finished = true;
+    count_body(c, 0);
     if ((c->exchange_open || c->body_open) && c->handler->on_gone != NULL) {
         c->handler->on_gone(&c->exchange);
     }

@@ -46,10 +46,14 @@ struct http_handler {
      * on_gone comes. NULL: no such path. */
     const char *streamed_path;
     int (*on_body)(struct http_exchange *x, struct slice bytes);
-    uint64_t idle_ms;   /* A kept-alive connection without request is closed
-                           after this; 0: 75 s */
-    uint64_t header_ms; /* For a request to arrive whole; 0: 10 s, which grows
-                           with the body by 1 s per 64 kB received */
+    size_t *bodies_bytes; /* Of all bodies that are held, counted here and by
+                             whoever else has this pointer: beyond
+                             LIMIT_HTTP_BODIES no more is taken (503). NULL: not
+                             bounded together. */
+    uint64_t idle_ms;     /* A kept-alive connection without request is closed
+                             after this; 0: 75 s */
+    uint64_t header_ms;   /* For a request to arrive whole; 0: 10 s, which grows
+                             with the body by 1 s per 64 kB received */
 };
 
 struct http_header {

@@ -96,8 +96,11 @@ static void on_gone(struct http_exchange *x)
     gone++;
 }
 
+static size_t bodies_bytes;
+
 static const struct http_handler handler = {
     .on_request = on_request,
+    .bodies_bytes = &bodies_bytes,
     .on_gone = on_gone,
     .idle_ms = 60000,
     .header_ms = 300,
@@ -343,10 +346,74 @@ START_TEST(others_have_their_turn_between_pipelined_requests)
 }
 END_TEST
 
+enum {
+    PART = 1400 * 1000, /* Of a body that is one byte longer. */
+    FIT = LIMIT_HTTP_BODIES / PART
+};
+
+static int unfinished_client(void)
+{
+    static const char head[] =
+        "PUT /nope HTTP/1.1\r\nHost: h\r\nContent-Length: 1400001\r\n\r\n";
+    static char part[PART];
+    int fd = client();
+
+    say(fd, head);
+    for (size_t sent = 0; sent < PART;) {
+        ssize_t n = send(fd, part + sent, PART - sent, MSG_NOSIGNAL);
+
+        if (n <= 0) {
+            break; /* Refused already. */
+        }
+        sent += (size_t)n;
+    }
+    return fd;
+}
+
+/* Of the loop's thread, so it may be old, but not for long. */
+static void wait_for_bodies(size_t bytes)
+{
+    struct timespec pause = {.tv_nsec = 1000000};
+
+    for (int i = 0; i < 20000; i++) {
+        if (__atomic_load_n(&bodies_bytes, __ATOMIC_RELAXED) == bytes) {
+            return;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    ck_abort_msg("%zu bytes of bodies are held, not %zu", bodies_bytes, bytes);
+}
+
+/* Bodies that do not end are held up to a sum; beyond it clients are told to
+ * come again, and those that are there go on. */
+START_TEST(bodies_are_bounded_together)
+{
+    int fds[FIT];
+    int late;
+
+    start();
+    for (size_t i = 0; i < FIT; i++) {
+        fds[i] = unfinished_client();
+        wait_for_bodies((i + 1) * PART);
+    }
+    late = unfinished_client();
+    hear_until(late, "503 Service Unavailable");
+    (void)close(late);
+    for (size_t i = 0; i < FIT; i++) {
+        say(fds[i], "x");
+        hear_until(fds[i], "404 Not Found");
+        (void)close(fds[i]);
+    }
+    stop();
+    ck_assert_uint_eq(bodies_bytes, 0);
+}
+END_TEST
+
 UNIT_MAIN("http_server", {
     tcase_add_loop_test(tc, answers_follow_row, 0, COUNT_OF(rows));
     tcase_add_test(tc, a_late_reply_lets_the_next_request_through);
     tcase_add_test(tc, who_leaves_a_long_poll_is_noticed);
     tcase_add_test(tc, continue_comes_before_the_body);
     tcase_add_test(tc, others_have_their_turn_between_pipelined_requests);
+    tcase_add_test(tc, bodies_are_bounded_together);
 })
