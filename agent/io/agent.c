@@ -221,7 +221,11 @@ static struct link *on_link(void *ctx, const char *datacenter)
 
 static enum status on_reload(void *ctx, struct err *out_err)
 {
-    return agent_reload_now(ctx, out_err);
+    struct agent *a = ctx;
+
+    return a->phase == AGENT_RUNS
+               ? agent_reload_now(a, out_err)
+               : err_set(out_err, ST_CLOSED, "the agent is ending");
 }
 
 void agent_reload(struct agent *agent)
