@@ -231,9 +231,10 @@ static void state_read(struct watch *w)
     char line[32] = "";
 
     if (f != NULL) {
-        (void)fgets(line, sizeof(line), f);
+        if (fgets(line, sizeof(line), f) != NULL) {
+            w->taken = strtoull(line, NULL, 16);
+        }
         (void)fclose(f);
-        w->taken = strtoull(line, NULL, 16);
     }
 }
 

@@ -23,8 +23,10 @@
 #define DISK_KEY_LEN 17
 #define HEAD_LEN     8
 
-/* After so large a batch LMDB's memory is given back, and the allocator's. */
+/* After so large a batch LMDB's memory is given back; and the allocator's after
+ * it, or after so many bytes of smaller ones. */
 #define LARGE_BYTES (1U << 18)
+#define TRIM_BYTES  (1U << 20)
 
 enum op_kind {
     OP_PUT,
@@ -47,6 +49,7 @@ struct batch {
     STAILQ_ENTRY(batch) link;
     struct ops ops;
     size_t bytes;
+    uint64_t took_ms;
     kvfile_written_fn *on_written;
     void *arg;
     enum status st;
@@ -63,6 +66,8 @@ struct kvfile {
     struct lmdb_map map;
     struct stat identity;         /* Of the file that was opened first. */
     size_t pending;               /* Bytes of all batches. */
+    size_t untrimmed;             /* Bytes written since the last trim. */
+    uint64_t took_ms;             /* By the last transaction. */
     struct batch *filling;        /* Not flushed yet; NULL: empty. */
     STAILQ_HEAD(, batch) flushed; /* In order; the first is being written. */
     uv_work_t work;
@@ -325,6 +330,11 @@ static struct op *op_add(struct kvfile *f, enum op_kind kind, size_t len)
     return op;
 }
 
+uint64_t kvfile_took_ms(const struct kvfile *f)
+{
+    return f->took_ms;
+}
+
 size_t kvfile_pending(const struct kvfile *f)
 {
     return f->pending;
@@ -444,10 +454,27 @@ static void file_renew(struct kvfile *f)
     (void)file_map(f, &ignored);
 }
 
+static void memory_release(struct kvfile *f, size_t batch_bytes)
+{
+    bool large = batch_bytes >= LARGE_BYTES;
+
+    if (f->env && large) {
+        file_renew(f);
+    } else if (f->env) {
+        lmdb_map_release(&f->map);
+    }
+    f->untrimmed += batch_bytes;
+    if (large || f->untrimmed >= TRIM_BYTES) {
+        (void)malloc_trim(0);
+        f->untrimmed = 0;
+    }
+}
+
 /* On a thread of the pool. Only the first batch is touched. */
 static void on_work(uv_work_t *work)
 {
     struct kvfile *f = work->data;
+    uint64_t begin = uv_hrtime();
     struct batch *b = STAILQ_FIRST(&f->flushed);
     int error;
 
@@ -463,12 +490,8 @@ static void on_work(uv_work_t *work)
         }
     }
     ops_free(&b->ops);
-    if (f->env && b->bytes >= LARGE_BYTES) {
-        file_renew(f);
-        (void)malloc_trim(0);
-    } else if (f->env) {
-        lmdb_map_release(&f->map);
-    }
+    memory_release(f, b->bytes);
+    b->took_ms = (uv_hrtime() - begin) / 1000000;
 }
 
 static void work_next(struct kvfile *f);
@@ -481,6 +504,7 @@ static void on_worked(uv_work_t *work, int canceled)
     CHECK(canceled == 0);
     f->working = false;
     f->pending -= b->bytes;
+    f->took_ms = b->took_ms;
     STAILQ_REMOVE_HEAD(&f->flushed, link);
     if (b->on_written) {
         b->on_written(b->arg, b->st, &b->err);

@@ -50,6 +50,9 @@ void kvfile_flush(struct kvfile *f, kvfile_written_fn *on_written, void *arg);
  * makes us hold. */
 size_t kvfile_pending(const struct kvfile *f);
 
+/* How long the last transaction took, 0 before the first. */
+uint64_t kvfile_took_ms(const struct kvfile *f);
+
 /* Write the rest, close, free; then on_closed, from the loop. */
 typedef void kvfile_closed_fn(void *arg);
 void kvfile_close(struct kvfile *f, kvfile_closed_fn *on_closed, void *arg);

@@ -16,9 +16,13 @@
 #include "base/core/log.h"
 #include "base/core/wire.h"
 
-/* How far the file may be behind. A catalogue that was read as a whole is
- * written at once. */
-#define BATCH_MS 100
+/* How far the file is behind. Where writing takes long (a slow disk, a hundred
+ * agents on one machine) it takes a twentieth of the time at most, and what
+ * comes meanwhile is one batch. A catalogue that was read as a whole is written
+ * at once. */
+#define BATCH_MS_MIN    100
+#define BATCH_MS_MAX    1000
+#define BATCH_TAKES_PER 20
 
 enum {
     TABLE_ENTRIES = 'c',
@@ -380,6 +384,16 @@ static void look_behind(struct replica *r)
     }
 }
 
+static uint64_t batch_ms(const struct replica *r)
+{
+    uint64_t ms = BATCH_TAKES_PER * kvfile_took_ms(r->file);
+
+    if (ms < BATCH_MS_MIN) {
+        return BATCH_MS_MIN;
+    }
+    return ms > BATCH_MS_MAX ? BATCH_MS_MAX : ms;
+}
+
 void replica_update(struct replica *r, const struct link_update *update)
 {
     look_behind(r);
@@ -397,8 +411,8 @@ void replica_update(struct replica *r, const struct link_update *update)
     r->heads.revision = update->revision;
     r->heads.cluster_id = update->cluster_id;
     if (update->full || !uv_is_active((uv_handle_t *)&r->batch)) {
-        CHECK(uv_timer_start(&r->batch, on_batch, update->full ? 0 : BATCH_MS,
-                             0) == 0);
+        CHECK(uv_timer_start(&r->batch, on_batch,
+                             update->full ? 0 : batch_ms(r), 0) == 0);
     }
 }
 
