@@ -26,7 +26,7 @@ settled() {
 wait_until 30 "all that comes by itself" settled
 
 index_of() {
-    api "$1" -D - -o /dev/null | tr -d '\r' | sed -n 's/^X-Consul-Index: //Ip'
+    api "$1" -m "$((IDLE + 60))" -D - -o /dev/null | tr -d '\r' | sed -n 's/^X-Consul-Index: //Ip'
 }
 polls=""
 for path in catalog/services catalog/nodes catalog/service/app health/service/app \
