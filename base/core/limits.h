@@ -32,8 +32,7 @@
 #define LIMIT_HEADER_COUNT 128
 #define LIMIT_URL_BYTES    8192
 #define LIMIT_HTTP_BODY    (1536UL * 1024) /* A registration, a JSON call. */
-#define LIMIT_HTTP_BODIES  (64UL * 1024 * 1024) /* All that are held at once. \
-                                                 */
+#define LIMIT_HTTP_BODIES  (64UL * 1024 * 1024) /* Held at once, by all. */
 #define LIMIT_CONN_OUT_BYTES                        \
     (64 * 1024 * 1024) /* Queued for a slow reader. \
                         */
