@@ -28,6 +28,10 @@
 #define LARGE_BYTES (1U << 18)
 #define TRIM_BYTES  (1U << 20)
 
+/* A file up to so many pages may stay resident: reading its pages anew would
+ * make each acknowledgement wait. */
+#define RESIDENT_PAGES 256
+
 enum op_kind {
     OP_PUT,
     OP_DELETE,
@@ -454,13 +458,21 @@ static void file_renew(struct kvfile *f)
     (void)file_map(f, &ignored);
 }
 
+static bool is_small(const struct kvfile *f)
+{
+    MDB_envinfo info;
+
+    return mdb_env_info(f->env, &info) == 0 &&
+           info.me_last_pgno < RESIDENT_PAGES;
+}
+
 static void memory_release(struct kvfile *f, size_t batch_bytes)
 {
     bool large = batch_bytes >= LARGE_BYTES;
 
     if (f->env && large) {
         file_renew(f);
-    } else if (f->env) {
+    } else if (f->env && !is_small(f)) {
         lmdb_map_release(&f->map);
     }
     f->untrimmed += batch_bytes;
