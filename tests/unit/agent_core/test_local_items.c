@@ -2,51 +2,9 @@
 
 #include <stdio.h>
 
-#include "fake_store.h"
-#include "suite.h"
+#include "local_world.h"
 
 /* What is kept over a restart, and what comes back. */
-
-static struct definitions *parse(const char *text)
-{
-    struct definitions *defs = NULL;
-    struct err err;
-
-    ck_assert_msg(definitions_parse(DEFINITION_FILE, "f", slice_str(text),
-                                    &defs, &err) == ST_OK,
-                  "%s", err.text);
-    return defs;
-}
-
-static enum status load(struct fake *f, const char *file, const char *text,
-                        struct err *err)
-{
-    struct definitions *defs = parse(text);
-    enum status st = local_load_file(f->local, file, defs, f->now, err);
-
-    definitions_unref(defs);
-    return st;
-}
-
-static void put(struct fake *f, const char *line, const char *body)
-{
-    (void)fake_reply(f, line, body, 200);
-}
-
-static enum check_status status_of(struct fake *f, const char *id)
-{
-    struct local_check c;
-
-    ck_assert_msg(local_check_get(f->local, id, &c), "%s", id);
-    return c.status;
-}
-
-#define ASSERT_OUTPUT(f, id, text)                         \
-    do {                                                   \
-        struct local_check c_;                             \
-        ck_assert(local_check_get((f)->local, (id), &c_)); \
-        ck_assert_str_eq(c_.output, (text));               \
-    } while (0)
 
 /* Everything kept goes to a second agent, `away_ms` later. */
 static void restart(struct fake *from, struct fake *to, int64_t away_ms,
