@@ -10,10 +10,10 @@ agent_start one --store "$STORE_URL"
 web_definition web "$WEB_PORT"
 wait_until 15 "the service in DNS" answers 127.0.0.1 $NAME
 
-# What anybody who watches the catalogue saw.
+# What anybody who watches its services saw; the store's member is the janitor's.
 spawn watch etcdctl --endpoints "$STORE_URL" watch --prefix \
-    /muster/v1/dc1/inst/
-before=$(ctl get --prefix /muster/v1/dc1/inst/ -w json)
+    /muster/v1/dc1/inst/web/
+before=$(ctl get --prefix /muster/v1/dc1/inst/web/ -w json)
 index=$(api /v1/health/service/web -D - -o "$SCRATCH/body" |
     tr -d '\r' | sed -n 's/^X-Consul-Index: //Ip')
 
@@ -25,7 +25,7 @@ again=$(api /v1/health/service/web -D - -o "$SCRATCH/body" |
     tr -d '\r' | sed -n 's/^X-Consul-Index: //Ip')
 is "$again" "$index" "the index has not moved"
 keys='[(k["key"], k["version"]) for k in d["kvs"]]'
-is "$(ctl get --prefix /muster/v1/dc1/inst/ -w json | json "$keys")" \
+is "$(ctl get --prefix /muster/v1/dc1/inst/web/ -w json | json "$keys")" \
     "$(printf '%s' "$before" | json "$keys")" "nothing was written again"
 is "$(grep -c . "$SCRATCH/watch.log")" 0 "a watcher saw nothing"
 
