@@ -1,250 +1,11 @@
 #include "agent/io/config_fields.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "agent/core/definition_tables.h"
-#include "agent/core/duration.h"
+#include "agent/io/config_rules.h"
 
 enum {
-    NODE_NAME_BYTES_MAX = 200, /* Leaves room for ".node.<dc>.<domain>". */
     UDP_ANSWERS_MAX = 8
 };
-
-enum status config_listen_parse(const char *text, struct agent_listen *out)
-{
-    const char *colon = strrchr(text, ':');
-    unsigned char binary[16];
-    char host[64];
-    size_t len = colon ? (size_t)(colon - text) : 0;
-    char *end;
-    long port;
-
-    if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
-        text++;
-        len -= 2;
-    } else if (memchr(text, ':', len)) {
-        return ST_INVALID; /* IPv6 without brackets: where is the port? */
-    }
-    if (len == 0 || len >= sizeof(host)) {
-        return ST_INVALID;
-    }
-    memcpy(host, text, len);
-    host[len] = '\0';
-    if (inet_pton(AF_INET, host, binary) != 1 &&
-        inet_pton(AF_INET6, host, binary) != 1) {
-        return ST_INVALID;
-    }
-    port = strtol(colon + 1, &end, 10);
-    if (colon[1] < '0' || colon[1] > '9' || *end != '\0' || port > 65535) {
-        return ST_INVALID;
-    }
-    out->host = text;
-    out->port = (uint16_t)port;
-    return ST_OK;
-}
-
-/* ---- Rules ------------------------------------------------------------- */
-
-static enum status rule_listen(struct field_reader *r, const struct json_at *at,
-                               const void *value)
-{
-    const char *text = *(const char *const *)value;
-    struct agent_listen where;
-
-    if (text[0] == '\0' || strcmp(text, "off") == 0 ||
-        config_listen_parse(text, &where) == ST_OK) {
-        return ST_OK;
-    }
-    return field_error(r, at,
-                       "\"%.64s\" is not ADDRESS:PORT, such as "
-                       "\"127.0.0.1:8500\" or \"[::1]:0\"",
-                       text);
-}
-
-static enum status rule_listens(struct field_reader *r,
-                                const struct json_at *at, const void *value)
-{
-    const struct texts *all = value;
-    enum status st = ST_OK;
-
-    for (size_t i = 0; i < all->count && !st; i++) {
-        st = rule_listen(r, at, &all->items[i]);
-        if (!st && all->count > 1 && strcmp(all->items[i], "off") == 0) {
-            st = field_error(r, at, "\"off\" stands alone");
-        }
-    }
-    return st;
-}
-
-static enum status rule_ip_address(struct field_reader *r,
-                                   const struct json_at *at, const void *value)
-{
-    const char *text = *(const char *const *)value;
-    unsigned char binary[16];
-
-    if (text[0] == '\0' || inet_pton(AF_INET, text, binary) == 1 ||
-        inet_pton(AF_INET6, text, binary) == 1) {
-        return ST_OK;
-    }
-    return field_error(r, at, "\"%.64s\" is not an IP address", text);
-}
-
-static enum status rule_ip_addresses(struct field_reader *r,
-                                     const struct json_at *at,
-                                     const void *value)
-{
-    const struct texts *all = value;
-    enum status st = ST_OK;
-
-    for (size_t i = 0; i < all->count && !st; i++) {
-        st = rule_ip_address(r, at, &all->items[i]);
-    }
-    return st;
-}
-
-static enum status rule_advertise(struct field_reader *r,
-                                  const struct json_at *at, const void *value)
-{
-    const char *text = *(const char *const *)value;
-
-    if (strcmp(text, "0.0.0.0") == 0 || strcmp(text, "::") == 0) {
-        return field_error(r, at,
-                           "\"%s\" is no address that others can reach; leave "
-                           "it out to use the one of the default route",
-                           text);
-    }
-    return rule_ip_address(r, at, value);
-}
-
-/* "1.16.0": what clients compare with. */
-static enum status rule_api_level(struct field_reader *r,
-                                  const struct json_at *at, const void *value)
-{
-    const char *text = *(const char *const *)value;
-    unsigned parts = 0;
-
-    while (parts < 3 && *text >= '0' && *text <= '9') {
-        text += strspn(text, "0123456789");
-        parts++;
-        text += parts < 3 && *text == '.';
-    }
-    if (parts == 3 && *text == '\0') {
-        return ST_OK;
-    }
-    return field_error(r, at, "\"%.64s\" is not a version like \"1.16.0\"",
-                       *(const char *const *)value);
-}
-
-static enum status rule_log_level(struct field_reader *r,
-                                  const struct json_at *at, const void *value)
-{
-    const char *text = *(const char *const *)value;
-
-    if (text[0] == '\0' || log_level_parse(text) >= 0) {
-        return ST_OK;
-    }
-    return field_error(
-        r, at, "\"%.64s\" is not one of debug, info, warn, error", text);
-}
-
-static enum status rule_mode(struct field_reader *r, const struct json_at *at,
-                             const void *value)
-{
-    const char *text = *(const char *const *)value;
-    char *end;
-    unsigned long mode = strtoul(text, &end, 8);
-
-    if (*end == '\0' && mode <= 0777) {
-        return ST_OK;
-    }
-    return field_error(r, at, "\"%.64s\" is not a file mode such as \"0660\"",
-                       text);
-}
-
-/* A datacenter, or a service, is a label of DNS names. */
-static enum status rule_label(struct field_reader *r, const struct json_at *at,
-                              const void *value)
-{
-    const char *text = *(const char *const *)value;
-
-    if (strlen(text) > 63 || strspn(text, "abcdefghijklmnopqrstuvwxyz"
-                                          "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                          "0123456789-_") != strlen(text)) {
-        return field_error(r, at,
-                           "\"%.64s\" is not a name of up to 63 letters, "
-                           "digits, '-' and '_'",
-                           text);
-    }
-    return ST_OK;
-}
-
-/* Where projections go, in the store: not among our own records. */
-static enum status rule_prefix(struct field_reader *r, const struct json_at *at,
-                               const void *value)
-{
-    const char *text = *(const char *const *)value;
-    size_t len = strlen(text);
-
-    if (len > 0 && (text[0] != '/' || text[len - 1] == '/')) {
-        return field_error(r, at,
-                           "\"%.64s\" is not a prefix of keys such as "
-                           "\"/skydns\": it begins with a slash, and does not "
-                           "end with one",
-                           text);
-    }
-    if (strcmp(text, "/muster") == 0 || strncmp(text, "/muster/", 8) == 0) {
-        return field_error(r, at, "\"%.64s\" is where muster's own records are",
-                           text);
-    }
-    return ST_OK;
-}
-
-/* Node names are labels too, or several of them: a host's name in full. */
-static enum status rule_node(struct field_reader *r, const struct json_at *at,
-                             const void *value)
-{
-    const char *text = *(const char *const *)value;
-    bool good = strlen(text) <= NODE_NAME_BYTES_MAX;
-
-    for (const char *label = text; good; label++) {
-        size_t len = strspn(label, "abcdefghijklmnopqrstuvwxyz"
-                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                   "0123456789-_");
-
-        good = len <= 63 && (len > 0 || *text == '\0');
-        label += len;
-        if (*label != '.') {
-            good = good && *label == '\0';
-            break;
-        }
-    }
-    return good ? ST_OK
-                : field_error(r, at,
-                              "\"%.64s\" is not a name of letters, digits, '-' "
-                              "and '_', up to 63 of them between dots",
-                              text);
-}
-
-static enum status rule_ttls(struct field_reader *r, const struct json_at *at,
-                             const void *value)
-{
-    const struct pairs *pairs = value;
-    uint64_t ms;
-
-    for (size_t i = 0; i < pairs->count; i++) {
-        struct json_at inner = {.up = at, .key = pairs->items[i].key};
-
-        if (duration_parse(slice_str(pairs->items[i].value), &ms)) {
-            return field_error(r, &inner, "\"%.64s\" is not a duration",
-                               pairs->items[i].value);
-        }
-    }
-    return ST_OK;
-}
-
-/* ---- Tables ------------------------------------------------------------ */
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 #define SECOND_MS    1000
@@ -313,7 +74,7 @@ static const char *const subsets[] = {"by-type", "random", "stable", NULL};
 static const struct field dns_items[] = {
     {DNS("node_ttl", node_ttl_ms), .kind = FIELD_DURATION},
     {DNS("service_ttl", service_ttl), .kind = FIELD_PAIRS, .max = 1024,
-     .rule = rule_ttls},
+     .rule = config_rule_ttls},
     {DNS("only_passing", only_passing), .kind = FIELD_BOOL},
     {DNS("enable_truncate", enable_truncate), .kind = FIELD_BOOL},
     {DNS("always_ra", always_ra), .kind = FIELD_BOOL},
@@ -347,7 +108,8 @@ static const struct field dns_items[] = {
     {DNS("near_min_healthy", near_min_healthy), .kind = FIELD_U32,
      .max = 1000000},
     {DNS("near_min_percent", near_min_percent), .kind = FIELD_U32, .max = 100},
-    {DNS("self_service", self_service), .kind = FIELD_TEXT, .rule = rule_label},
+    {DNS("self_service", self_service), .kind = FIELD_TEXT,
+     .rule = config_rule_label},
     {DNS("cache", cache), .kind = FIELD_OBJECT, .sub = &cache_fields},
     {DNS("transfer", transfer), .kind = FIELD_OBJECT,
      .sub = &config_transfer_fields},
@@ -434,15 +196,15 @@ static const struct field addresses_items[] = {
     {.key = "dns",
      .kind = FIELD_TEXTS,
      .max = LIMIT_DNS_LISTENS,
-     .rule = rule_ip_addresses,
+     .rule = config_rule_ip_addresses,
      .offset = offsetof(struct agent_addresses_config, dns)},
     {.key = "http",
      .kind = FIELD_TEXT,
-     .rule = rule_ip_address,
+     .rule = config_rule_ip_address,
      .offset = offsetof(struct agent_addresses_config, http)},
     {.key = "https",
      .kind = FIELD_TEXT,
-     .rule = rule_ip_address,
+     .rule = config_rule_ip_address,
      .offset = offsetof(struct agent_addresses_config, https)},
     {.key = "dot",
      .kind = FIELD_TEXT,
@@ -466,7 +228,7 @@ static const struct field socket_items[] = {
      .offset = offsetof(struct agent_socket_config, group)},
     {.key = "mode",
      .kind = FIELD_TEXT,
-     .rule = rule_mode,
+     .rule = config_rule_mode,
      .offset = offsetof(struct agent_socket_config, mode)},
 };
 
@@ -488,16 +250,18 @@ static const struct field items[] = {
     {KEY("store_cacert", store_cacert), .kind = FIELD_TEXT},
     {KEY("store_cert", store_cert), .kind = FIELD_TEXT},
     {KEY("store_key", store_key), .kind = FIELD_TEXT},
-    {KEY("node", node), .kind = FIELD_TEXT, .rule = rule_node},
-    {KEY("node_name", node), .kind = FIELD_TEXT, .rule = rule_node},
-    {KEY("datacenter", datacenter), .kind = FIELD_TEXT, .rule = rule_label},
-    {KEY("advertise", advertise), .kind = FIELD_TEXT, .rule = rule_advertise},
+    {KEY("node", node), .kind = FIELD_TEXT, .rule = config_rule_node},
+    {KEY("node_name", node), .kind = FIELD_TEXT, .rule = config_rule_node},
+    {KEY("datacenter", datacenter), .kind = FIELD_TEXT,
+     .rule = config_rule_label},
+    {KEY("advertise", advertise), .kind = FIELD_TEXT,
+     .rule = config_rule_advertise},
     {KEY("advertise_addr", advertise), .kind = FIELD_TEXT,
-     .rule = rule_advertise},
+     .rule = config_rule_advertise},
     {KEY("data_dir", data_dir), .kind = FIELD_TEXT},
     {KEY("dns", dns), .kind = FIELD_TEXTS, .max = LIMIT_DNS_LISTENS,
-     .rule = rule_listens},
-    {KEY("http", http), .kind = FIELD_TEXT, .rule = rule_listen},
+     .rule = config_rule_listens},
+    {KEY("http", http), .kind = FIELD_TEXT, .rule = config_rule_listen},
     {KEY("socket", socket), .kind = FIELD_TEXT, .max = 107},
     {KEY("line_socket", line_socket), .kind = FIELD_TEXT, .max = 107},
     {KEY("domain", domain), .kind = FIELD_TEXT, .max = 255},
@@ -506,11 +270,12 @@ static const struct field items[] = {
     {KEY("recursors", recursors), .kind = FIELD_TEXTS, .max = 8},
     {KEY("dns_threads", dns_threads), .kind = FIELD_U32, .max = 64},
     {KEY("store_listen", store_listen), .kind = FIELD_TEXT,
-     .rule = rule_listen},
-    {KEY("log_level", log_level), .kind = FIELD_TEXT, .rule = rule_log_level},
+     .rule = config_rule_listen},
+    {KEY("log_level", log_level), .kind = FIELD_TEXT,
+     .rule = config_rule_log_level},
     {KEY("node_meta", node_meta), .kind = FIELD_PAIRS, .rule = rule_meta},
     {KEY("client_addr", client_addr), .kind = FIELD_TEXT,
-     .rule = rule_ip_address},
+     .rule = config_rule_ip_address},
     {KEY("ports", ports), .kind = FIELD_OBJECT, .sub = &ports_fields},
     {KEY("addresses", addresses), .kind = FIELD_OBJECT,
      .sub = &addresses_fields},
@@ -524,7 +289,7 @@ static const struct field items[] = {
     {KEY("leave_drain_time", leave_drain_ms), .kind = FIELD_DURATION},
     {KEY("http_strict_default", http_strict_default), .kind = FIELD_BOOL},
     {KEY("api_level", api_level), .kind = FIELD_TEXT, .max = 32,
-     .rule = rule_api_level},
+     .rule = config_rule_api_level},
     {KEY("http_max_connections", http_max_connections), .kind = FIELD_U32,
      .min = 1, .max = LIMIT_CONNS},
     {KEY("lease_ttl", lease_ttl_ms), .kind = FIELD_DURATION,
@@ -546,8 +311,8 @@ static const struct field items[] = {
      .min = 60 * SECOND_MS},
     {KEY("advertise_reconnect_timeout", reap_ms), .kind = FIELD_DURATION,
      .min = 60 * SECOND_MS},
-    {KEY("https", https), .kind = FIELD_TEXT, .rule = rule_listen},
-    {KEY("dot", dot), .kind = FIELD_TEXT, .rule = rule_listen},
+    {KEY("https", https), .kind = FIELD_TEXT, .rule = config_rule_listen},
+    {KEY("dot", dot), .kind = FIELD_TEXT, .rule = config_rule_listen},
     {KEY("acl", acl), .kind = FIELD_OBJECT, .sub = &config_acl_fields},
     {KEY("http_config", http_config), .kind = FIELD_OBJECT,
      .sub = &config_http_fields},
@@ -562,12 +327,12 @@ static const struct field items[] = {
      .sub = &config_datacenter_fields, .rule = config_rule_datacenters},
     {KEY("translate_wan_addrs", translate_wan_addrs), .kind = FIELD_BOOL},
     {KEY("skydns_prefix", skydns_prefix), .kind = FIELD_TEXT, .max = 128,
-     .rule = rule_prefix},
+     .rule = config_rule_prefix},
     {KEY("skydns_domain", skydns_domain), .kind = FIELD_TEXT, .max = 255},
     {KEY("skydns_ttl", skydns_ttl_ms), .kind = FIELD_DURATION,
      .min = SECOND_MS},
     {KEY("grpc_prefix", grpc_prefix), .kind = FIELD_TEXT, .max = 128,
-     .rule = rule_prefix},
+     .rule = config_rule_prefix},
     /* Consul's keys for its servers, gossip and logs: understood, so that its
      * files can be used as they are, and without effect. */
     {.key = "auto_reload_config", .kind = FIELD_ANY},

@@ -88,6 +88,3 @@ extern const struct fields config_transfer_fields; /* config_transfer.c */
 
 /* Whether the key is accepted but has no meaning here. */
 bool config_key_ignored(const char *key);
-
-/* "127.0.0.1:8600", "[::1]:0", "off" (if allowed). */
-enum status config_listen_parse(const char *text, struct agent_listen *out);

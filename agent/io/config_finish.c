@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/io/config_fields.h"
+#include "agent/io/config_rules.h"
 #include "base/core/check.h"
 
 /* ---- What depends on the host ------------------------------------------ */
