@@ -19,6 +19,8 @@
 
 #include "dns/core/pack.h"
 
+struct dns_entry;
+
 /* What an entry has prepared answers for. SRV targets lie in the domain that
  * was asked, hence one for each. */
 enum dns_slot {
@@ -72,6 +74,23 @@ static inline const uint8_t *dns_prepared_wire(const struct dns_prepared *p,
 {
     return (const uint8_t *)p + p->records[index].offset;
 }
+
+/* Without records, each the only one of its kind. */
+extern const struct dns_prepared *const dns_prepared_nxdomain;
+extern const struct dns_prepared *const dns_prepared_undecided;
+
+/* What `entry` of `zone` answers to the slot's type, in the slot's domain: made
+ * now, if nobody has asked for it yet. Never NULL; lives as long as the entry.
+ */
+const struct dns_prepared *dns_prepared_of_entry(const struct dns_zone *zone,
+                                                 const struct dns_entry *entry,
+                                                 enum dns_slot slot);
+
+/* The SOA record of a domain, an index of zone->config->domains, for the
+ * authority section: its TTL is that of NODATA or of NXDOMAIN (RFC 2308, 3).
+ * Lives as long as the zone. */
+const struct dns_prepared *dns_prepared_of_soa(const struct dns_zone *zone,
+                                               unsigned domain, bool is_nodata);
 
 /* Answers that do not go out whole. */
 struct dns_cut {
