@@ -1,6 +1,8 @@
 /*
  * The fields of a check and what must hold between them.
  */
+#include <arpa/inet.h>
+
 #include "agent/core/definition.h"
 #include "agent/core/definition_tables.h"
 #include "agent/core/duration.h"
@@ -75,16 +77,61 @@ static enum status rule_check_id(struct field_reader *r,
     return ST_OK;
 }
 
+/* "::1" of "[::1]", a zone may stand behind it; returns what follows, or NULL.
+ */
+static const char *skip_v6(const char *host)
+{
+    unsigned char binary[16];
+    char address[INET6_ADDRSTRLEN];
+    size_t len = strcspn(host + 1, "%]/?#");
+    const char *end = host + 1 + strcspn(host + 1, "]/?#");
+
+    if (*end != ']' || len >= sizeof(address)) {
+        return NULL;
+    }
+    memcpy(address, host + 1, len);
+    address[len] = '\0';
+    return inet_pton(AF_INET6, address, binary) == 1 ? end + 1 : NULL;
+}
+
+/* ":8080", or nothing, up to `end`. */
+static bool is_port(const char *text, const char *end)
+{
+    unsigned long port = 0;
+
+    if (text == end) {
+        return true;
+    }
+    if (*text != ':' || end - text < 2 || end - text > 6) {
+        return false;
+    }
+    for (text++; text < end && *text >= '0' && *text <= '9'; text++) {
+        port = port * 10 + (unsigned long)(*text - '0');
+    }
+    return text == end && port > 0 && port <= 65535;
+}
+
 static bool is_url(const char *text)
 {
-    const char *host = NULL;
+    const char *host;
+    const char *end;
+    const char *port;
 
     if (strncmp(text, "http://", 7) == 0) {
         host = text + 7;
     } else if (strncmp(text, "https://", 8) == 0) {
         host = text + 8;
+    } else {
+        return false;
     }
-    return host != NULL && *host != '\0' && strchr("/?#:", *host) == NULL &&
+    end = host + strcspn(host, "/?#");
+    for (const char *at = host; at < end; at++) {
+        if (*at == '@') {
+            host = at + 1; /* A name and password stood before it. */
+        }
+    }
+    port = *host == '[' ? skip_v6(host) : host + strcspn(host, ":/?#[]");
+    return port != NULL && port != host && is_port(port, end) &&
            strpbrk(text, " \t\r\n") == NULL;
 }
 
@@ -126,7 +173,8 @@ static enum status rule_url(struct field_reader *r, const struct json_at *at,
     if (*url != '\0' && !is_url(url)) {
         return field_error(r, at,
                            "\"%.64s\" is not a URL; it must begin with "
-                           "http:// or https:// and a host",
+                           "http:// or https:// and a host, like "
+                           "\"http://[::1]:80/\"",
                            url);
     }
     return ST_OK;

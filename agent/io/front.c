@@ -284,7 +284,7 @@ static void read_sender(struct pending *p)
     struct api_request *r = &p->request;
 
     r->from_other_site = from_other_site(x);
-    r->host = http_header_get(x, "Host");
+    r->host = http_host(x);
     r->origin = http_header_get(x, "Origin");
     r->token = http_header_get(x, "X-Consul-Token");
     r->authorization = http_header_get(x, "Authorization");

@@ -74,18 +74,26 @@ static int on_field_value(http_parser *parser, const char *at, size_t len)
     return 0;
 }
 
-/* RFC 9112, 3.2: exactly one Host in HTTP/1.1. */
-static bool host_is_fine(const struct http_parse *p)
+static unsigned fields_named(const struct http_parse *p, const char *name)
 {
-    unsigned hosts = 0;
+    size_t len = strlen(name);
+    unsigned count = 0;
 
     for (unsigned i = 0; i < p->fields_count; i++) {
         const struct http_field *f = &p->fields[i];
 
-        hosts +=
-            f->name_len == 4 &&
-            strncasecmp((const char *)p->text.data + f->name, "host", 4) == 0;
+        count +=
+            f->name_len == len &&
+            strncasecmp((const char *)p->text.data + f->name, name, len) == 0;
     }
+    return count;
+}
+
+/* RFC 9112, 3.2: exactly one Host in HTTP/1.1. */
+static bool host_is_fine(const struct http_parse *p)
+{
+    unsigned hosts = fields_named(p, "host");
+
     return hosts == 1 || (hosts == 0 && p->parser.http_minor == 0);
 }
 
@@ -109,6 +117,58 @@ static bool value_is(struct slice value, const char *word)
            strncasecmp((const char *)value.data, word, value.len) == 0;
 }
 
+/* "host:port" of "http://host:port/path"; nothing: no address of the web, or
+ * one with a name and password, which are not for us (RFC 9110, 4.2.4). */
+static struct slice authority_of(const char *target,
+                                 const struct http_parser_url *url)
+{
+    struct slice scheme = slice_of(target, url->field_data[UF_SCHEMA].len);
+    size_t begin = scheme.len + strlen("://");
+    size_t end = url->field_data[UF_HOST].off + url->field_data[UF_HOST].len;
+
+    if ((url->field_set & (1U << UF_USERINFO)) ||
+        (!value_is(scheme, "http") && !value_is(scheme, "https"))) {
+        return slice_of(NULL, 0);
+    }
+    if (url->field_set & (1U << UF_PORT)) {
+        end = url->field_data[UF_PORT].off + url->field_data[UF_PORT].len;
+    } else if (target[begin] == '[') {
+        end++;
+    }
+    return slice_of(target + begin, end - begin);
+}
+
+/* RFC 9112, 6.1. A proxy in front that reads a coding otherwise than we do sees
+ * another request behind this one. HTTP/1.0 has none. */
+static int check_coding(struct http_parse *p)
+{
+    unsigned codings = fields_named(p, "transfer-encoding");
+
+    if (codings == 0) {
+        return 0;
+    }
+    if (codings > 1 || p->parser.http_minor == 0) {
+        return refuse(p, 400,
+                      "a request needs at most one Transfer-Encoding, and in "
+                      "HTTP/1.0 none");
+    }
+    if (!value_is(http_parse_field(p, "transfer-encoding"), "chunked")) {
+        return refuse(p, 501, "the only transfer coding known is chunked");
+    }
+    return 0;
+}
+
+/* Blanks and controls end a word for some, and not for others. */
+static bool target_is_fine(const struct http_parse *p)
+{
+    for (size_t i = 0; i < p->target.len; i++) {
+        if (p->target.data[i] <= ' ' || p->target.data[i] == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Split "/path?query" or "http://host/path?query". */
 static bool target_split(struct http_parse *p)
 {
@@ -117,8 +177,17 @@ static bool target_split(struct http_parse *p)
     bool connect = p->parser.method == HTTP_CONNECT;
 
     http_parser_url_init(&url);
-    if (http_parser_parse_url(target, p->target.len, connect, &url) != 0) {
+    if (!target_is_fine(p) ||
+        http_parser_parse_url(target, p->target.len, connect, &url) != 0) {
         return false;
+    }
+    p->host = http_parse_field(p, "host");
+    if (!connect && (url.field_set & (1U << UF_SCHEMA))) {
+        /* RFC 9112, 3.2.2: what Host says is ignored then. */
+        p->host = authority_of(target, &url);
+        if (p->host.len == 0) {
+            return false;
+        }
     }
     if (url.field_set & (1U << UF_PATH)) {
         p->path = slice_of(target + url.field_data[UF_PATH].off,
@@ -145,6 +214,9 @@ static int on_headers_complete(http_parser *parser)
     }
     if (!host_is_fine(p)) {
         return refuse(p, 400, "a request needs exactly one Host field");
+    }
+    if (check_coding(p)) {
+        return -1;
     }
     if (!target_split(p)) {
         return refuse(p, 400, "the address cannot be understood");
@@ -182,6 +254,22 @@ static int on_message_complete(http_parser *parser)
     return 0;
 }
 
+static int on_chunk_header(http_parser *parser)
+{
+    struct http_parse *p = parser->data;
+
+    p->in_chunk = parser->content_length > 0;
+    return 0;
+}
+
+static int on_chunk_complete(http_parser *parser)
+{
+    struct http_parse *p = parser->data;
+
+    p->in_chunk = false;
+    return 0;
+}
+
 static const http_parser_settings settings = {
     .on_message_begin = on_message_begin,
     .on_url = on_url,
@@ -190,6 +278,8 @@ static const http_parser_settings settings = {
     .on_headers_complete = on_headers_complete,
     .on_body = on_body,
     .on_message_complete = on_message_complete,
+    .on_chunk_header = on_chunk_header,
+    .on_chunk_complete = on_chunk_complete,
 };
 
 void http_parse_init(struct http_parse *p)
@@ -225,6 +315,9 @@ void http_parse_reset(struct http_parse *p)
     p->fields_count = 0;
     p->path = slice_of(NULL, 0);
     p->query = slice_of(NULL, 0);
+    p->host = slice_of(NULL, 0);
+    p->last = 0;
+    p->in_chunk = false;
     p->in_value = false;
     p->begun = false;
     p->streamed = false;
@@ -248,21 +341,77 @@ static void refuse_for(struct http_parse *p, enum http_errno error)
     }
 }
 
-size_t http_parse_feed(struct http_parse *p, struct slice bytes)
+/* Data of a body comes next; else a line of the head, with a chunk's length, or
+ * of a trailer. */
+static bool data_is_next(const struct http_parse *p)
 {
-    size_t used;
-    enum http_errno error;
+    return p->headers_done && (!(p->parser.flags & F_CHUNKED) ||
+                               (p->in_chunk && p->parser.content_length > 0));
+}
 
-    CHECK(!p->complete);
-    CHECK(p->refusal == 0);
-    used = http_parser_execute(&p->parser, &settings, (const char *)bytes.data,
-                               bytes.len);
-    error = HTTP_PARSER_ERRNO(&p->parser);
+/* What the parser gets next: data, or a line as far as it is here. */
+static struct slice next_piece(const struct http_parse *p, struct slice bytes)
+{
+    const uint8_t *end;
+
+    if (data_is_next(p)) {
+        uint64_t left = p->parser.content_length;
+
+        return slice_of(bytes.data, bytes.len < left ? bytes.len : left);
+    }
+    end = memchr(bytes.data, '\n', bytes.len);
+    return end == NULL ? bytes
+                       : slice_of(bytes.data, (size_t)(end + 1 - bytes.data));
+}
+
+/* RFC 9112, 2.2 and 5.2 leave to us what http_parser takes: a line that ends
+ * without CR, a field that goes on in the next line. Who reads them otherwise
+ * than we do can be used to smuggle. */
+static bool line_is_fine(struct http_parse *p, struct slice line)
+{
+    uint8_t last = line.data[line.len - 1];
+    uint8_t before = line.len > 1 ? line.data[line.len - 2] : p->last;
+
+    if (last == '\n' && before != '\r') {
+        (void)refuse(p, 400, "a line has to end with CR LF");
+        return false;
+    }
+    if (p->begun && p->last == '\n' &&
+        (line.data[0] == ' ' || line.data[0] == '\t')) {
+        (void)refuse(p, 400, "a header field goes on in the next line");
+        return false;
+    }
+    p->last = last;
+    return true;
+}
+
+static size_t feed_piece(struct http_parse *p, struct slice piece)
+{
+    size_t used = http_parser_execute(&p->parser, &settings,
+                                      (const char *)piece.data, piece.len);
+    enum http_errno error = HTTP_PARSER_ERRNO(&p->parser);
+
     if (error == HPE_PAUSED) {
         http_parser_pause(&p->parser, 0);
     } else if (error != HPE_OK) {
         p->complete = false;
         refuse_for(p, error);
+    }
+    return used;
+}
+
+size_t http_parse_feed(struct http_parse *p, struct slice bytes)
+{
+    size_t used = 0;
+
+    CHECK(!p->complete);
+    CHECK(p->refusal == 0);
+    while (used < bytes.len && !p->complete && p->refusal == 0) {
+        struct slice piece = next_piece(p, slice_skip(bytes, used));
+
+        if (data_is_next(p) || line_is_fine(p, piece)) {
+            used += feed_piece(p, piece);
+        }
     }
     return used;
 }

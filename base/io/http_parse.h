@@ -28,10 +28,14 @@ struct http_parse {
     struct buf body;
     struct http_field fields[LIMIT_HEADER_COUNT];
     unsigned fields_count;
-    struct slice path;         /* Of target. Valid when complete. */
-    struct slice query;        /* Behind the "?". */
-    bool in_value;             /* The last piece belonged to a value. */
-    bool begun;                /* Some of a request has arrived. */
+    struct slice path;  /* Of target. Valid when complete. */
+    struct slice query; /* Behind the "?". */
+    struct slice host;  /* Whom the client means: of the target, or the
+                           Host field; with the port if it was sent. */
+    uint8_t last;       /* The byte fed before; 0: none of this request. */
+    bool in_chunk;      /* Data of a chunk follows. */
+    bool in_value;      /* The last piece belonged to a value. */
+    bool begun;         /* Some of a request has arrived. */
     const char *streamed_path; /* Bodies sent there have no limit; the caller
                                   takes them out of `body` after each feed. */
     bool streamed;             /* This one is such a request. */

@@ -82,6 +82,11 @@ struct slice http_body(const struct http_exchange *x)
     return buf_slice(&x->conn->parse.body);
 }
 
+struct slice http_host(const struct http_exchange *x)
+{
+    return x->conn->parse.host;
+}
+
 struct slice http_header_get(const struct http_exchange *x, const char *name)
 {
     return http_parse_field(&x->conn->parse, name);

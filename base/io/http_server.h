@@ -67,6 +67,10 @@ struct slice http_path(const struct http_exchange *x);   /* Not decoded. */
 struct slice http_query(const struct http_exchange *x);  /* Behind the "?". */
 struct slice http_body(const struct http_exchange *x);
 
+/* Whom the client means, "agent.example:8500": of the address, if it has a
+ * host, else the Host field (RFC 9112, 3.2.2). Empty: it has said nothing. */
+struct slice http_host(const struct http_exchange *x);
+
 /* By name in any case; the first if there are several. NULL data: absent. */
 struct slice http_header_get(const struct http_exchange *x, const char *name);
 

@@ -156,6 +156,12 @@ is "$(raw 'GET /v1/agent/self HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\
     "HTTP/1.1 400 Bad Request" "two Host fields"
 is "$(raw 'GET /v1/agent/self HTTP/1.1\r\nHost: localhost\r\nX-Consul-Token : root-secret\r\n\r\n')" \
     "HTTP/1.1 400 Bad Request" "a blank before the colon"
+is "$(raw 'GET /v1/agent/self HTTP/1.1\r\nHost: localhost\r\nX: 1\r\n X-Consul-Token: root-secret\r\n\r\n')" \
+    "HTTP/1.1 400 Bad Request" "a folded field"
+is "$(raw 'GET http://evil.example/v1/agent/services HTTP/1.1\r\nHost: localhost\r\nX-Consul-Token: web-secret\r\n\r\n')" \
+    "HTTP/1.1 403 Forbidden" "a rebound name in the request's line"
+is "$(raw 'GET http://agent.example/v1/agent/services HTTP/1.1\r\nHost: evil.example\r\nX-Consul-Token: web-secret\r\n\r\n')" \
+    "HTTP/1.1 200 OK" "there Host does not count"
 is "$(raw 'GET /v1/agent/self HTTP/1.1\r\nHost: localhost\r\nX-Consul-Token: none\r\nX-Consul-Token: root-secret\r\n\r\n')" \
     "HTTP/1.1 403 Forbidden" "of two tokens the second is not tried"
 is "$(curl -sS -o /dev/null -w '%{http_code}' -H "X-Consul-Token: $(head -c 20000 /dev/zero | tr '\0' x)" \

@@ -154,7 +154,7 @@ static const struct {
      "\"http\"?"},
     {"url", "{\"check\": {\"name\": \"up\", \"http\": \"a:1\"}}",
      "web.json:1: check \"up\": http: \"a:1\" is not a URL; it must begin "
-     "with http:// or https:// and a host"},
+     "with http:// or https:// and a host, like \"http://[::1]:80/\""},
     {"tcp",
      "{\"check\": {\"name\": \"up\", \"interval\": \"1s\",\n \"tcp\": "
      "\"host\"}}",
@@ -483,6 +483,59 @@ START_TEST(limits_hold)
 }
 END_TEST
 
+static const struct {
+    const char *url;
+    bool good;
+} urls[] = {
+    {"http://a", true},
+    {"http://a:80/b?c#d", true},
+    {"https://a.b?c", true},
+    {"http://user:secret@a:8/", true},
+    {"http://[::1]", true},
+    {"http://[::1]:80/x", true},
+    {"http://[fe80::1%eth0]:80/", true},
+    {"http://u@[::1]:80/", true},
+    {"http://[::1", false},
+    {"http://[::1/]", false},
+    {"http://[::1]x/", false},
+    {"http://[::1]:/", false},
+    {"http://[]/", false},
+    {"http://[a]/", false},
+    {"http://[127.0.0.1]/", false},
+    {"http://::1/", false},
+    {"http://a]/", false},
+    {"http://a:/", false},
+    {"http://a:x/", false},
+    {"http://a:0/", false},
+    {"http://a:65535/", true},
+    {"http://a:65536/", false},
+    {"http://a:99999999999999999999/", false},
+    {"http://", false},
+    {"http:///x", false},
+    {"http://u@", false},
+    {"http://u@/x", false},
+    {"http://a b/", false},
+    {"HTTP://a", false},
+    {"ftp://a", false},
+};
+
+START_TEST(urls_of_checks_by_row)
+{
+    struct definitions *defs = NULL;
+    struct err err = {0};
+    char text[128];
+    enum status st;
+
+    (void)snprintf(text, sizeof(text),
+                   "{\"Name\": \"a\", \"HTTP\": \"%s\", \"Interval\": \"1s\"}",
+                   urls[_i].url);
+    st = definitions_parse(DEFINITION_CHECK, "-", slice_str(text), &defs, &err);
+    ck_assert_msg((st == ST_OK) == urls[_i].good, "%s: %s", urls[_i].url,
+                  err.text);
+    definitions_unref(defs);
+}
+END_TEST
+
 UNIT_MAIN("definition", {
     tcase_add_loop_test(tc, bad_file_is_refused_in_words, 0, COUNT_OF(bad));
     tcase_add_loop_test(tc, good_definition_comes_back, 0, COUNT_OF(good));
@@ -492,5 +545,6 @@ UNIT_MAIN("definition", {
     tcase_add_loop_test(tc, what_is_out_of_range_is_made_to_fit, 0,
                         COUNT_OF(fitted));
     tcase_add_loop_test(tc, targets_by_row, 0, COUNT_OF(targets));
+    tcase_add_loop_test(tc, urls_of_checks_by_row, 0, COUNT_OF(urls));
     tcase_add_test(tc, limits_hold);
 })

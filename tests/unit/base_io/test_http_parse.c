@@ -43,6 +43,69 @@ static const struct {
     {"unknown coding",
      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
      "refused 501"},
+    {"chunks in HTTP/1.0",
+     "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     "refused 400"},
+    {"chunks of chunks",
+     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+     "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     "refused 400"},
+    {"a coding under the chunks",
+     "POST / HTTP/1.1\r\nHost: a\r\n"
+     "Transfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n",
+     "refused 501"},
+    {"two lengths",
+     "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
+     "Content-Length: 2\r\n\r\nxy",
+     "refused 400"},
+    {"one length twice",
+     "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
+     "Content-Length: 1\r\n\r\nx",
+     "refused 400"},
+    {"a list of lengths",
+     "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\nx",
+     "refused 400"},
+    {"a folded field", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n",
+     "refused 400"},
+    {"folded by a tab", "GET / HTTP/1.1\r\nHost: a\r\n\tX: 1\r\n\r\n",
+     "refused 400"},
+    {"a folded length",
+     "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n 1\r\n\r\nx",
+     "refused 400"},
+    {"a blank before the first field",
+     "GET / HTTP/1.1\r\n X: 1\r\nHost: a\r\n\r\n", "refused 400"},
+    {"a folded trailer",
+     "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "0\r\nX: y\r\n z\r\n\r\n",
+     "refused 400"},
+    {"the request's line without CR", "GET / HTTP/1.1\nHost: a\r\n\r\n",
+     "refused 400"},
+    {"a field without CR", "GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n",
+     "refused 400"},
+    {"the end without CR", "GET / HTTP/1.1\r\nHost: a\r\n\n", "refused 400"},
+    {"a chunk's length without CR",
+     "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "1\nx\r\n0\r\n\r\n",
+     "refused 400"},
+    {"a line break in what extends a chunk",
+     "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "1;a\nb\r\nx\r\n0\r\n\r\n",
+     "refused 400"},
+    {"a chunk without CR",
+     "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "1\r\nx\n0\r\n\r\n",
+     "refused 400"},
+    {"line breaks in bodies are what they are",
+     "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n\n a\n"
+     "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "3;x=y\r\n\n b\r\n1\r\n\n\r\n0\r\n\r\nGET /d HTTP/1.1\r\nHost: h\r\n\r\n",
+     "+PUT /a? [\n a\n] | +POST /c? [\n b\n] | +GET /d? []"},
+    {"a tab in the address", "GET /a\tb HTTP/1.1\r\nHost: a\r\n\r\n",
+     "refused 400"},
+    {"an address with a password",
+     "GET http://u:p@h/ HTTP/1.1\r\nHost: h\r\n\r\n", "refused 400"},
+    {"an address of something else", "GET ftp://h/ HTTP/1.1\r\nHost: h\r\n\r\n",
+     "refused 400"},
     {"body announced too long",
      "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1572865\r\n\r\n",
      "refused 413"},
@@ -165,8 +228,39 @@ START_TEST(fields_are_found_in_any_case)
 }
 END_TEST
 
+static const struct {
+    const char *input;
+    const char *host;
+} hosts[] = {
+    {"GET / HTTP/1.1\r\nHost: a:1\r\n\r\n", "a:1"},
+    {"GET / HTTP/1.0\r\n\r\n", ""},
+    {"GET http://b HTTP/1.1\r\nHost: a\r\n\r\n", "b"},
+    {"GET http://b:2/x HTTP/1.1\r\nHost: a\r\n\r\n", "b:2"},
+    {"GET HTTPS://b.c?x HTTP/1.1\r\nHost: a\r\n\r\n", "b.c"},
+    {"GET http://[::1]/x HTTP/1.1\r\nHost: a\r\n\r\n", "[::1]"},
+    {"GET http://[::1]:3/x HTTP/1.1\r\nHost: a\r\n\r\n", "[::1]:3"},
+    {"CONNECT b:443 HTTP/1.1\r\nHost: a\r\n\r\n", "a"},
+    {"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "a"},
+    {"GET //b/x HTTP/1.1\r\nHost: a\r\n\r\n", "a"},
+};
+
+START_TEST(the_host_is_that_of_the_address_if_it_has_one)
+{
+    struct http_parse p;
+
+    http_parse_init(&p);
+    (void)http_parse_feed(&p, slice_str(hosts[_i].input));
+    ck_assert_msg(p.complete, "%s", hosts[_i].input);
+    ck_assert_msg(slice_eq(p.host, slice_str(hosts[_i].host)), "%s: %.*s",
+                  hosts[_i].input, (int)p.host.len, (const char *)p.host.data);
+    http_parse_release(&p);
+}
+END_TEST
+
 UNIT_MAIN("http_parse", {
     tcase_add_loop_test(tc, requests_follow_row, 0, COUNT_OF(rows));
     tcase_add_loop_test(tc, limits_hold_exactly, 0, COUNT_OF(limits));
+    tcase_add_loop_test(tc, the_host_is_that_of_the_address_if_it_has_one, 0,
+                        COUNT_OF(hosts));
     tcase_add_test(tc, fields_are_found_in_any_case);
 })
