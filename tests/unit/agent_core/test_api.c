@@ -3,8 +3,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#include "fake_store.h"
-#include "suite.h"
+#include "api_world.h"
 
 /* ---- Golden answers ----------------------------------------------- */
 
@@ -21,29 +20,6 @@ static void same_json(const char *line, const char *got, const char *wanted)
                   got);
     json_decref(a);
     json_decref(b);
-}
-
-#define BILLING                                                             \
-    "{\"ID\":\"billing-1\",\"Name\":\"billing\",\"Port\":9400,\"Tags\":"    \
-    "[\"v3\",\"eu\"],\"Meta\":{\"team\":\"pay\"},\"Weights\":{\"Passing\":" \
-    "20,\"Warning\":2},\"Check\":{\"HTTP\":\"http://127.0.0.1:9400/\","     \
-    "\"Interval\":\"5s\",\"Timeout\":\"800ms\",\"Status\":\"passing\"}}"
-
-/* A host with one service, in the store at revision 3, and one without agent
- * at revision 4. */
-static void stage(struct fake *f)
-{
-    fake_start(f);
-    (void)fake_reply(f, "PUT /v1/agent/service/register", BILLING, 200);
-    (void)fake_settle(f);
-    (void)fake_reply(f, "PUT /v1/catalog/register",
-                     "{\"Node\":\"printer\",\"Address\":\"10.0.0.99\",\"ID\":"
-                     "\"p-1\",\"Service\":{\"Service\":\"lpd\",\"Port\":515},"
-                     "\"Check\":{\"Node\":\"printer\",\"CheckID\":\"paper\","
-                     "\"Name\":\"Paper\",\"Status\":\"warning\",\"Output\":"
-                     "\"low\",\"ServiceID\":\"lpd\"}}",
-                     200);
-    ck_assert_int_eq(f->revision, 4);
 }
 
 #define NODE_EDGE                                                          \
@@ -165,7 +141,7 @@ START_TEST(view_is_as_expected)
 {
     struct fake f;
 
-    stage(&f);
+    stage_two_hosts(&f);
     same_json(views[_i].line, fake_reply(&f, views[_i].line, "", 200),
               views[_i].json);
     fake_stop(&f);
@@ -262,7 +238,7 @@ START_TEST(error_has_status_and_words)
 {
     struct fake f;
 
-    stage(&f);
+    stage_two_hosts(&f);
     ck_assert_str_eq(
         fake_reply(&f, errors[_i].line, errors[_i].body, errors[_i].status),
         errors[_i].text);
@@ -270,23 +246,13 @@ START_TEST(error_has_status_and_words)
 }
 END_TEST
 
-static const char *header(const struct api_outcome *o, const char *name)
-{
-    for (size_t i = 0; i < o->headers_count; i++) {
-        if (strcmp(o->headers[i].name, name) == 0) {
-            return o->headers[i].value;
-        }
-    }
-    return NULL;
-}
-
 /* ---- Writes ------------------------------------------------------- */
 
 START_TEST(status_code_is_the_health)
 {
     struct fake f;
 
-    stage(&f);
+    stage_two_hosts(&f);
     (void)fake_reply(&f, "PUT /v1/agent/check/register",
                      "{\"Name\":\"beat\",\"ServiceID\":\"billing-1\",\"TTL\":"
                      "\"9s\",\"Status\":\"warning\"}",
@@ -316,7 +282,7 @@ START_TEST(own_output_is_shown_without_the_store)
     const char *page;
     struct fake f;
 
-    stage(&f);
+    stage_two_hosts(&f);
     (void)fake_reply(&f, "PUT /v1/agent/check/register",
                      "{\"Name\":\"beat\",\"ServiceID\":\"billing-1\",\"TTL\":"
                      "\"9s\"}",
@@ -343,7 +309,7 @@ START_TEST(long_output_is_cut_and_shown)
     struct fake f;
     const char *shown;
 
-    stage(&f);
+    stage_two_hosts(&f);
     (void)fake_reply(&f, "PUT /v1/agent/check/register",
                      "{\"Name\":\"beat\",\"TTL\":\"9s\"}", 200);
     memset(body + head, 'o', lengths[_i]);
@@ -362,7 +328,7 @@ START_TEST(catalog_registrations_come_and_go)
 {
     struct fake f;
 
-    stage(&f);
+    stage_two_hosts(&f);
     /* The same again writes nothing. */
     (void)fake_reply(&f, "PUT /v1/catalog/register",
                      "{\"Node\":\"printer\",\"Address\":\"10.0.0.99\",\"ID\":"
@@ -511,7 +477,7 @@ START_TEST(effect_is_asked_for)
     struct api_outcome o;
     struct fake f;
 
-    stage(&f);
+    stage_two_hosts(&f);
     fake_ask(&f, effects[_i].line, "", &o);
     ck_assert_int_eq(o.kind, effects[_i].kind);
     api_outcome_release(&o);

@@ -2,8 +2,7 @@
 
 #include <stdio.h>
 
-#include "fake_store.h"
-#include "suite.h"
+#include "api_world.h"
 
 static const char *const web_links[] = {"web"};
 static const char *const read_links[] = {"read-web"};
@@ -189,16 +188,6 @@ START_TEST(right_is_asked_for)
 END_TEST
 
 /* ---- Lists -------------------------------------------------------- */
-
-static const char *header(const struct api_outcome *o, const char *name)
-{
-    for (size_t i = 0; i < o->headers_count; i++) {
-        if (strcmp(o->headers[i].name, name) == 0) {
-            return o->headers[i].value;
-        }
-    }
-    return NULL;
-}
 
 /* Names in the reply that stand for what is seen. */
 static const struct {

@@ -2,32 +2,10 @@
 
 #include <stdio.h>
 
-#include "fake_store.h"
-#include "suite.h"
-
-/* A host with one service, and one without agent. */
-static void stage(struct fake *f)
-{
-    fake_start(f);
-    (void)fake_reply(
-        f, "PUT /v1/agent/service/register",
-        "{\"ID\":\"billing-1\",\"Name\":\"billing\",\"Port\":9400,\"Tags\":"
-        "[\"v3\",\"eu\"],\"Meta\":{\"team\":\"pay\"},\"Weights\":{\"Passing\":"
-        "20,\"Warning\":2},\"Check\":{\"HTTP\":\"http://127.0.0.1:9400/\","
-        "\"Interval\":\"5s\",\"Timeout\":\"800ms\",\"Status\":\"passing\"}}",
-        200);
-    (void)fake_settle(f);
-    (void)fake_reply(f, "PUT /v1/catalog/register",
-                     "{\"Node\":\"printer\",\"Address\":\"10.0.0.99\",\"ID\":"
-                     "\"p-1\",\"Service\":{\"Service\":\"lpd\",\"Port\":515},"
-                     "\"Check\":{\"Node\":\"printer\",\"CheckID\":\"paper\","
-                     "\"Name\":\"Paper\",\"Status\":\"warning\",\"Output\":"
-                     "\"low\",\"ServiceID\":\"lpd\"}}",
-                     200);
-}
+#include "api_world.h"
 
 /* What is left of each list; `has` lists names that are there, the others that
- * stage() made are not. */
+ * stage_two_hosts() made are not. */
 static const struct {
     const char *line;
     const char *has;
@@ -75,7 +53,7 @@ START_TEST(filter_chooses)
     const char *body;
     char line[256];
 
-    stage(&f);
+    stage_two_hosts(&f);
     (void)snprintf(line, sizeof(line), "GET %s", filtered[_i].line);
     body = fake_reply(&f, line, "", 200);
     ck_assert_msg(strstr(body, filtered[_i].has) != NULL, "%s: %s", line, body);

@@ -2,9 +2,8 @@
 
 #include <stdio.h>
 
+#include "api_world.h"
 #include "base/core/base64.h"
-#include "fake_store.h"
-#include "suite.h"
 
 /* Steps are played in order on one store that is at revision 2. `body` NULL:
  * none. */
@@ -192,16 +191,6 @@ START_TEST(a_store_that_is_away_is_said_so)
 END_TEST
 
 /* ---- Waiting ------------------------------------------------------ */
-
-static const char *header(const struct api_outcome *o, const char *name)
-{
-    for (size_t i = 0; i < o->headers_count; i++) {
-        if (strcmp(o->headers[i].name, name) == 0) {
-            return o->headers[i].value;
-        }
-    }
-    return "";
-}
 
 /* k is set at 3, t/x at 4; then something else is written at 5. `index`: of the
  * reply, or NULL if it waits. */

@@ -2,8 +2,7 @@
 #include <stdio.h>
 
 #include "agent/core/api.h"
-#include "fake_store.h"
-#include "suite.h"
+#include "api_world.h"
 
 #define DC1(rest) "/muster/v1/dc1/" rest
 #define DC2(rest) "/muster/v1/dc2/" rest
@@ -457,22 +456,6 @@ START_TEST(can_be_parted_from_its_session)
 END_TEST
 
 /* ---- Polls --------------------------------------------------------- */
-
-static uint64_t index_of(struct fake *f, const char *line)
-{
-    struct api_outcome o;
-    uint64_t index = 0;
-
-    fake_ask(f, line, "", &o);
-    ck_assert_int_eq(o.kind, API_REPLY);
-    for (size_t i = 0; i < o.headers_count; i++) {
-        if (strcmp(o.headers[i].name, "X-Consul-Index") == 0) {
-            index = strtoull(o.headers[i].value, NULL, 10);
-        }
-    }
-    api_outcome_release(&o);
-    return index;
-}
 
 static const struct {
     const char *path;

@@ -2,43 +2,9 @@
 
 #include <stdio.h>
 
-#include "fake_store.h"
-#include "suite.h"
+#include "api_world.h"
 
 /* Which reads wait, for what, and what they say when it is over. */
-
-#define BILLING                                                             \
-    "{\"ID\":\"billing-1\",\"Name\":\"billing\",\"Port\":9400,\"Tags\":"    \
-    "[\"v3\",\"eu\"],\"Meta\":{\"team\":\"pay\"},\"Weights\":{\"Passing\":" \
-    "20,\"Warning\":2},\"Check\":{\"HTTP\":\"http://127.0.0.1:9400/\","     \
-    "\"Interval\":\"5s\",\"Timeout\":\"800ms\",\"Status\":\"passing\"}}"
-
-/* A host with one service, in the store at revision 3, and one without agent
- * at revision 4. */
-static void stage(struct fake *f)
-{
-    fake_start(f);
-    (void)fake_reply(f, "PUT /v1/agent/service/register", BILLING, 200);
-    (void)fake_settle(f);
-    (void)fake_reply(f, "PUT /v1/catalog/register",
-                     "{\"Node\":\"printer\",\"Address\":\"10.0.0.99\",\"ID\":"
-                     "\"p-1\",\"Service\":{\"Service\":\"lpd\",\"Port\":515},"
-                     "\"Check\":{\"Node\":\"printer\",\"CheckID\":\"paper\","
-                     "\"Name\":\"Paper\",\"Status\":\"warning\",\"Output\":"
-                     "\"low\",\"ServiceID\":\"lpd\"}}",
-                     200);
-    ck_assert_int_eq(f->revision, 4);
-}
-
-static const char *header(const struct api_outcome *o, const char *name)
-{
-    for (size_t i = 0; i < o->headers_count; i++) {
-        if (strcmp(o->headers[i].name, name) == 0) {
-            return o->headers[i].value;
-        }
-    }
-    return NULL;
-}
 
 static const struct {
     const char *line;
@@ -71,7 +37,7 @@ START_TEST(index_decides_whether_to_wait)
     char text[24];
     struct fake f;
 
-    stage(&f);
+    stage_two_hosts(&f);
     fake_ask(&f, blocking[_i].line, "", &o);
     ck_assert_msg(o.kind == blocking[_i].kind, "%s: outcome %d",
                   blocking[_i].line, (int)o.kind);
@@ -97,7 +63,7 @@ START_TEST(waiter_wakes_for_its_own_scope)
     struct api_outcome nodes;
     struct fake f;
 
-    stage(&f);
+    stage_two_hosts(&f);
     fake_ask(&f, "GET /v1/health/service/billing?index=3", "", &one);
     fake_ask(&f, "GET /v1/catalog/nodes?index=4", "", &nodes);
     fake_ask(&f, "GET /v1/health/service/none?index=1", "", &none);
@@ -135,7 +101,7 @@ START_TEST(wait_ends_with_the_same_answer)
     struct api_view view;
     struct fake f;
 
-    stage(&f);
+    stage_two_hosts(&f);
     request.arrived_ms = f.now.now_ms;
     view = (struct api_view){.local = f.local,
                              .catalog = f.catalog,
@@ -194,7 +160,7 @@ START_TEST(content_hash_waits_for_another)
     char line[96];
     struct fake f;
 
-    stage(&f);
+    stage_two_hosts(&f);
     fake_ask(&f, "GET /v1/agent/service/billing-1", "", &o);
     ck_assert_int_eq(o.kind, API_REPLY);
     (void)snprintf(line, sizeof(line),

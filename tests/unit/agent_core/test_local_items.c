@@ -6,6 +6,30 @@
 
 /* What is kept over a restart, and what comes back. */
 
+/* A service of a file, with a check that begins as passing. */
+static void file_appears(struct fake *f)
+{
+    struct err err;
+
+    ck_assert_int_eq(load(f, "a.json",
+                          "{\"service\": {\"name\": \"file\", \"check\": "
+                          "{\"id\": \"fc\", \"tcp\": \"a:1\", \"interval\": "
+                          "\"10s\", \"status\": \"passing\"}}}",
+                          &err),
+                     ST_OK);
+}
+
+/* It is the one that is due. */
+static void file_check_fails(struct fake *f)
+{
+    struct local_run run;
+
+    f->now.now_ms += 2000;
+    ck_assert(local_due(f->local, f->now, &run));
+    ck_assert(local_result(f->local, run.run, CHECK_CRITICAL,
+                           slice_str("refused"), f->now));
+}
+
 /* Everything kept goes to a second agent, `away_ms` later. */
 static void restart(struct fake *from, struct fake *to, int64_t away_ms,
                     bool with_files)
@@ -27,13 +51,7 @@ static void restart(struct fake *from, struct fake *to, int64_t away_ms,
     local_restored(to->local, to->now);
     ck_assert(!local_item_next(to->local, to->now, &a, &item));
     if (with_files) {
-        ck_assert_int_eq(load(to, "a.json",
-                              "{\"service\": {\"name\": \"file\", \"check\": "
-                              "{\"id\": \"fc\", \"tcp\": \"a:1\", "
-                              "\"interval\": \"10s\", \"status\": "
-                              "\"passing\"}}}",
-                              &err),
-                         ST_OK);
+        file_appears(to);
     }
     arena_release(&a);
 }
@@ -64,11 +82,9 @@ END_TEST
 
 START_TEST(restart_brings_everything_back)
 {
-    struct local_run run;
     struct local_service s;
     struct fake before;
     struct fake after;
-    struct err err;
 
     fake_start(&before);
     put(&before, "PUT /v1/agent/service/register",
@@ -79,16 +95,8 @@ START_TEST(restart_brings_everything_back)
     put(&before, "PUT /v1/agent/service/maintenance/web?enable=1&reason=r1",
         "");
     put(&before, "PUT /v1/agent/maintenance?enable=true&reason=r2", "");
-    ck_assert_int_eq(load(&before, "a.json",
-                          "{\"service\": {\"name\": \"file\", \"check\": "
-                          "{\"id\": \"fc\", \"tcp\": \"a:1\", \"interval\": "
-                          "\"10s\", \"status\": \"passing\"}}}",
-                          &err),
-                     ST_OK);
-    before.now.now_ms += 2000;
-    ck_assert(local_due(before.local, before.now, &run));
-    ck_assert(local_result(before.local, run.run, CHECK_CRITICAL,
-                           slice_str("refused"), before.now));
+    file_appears(&before);
+    file_check_fails(&before);
     restart(&before, &after, 10000, true);
     ck_assert_int_eq(status_of(&after, "beat"), CHECK_PASSING);
     ASSERT_OUTPUT(&after, "beat", "hello");
@@ -113,25 +121,15 @@ END_TEST
 
 START_TEST(old_statuses_are_not_believed)
 {
-    struct local_run run;
     struct fake before;
     struct fake after;
-    struct err err;
 
     fake_start(&before);
     put(&before, "PUT /v1/agent/check/register",
         "{\"Name\":\"beat\",\"TTL\":\"60s\"}");
     put(&before, "PUT /v1/agent/check/pass/beat", "");
-    ck_assert_int_eq(load(&before, "a.json",
-                          "{\"service\": {\"name\": \"file\", \"check\": "
-                          "{\"id\": \"fc\", \"tcp\": \"a:1\", \"interval\": "
-                          "\"10s\", \"status\": \"passing\"}}}",
-                          &err),
-                     ST_OK);
-    before.now.now_ms += 2000;
-    ck_assert(local_due(before.local, before.now, &run));
-    ck_assert(local_result(before.local, run.run, CHECK_CRITICAL,
-                           slice_str("refused"), before.now));
+    file_appears(&before);
+    file_check_fails(&before);
     restart(&before, &after, 61000, true);
     ck_assert_int_eq(status_of(&after, "beat"), CHECK_CRITICAL);
     ck_assert_int_eq(status_of(&after, "fc"), CHECK_PASSING);
