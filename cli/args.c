@@ -9,6 +9,7 @@
 
 #include "base/core/check.h"
 #include "base/core/suggest.h"
+#include "base/core/utf8.h"
 #include "cli/exit.h"
 
 #define DURATION_MS_MAX (1LL << 53)
@@ -154,6 +155,9 @@ static enum status read_duration(const char *text, uint64_t *out_ms,
 static enum status set_value(struct args *args, const struct arg_option *o,
                              const char *text, struct err *out_err)
 {
+    if (o->utf8 && !utf8_is(slice_str(text))) {
+        return err_set(out_err, ST_INVALID, "the value is not UTF-8");
+    }
     switch (o->kind) {
     case ARG_STRING:
         *o->string = text;

@@ -50,7 +50,7 @@
 #define ARG_POSITIONAL_MAX 4096
 
 enum arg_kind {
-    ARG_STRING,   /* .string; any text */
+    ARG_STRING,   /* .string; any bytes, or UTF-8 with .utf8 */
     ARG_INT,      /* .number; decimal, within min..max when max > min */
     ARG_DURATION, /* .ms; as Go writes them: 100ms, 1.5s, 1m30s, 2h */
     ARG_BOOL,     /* .boolean; alone or =true, =false, never `--flag value`;
@@ -90,6 +90,7 @@ struct arg_option {
     };
     void *arg;   /* For on_value. */
     bool hidden; /* Understood, not shown. */
+    bool utf8;   /* ARG_STRING, ARG_LIST: goes into JSON, which is UTF-8. */
 };
 
 struct arg_spec {

@@ -116,6 +116,13 @@ void client_free(struct client *c)
     free(c);
 }
 
+void client_set_text(json_t *object, const char *key, const char *value)
+{
+    if (value != NULL) {
+        CHECK(json_object_set_new(object, key, json_string(value)) == 0);
+    }
+}
+
 char *client_quote(const char *text)
 {
     static const char hex[] = "0123456789ABCDEF";

@@ -103,6 +103,10 @@ struct client_flags {
         .metavar = "FILE", .help = "its key"                        \
     }
 
+/* For a request's body: `value`, which must be UTF-8 (args.h), under `key`;
+ * NULL: nothing. */
+void client_set_text(json_t *object, const char *key, const char *value);
+
 struct client;
 
 /* Nothing is connected yet; `flags` must outlive the client. */

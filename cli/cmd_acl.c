@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/core/limits.h"
+#include "base/core/utf8.h"
 #include "cli/command.h"
 #include "cli/view.h"
 
@@ -145,20 +146,16 @@ static const char *path_of(struct command_run *r, const char *folder,
 
 /* ---- Policies ------------------------------------------------------- */
 
-/* "@FILE", "-", or the rules. NULL: it cannot be read. */
-static const char *rules_text(struct command_run *r, const char *from)
+/* NULL: it cannot be read. */
+static const char *text_of_file(struct command_run *r, const char *path)
 {
-    bool is_input = strcmp(from, "-") == 0;
-    FILE *file;
+    bool is_input = strcmp(path, "-") == 0;
+    FILE *file = is_input ? stdin : fopen(path, "re");
     char *text;
     size_t len;
 
-    if (!is_input && from[0] != '@') {
-        return from;
-    }
-    file = is_input ? stdin : fopen(from + 1, "re");
     if (file == NULL) {
-        (void)err_set(&r->err, ST_IO, "%s: cannot be read", from + 1);
+        (void)err_set(&r->err, ST_IO, "%s: cannot be read", path);
         return NULL;
     }
     text = arena_alloc(&r->arena, LIMIT_ACL_POLICY_BYTES + 2);
@@ -170,11 +167,18 @@ static const char *rules_text(struct command_run *r, const char *from)
     return text;
 }
 
-static void set_text(json_t *body, const char *key, const char *value)
+/* "@FILE", "-", or the rules. NULL: there are none to be had. */
+static const char *rules_text(struct command_run *r, const char *from)
 {
-    if (value != NULL) {
-        (void)json_object_set_new(body, key, json_string(value));
+    const char *text = from[0] == '@' || strcmp(from, "-") == 0
+                           ? text_of_file(r, from + (from[0] == '@'))
+                           : from;
+
+    if (text != NULL && !utf8_is(slice_str(text))) {
+        (void)err_set(&r->err, ST_INVALID, "--rules: they are not UTF-8");
+        return NULL;
     }
+    return text;
 }
 
 /* False: the rules cannot be read. */
@@ -186,9 +190,9 @@ static bool set_policy(struct command_run *r, json_t *body)
     if (flags_of(r)->rules != NULL && rules == NULL) {
         return false;
     }
-    set_text(body, "Name", flags_of(r)->name);
-    set_text(body, "Description", flags_of(r)->description);
-    set_text(body, "Rules", rules);
+    client_set_text(body, "Name", flags_of(r)->name);
+    client_set_text(body, "Description", flags_of(r)->description);
+    client_set_text(body, "Rules", rules);
     return true;
 }
 
@@ -306,9 +310,9 @@ static enum cli_exit token_create(struct command_run *r)
     json_t *body = json_object();
     enum cli_exit code;
 
-    set_text(body, "AccessorID", flags_of(r)->accessor);
-    set_text(body, "SecretID", flags_of(r)->secret);
-    set_text(body, "Description", flags_of(r)->description);
+    client_set_text(body, "AccessorID", flags_of(r)->accessor);
+    client_set_text(body, "SecretID", flags_of(r)->secret);
+    client_set_text(body, "Description", flags_of(r)->description);
     set_links(r, body);
     code = call_and_print(r, "PUT", "/v1/acl/token", body, print_token);
     json_decref(body);
@@ -343,7 +347,7 @@ static enum cli_exit token_update(struct command_run *r)
     }
     code = call(r, "GET", path, NULL, &token);
     if (code == CLI_OK) {
-        set_text(token, "Description", flags_of(r)->description);
+        client_set_text(token, "Description", flags_of(r)->description);
         set_links(r, token);
         code = call_and_print(r, "PUT", path, token, print_token);
     }
@@ -357,7 +361,7 @@ static enum cli_exit token_clone(struct command_run *r)
     json_t *body = json_object();
     enum cli_exit code;
 
-    set_text(body, "Description", flags_of(r)->description);
+    client_set_text(body, "Description", flags_of(r)->description);
     code = path == NULL
                ? misused(r, "--accessor-id is missing")
                : call_and_print(r, "PUT",
@@ -446,27 +450,32 @@ int cmd_acl(int argc, char **argv)
         {.name = "accessor-id",
          .kind = ARG_STRING,
          .string = &f.accessor,
+         .utf8 = true,
          .metavar = "ID",
          .help = "which token; of a new one: to be chosen"},
         {.name = "accessor",
          .kind = ARG_STRING,
          .string = &f.accessor,
+         .utf8 = true,
          .metavar = "ID",
          .help = "the same",
          .hidden = true},
         {.name = "secret",
          .kind = ARG_STRING,
          .string = &f.secret,
+         .utf8 = true,
          .metavar = "UUID",
          .help = "secret of a new token, else made up"},
         {.name = "name",
          .kind = ARG_STRING,
          .string = &f.name,
+         .utf8 = true,
          .metavar = "NAME",
          .help = "a policy's name; with update and --id, its new one"},
         {.name = "description",
          .kind = ARG_STRING,
          .string = &f.description,
+         .utf8 = true,
          .metavar = "TEXT",
          .help = "what it is for"},
         {.name = "rules",
@@ -477,11 +486,13 @@ int cmd_acl(int argc, char **argv)
         {.name = "policy-id",
          .kind = ARG_LIST,
          .list = &f.policy_ids,
+         .utf8 = true,
          .metavar = "ID",
          .help = "a token's policy; repeatable"},
         {.name = "policy-name",
          .kind = ARG_LIST,
          .list = &f.policy_names,
+         .utf8 = true,
          .metavar = "NAME",
          .help = "the same by name"},
         {.name = "merge-policies",

@@ -505,11 +505,13 @@ int cmd_lock(int argc, char **argv)
         {.name = "name",
          .kind = ARG_STRING,
          .string = &f.name,
+         .utf8 = true,
          .metavar = "TEXT",
          .help = "the session's name, for others to read"},
         {.name = "node",
          .kind = ARG_STRING,
          .string = &f.node,
+         .utf8 = true,
          .metavar = "NODE",
          .help = "let go when this node is lost, instead of this host; with "
                  "--dc: one over there"},

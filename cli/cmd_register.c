@@ -111,22 +111,15 @@ static enum status on_file(const char *path, void *arg, struct err *err)
 
 /* --- from flags ----------------------------------------------------------- */
 
-static void set_text(json_t *object, const char *key, const char *text)
-{
-    if (text != NULL) {
-        (void)json_object_set_new(object, key, json_string(text));
-    }
-}
-
 static json_t *check_of(const struct register_flags *f, const char *kind,
                         const char *value)
 {
     json_t *check = json_object();
 
-    set_text(check, kind, value);
+    client_set_text(check, kind, value);
     if (f->check_ttl != value) {
-        set_text(check, "Interval", f->interval);
-        set_text(check, "Timeout", f->timeout);
+        client_set_text(check, "Interval", f->interval);
+        client_set_text(check, "Timeout", f->timeout);
     }
     return check;
 }
@@ -175,9 +168,9 @@ static enum status service_of(const struct register_flags *f,
     json_t *tags = json_array();
     enum status st;
 
-    set_text(service, "Name", f->name);
-    set_text(service, "ID", f->id);
-    set_text(service, "Address", f->address);
+    client_set_text(service, "Name", f->name);
+    client_set_text(service, "ID", f->id);
+    client_set_text(service, "Address", f->address);
     (void)json_object_set_new(service, "Port", json_integer(f->port));
     for (size_t i = 0; i < f->tags.count; i++) {
         (void)json_array_append_new(tags, json_string(f->tags.items[i]));
@@ -205,11 +198,6 @@ static void register_flags(struct registration *r,
     }
     body = json_dumps(service, JSON_COMPACT);
     json_decref(service);
-    if (body == NULL) {
-        (void)err_set(err, ST_INVALID, "a value is not UTF-8");
-        r->code = CLI_USAGE;
-        return;
-    }
     r->code = client_put(r->client, REGISTER_PATH, slice_str(body), err);
     free(body);
     if (r->code == CLI_OK) {
@@ -255,7 +243,7 @@ static int run(const struct args *args, const struct register_flags *f)
 #define TEXT(flag, to, meta, words)                                            \
     {                                                                          \
         .name = (flag), .kind = ARG_STRING, .string = (to), .metavar = (meta), \
-        .help = (words)                                                        \
+        .utf8 = true, .help = (words)                                          \
     }
 
 int cmd_register(int argc, char **argv)
@@ -273,11 +261,13 @@ int cmd_register(int argc, char **argv)
         {.name = "tag",
          .kind = ARG_LIST,
          .list = &f.tags,
+         .utf8 = true,
          .metavar = "TAG[,TAG...]",
          .help = "may be repeated"},
         {.name = "meta",
          .kind = ARG_LIST,
          .list = &f.meta,
+         .utf8 = true,
          .metavar = "KEY=VALUE",
          .help = "may be repeated"},
         TEXT("check-http", &f.check_http, "URL", "passing when it answers 2xx"),
@@ -288,12 +278,14 @@ int cmd_register(int argc, char **argv)
         {.name = "interval",
          .kind = ARG_STRING,
          .string = &f.interval,
+         .utf8 = true,
          .metavar = "DURATION",
          .fallback = "10s",
          .help = "between checks"},
         {.name = "timeout",
          .kind = ARG_STRING,
          .string = &f.timeout,
+         .utf8 = true,
          .metavar = "DURATION",
          .fallback = "10s",
          .help = "of one check"},

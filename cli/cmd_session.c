@@ -120,13 +120,6 @@ static enum cli_exit session_read(struct command_run *r)
 
 /* ---- Changing ------------------------------------------------------- */
 
-static void add(json_t *object, const char *key, const char *value)
-{
-    if (value != NULL) {
-        (void)json_object_set_new(object, key, json_string(value));
-    }
-}
-
 static enum cli_exit session_create(struct command_run *r)
 {
     json_t *wanted = json_object();
@@ -134,11 +127,11 @@ static enum cli_exit session_create(struct command_run *r)
     enum cli_exit code;
     char *text;
 
-    add(wanted, "Name", flags_of(r)->name);
-    add(wanted, "Node", flags_of(r)->node);
-    add(wanted, "TTL", flags_of(r)->ttl);
-    add(wanted, "LockDelay", flags_of(r)->lock_delay);
-    add(wanted, "Behavior", flags_of(r)->behavior);
+    client_set_text(wanted, "Name", flags_of(r)->name);
+    client_set_text(wanted, "Node", flags_of(r)->node);
+    client_set_text(wanted, "TTL", flags_of(r)->ttl);
+    client_set_text(wanted, "LockDelay", flags_of(r)->lock_delay);
+    client_set_text(wanted, "Behavior", flags_of(r)->behavior);
     text = json_dumps(wanted, JSON_COMPACT);
     code = client_call(r->client, "PUT", "/v1/session/create", slice_str(text),
                        &reply, &r->err);
@@ -210,27 +203,32 @@ int cmd_session(int argc, char **argv)
         {.name = "node",
          .kind = ARG_STRING,
          .string = &f.node,
+         .utf8 = true,
          .metavar = "NODE",
          .help = "list: only its sessions; create: for it, if not for us"},
         {.name = "name",
          .kind = ARG_STRING,
          .string = &f.name,
+         .utf8 = true,
          .metavar = "TEXT",
          .help = "create: what people are to see"},
         {.name = "ttl",
          .kind = ARG_STRING,
          .string = &f.ttl,
+         .utf8 = true,
          .metavar = "DURATION",
          .help = "create: it ends when it is not renewed for so long, 10s to "
                  "24h; without, only with its checks"},
         {.name = "lock-delay",
          .kind = ARG_STRING,
          .string = &f.lock_delay,
+         .utf8 = true,
          .metavar = "DURATION",
          .help = "create: its locks stay locked so long after its death (15s)"},
         {.name = "behavior",
          .kind = ARG_STRING,
          .string = &f.behavior,
+         .utf8 = true,
          .metavar = "WORD",
          .help = "create: release its locks at its end, or delete the entries "
                  "(release)"},

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/core/check.h"
+#include "base/core/utf8.h"
 
 void jsonw_init(struct jsonw *w, struct buf *out, enum jsonw_style style)
 {
@@ -94,39 +95,6 @@ void jsonw_list_end(struct jsonw *w)
     close_with(w, "]");
 }
 
-/* Length of the well formed UTF-8 sequence at the start (RFC 3629: no
- * overlong forms, no surrogates, nothing above U+10FFFF); 0 if there is none.
- */
-static size_t utf8_len(const uint8_t *s, size_t len)
-{
-    size_t more;
-    uint8_t low = 0x80;
-    uint8_t high = 0xbf;
-
-    if (s[0] >= 0xc2 && s[0] <= 0xdf) {
-        more = 1;
-    } else if (s[0] >= 0xe0 && s[0] <= 0xef) {
-        more = 2;
-        low = s[0] == 0xe0 ? 0xa0 : 0x80;
-        high = s[0] == 0xed ? 0x9f : 0xbf;
-    } else if (s[0] >= 0xf0 && s[0] <= 0xf4) {
-        more = 3;
-        low = s[0] == 0xf0 ? 0x90 : 0x80;
-        high = s[0] == 0xf4 ? 0x8f : 0xbf;
-    } else {
-        return 0;
-    }
-    if (len < more + 1 || s[1] < low || s[1] > high) {
-        return 0;
-    }
-    for (size_t i = 2; i <= more; i++) {
-        if (s[i] < 0x80 || s[i] > 0xbf) {
-            return 0;
-        }
-    }
-    return more + 1;
-}
-
 static void put_escape(struct jsonw *w, uint8_t c)
 {
     char text[8];
@@ -179,7 +147,7 @@ static void put_string(struct jsonw *w, struct slice text)
             put_escape(w, text.data[i++]);
             continue;
         }
-        sequence = utf8_len(text.data + i, text.len - i);
+        sequence = utf8_sequence(text.data + i, text.len - i);
         if (sequence > 0) {
             put(w, text.data + i, sequence);
             i += sequence;

@@ -16,6 +16,7 @@
 
 #include "agent/io/config_fields.h"
 #include "base/core/check.h"
+#include "base/core/utf8.h"
 
 void agent_config_init(struct agent_config *c)
 {
@@ -275,6 +276,9 @@ enum status agent_config_flag(struct agent_config *c, const char *name,
     if (f->kind == FIELD_TEXTS && value[strspn(value, ", ")] == '\0') {
         return err_set(out_err, ST_INVALID,
                        "is empty; leave the flag out for the default");
+    }
+    if (!utf8_is(slice_str(value))) {
+        return err_set(out_err, ST_INVALID, "is not UTF-8");
     }
     json = flag_value(f, value);
     if (!json) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/core/limits.h"
+#include "base/core/utf8.h"
 #include "store/io/data_dir.h"
 
 enum {
@@ -89,10 +90,10 @@ static enum status check_limits(const struct member_config *c, struct err *err)
 static enum status check_words(const struct member_config *c, struct err *err)
 {
     if (c->name[0] == '\0' || strlen(c->name) > NAME_MAX_LEN ||
-        strpbrk(c->name, ",=") != NULL) {
+        strpbrk(c->name, ",=") != NULL || !utf8_is(slice_str(c->name))) {
         return err_set(err, ST_INVALID,
-                       "--name: \"%.64s\" must have 1 to %d letters, without "
-                       "',' and '='",
+                       "--name: \"%.64s\" must have 1 to %d letters of UTF-8, "
+                       "without ',' and '='",
                        c->name, NAME_MAX_LEN);
     }
     if (strcmp(c->initial_cluster_state, "new") != 0 &&

@@ -34,6 +34,21 @@ like "$("$MUSTER" version)" '^muster [0-9]+\.[0-9]+\.[0-9]+$' "version"
 out=$("$MUSTER" services --socket "$SCRATCH/none.sock" 2>&1)
 is "$?" 3 "no agent"
 
+# What is going to be JSON has to be UTF-8.
+bytes=$(printf 'a\377')
+for line in "session create --name" "lock --node" "register --tag" \
+    "acl policy create --name" "acl token create --policy-name"; do
+    # shellcheck disable=SC2086 # Words.
+    out=$("$MUSTER" $line "$bytes" 2>&1)
+    like "$?: $out" '^2: .*: the value is not UTF-8$' "$line BYTES"
+done
+out=$("$MUSTER" acl policy create --name p --rules "$bytes" 2>&1)
+like "$?: $out" '^1: .* --rules: .* not UTF-8$' "rules that are no text"
+out=$("$MUSTER" store --name "$bytes" --data-dir "$SCRATCH/none" 2>&1)
+like "$?: $out" '^1: muster store: --name: ' "a member's name that is no text"
+out=$("$MUSTER" agent --dev --node "$bytes" 2>&1)
+like "$?: $out" '^2: .*--node: is not UTF-8$' "a node's name that is no text"
+
 # Symbolic links: called as etcd, the program is the store.
 ln -s "$MUSTER" "$SCRATCH/etcd"
 like "$("$SCRATCH/etcd" --help)" '^usage: muster store ' "called as etcd"

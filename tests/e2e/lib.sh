@@ -130,7 +130,7 @@ is() {
 # like GOT REGEX WHAT: the extended regular expression matches some line.
 like() {
     TESTS_RUN=$((TESTS_RUN + 1))
-    if printf '%s\n' "$1" | grep -Eq -- "$2"; then
+    if printf '%s\n' "$1" | grep -aEq -- "$2"; then
         echo "ok $TESTS_RUN - $3"
     else
         TESTS_FAILED=$((TESTS_FAILED + 1))
@@ -142,7 +142,7 @@ like() {
 # unlike GOT REGEX WHAT: no line matches.
 unlike() {
     TESTS_RUN=$((TESTS_RUN + 1))
-    if printf '%s\n' "$1" | grep -Eq -- "$2"; then
+    if printf '%s\n' "$1" | grep -aEq -- "$2"; then
         TESTS_FAILED=$((TESTS_FAILED + 1))
         echo "not ok $TESTS_RUN - $3"
         printf '%s\n' "got:" "$1" "wanted no line like:" "$2" | sed 's/^/#   /'

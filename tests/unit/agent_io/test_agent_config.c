@@ -413,6 +413,8 @@ static const struct {
     {"port", {{"dns", "127.0.0.1:99999"}}, "dns: \"127.0.0.1:99999\" is not"},
     {"number", {{"dns-threads", "many"}}, "\"many\" is not a number"},
     {"range", {{"dns-threads", "1000"}}, "dns_threads: 1000 is not within"},
+    {"no text", {{"node", "a\xff"}}, "is not UTF-8"},
+    {"no list of texts", {{"recursor", "a,\xff"}}, "is not UTF-8"},
     {"no store", {{"store", ""}}, "is empty; leave the flag out"},
     {"no store either", {{"store", ","}}, "is empty; leave the flag out"},
     {"two stores",

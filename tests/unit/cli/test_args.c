@@ -30,53 +30,55 @@ static enum status on_handed(void *arg, const char *name, const char *value,
     return ST_OK;
 }
 
-#define TEST_OPTIONS(f)                                                 \
-    {                                                                   \
-        {.name = "name",                                                \
-         .kind = ARG_STRING,                                            \
-         .metavar = "NAME",                                             \
-         .string = &(f)->name,                                          \
-         .fallback = "default",                                         \
-         .help = "who we are"},                                         \
-            {.name = "count",                                           \
-             .kind = ARG_INT,                                           \
-             .metavar = "N",                                            \
-             .number = &(f)->count,                                     \
-             .min = 1,                                                  \
-             .max = 9,                                                  \
-             .fallback = "3",                                           \
-             .help = "how many"},                                       \
-            {.name = "wait-time",                                       \
-             .kind = ARG_DURATION,                                      \
-             .metavar = "D",                                            \
-             .ms = &(f)->wait,                                          \
-             .help = "how long"},                                       \
-            {.name = "loud",                                            \
-             .kind = ARG_BOOL,                                          \
-             .boolean = &(f)->loud,                                     \
-             .help = "say more"},                                       \
-            {.name = "urls",                                            \
-             .kind = ARG_LIST,                                          \
-             .metavar = "URL[,URL]",                                    \
-             .list = &(f)->urls,                                        \
-             .fallback = "a,b",                                         \
-             .help = "where"},                                          \
-            {.name = "port",                                            \
-             .kind = ARG_PORT,                                          \
-             .metavar = "PORT",                                         \
-             .port = &(f)->port,                                        \
-             .env = "TESTS_OWN_PORT",                                   \
-             .help = "which"},                                          \
-            {.name = "handed",                                          \
-             .kind = ARG_HANDED,                                        \
-             .metavar = "X",                                            \
-             .on_value = on_handed,                                     \
-             .arg = (f),                                                \
-             .help = "read elsewhere"},                                 \
-        {                                                               \
-            .name = "secret", .kind = ARG_STRING, .metavar = "S",       \
-            .string = &(f)->secret, .hidden = true, .help = "not shown" \
-        }                                                               \
+#define TEST_OPTIONS(f)                                           \
+    {                                                             \
+        {.name = "name",                                          \
+         .kind = ARG_STRING,                                      \
+         .metavar = "NAME",                                       \
+         .string = &(f)->name,                                    \
+         .fallback = "default",                                   \
+         .help = "who we are"},                                   \
+            {.name = "count",                                     \
+             .kind = ARG_INT,                                     \
+             .metavar = "N",                                      \
+             .number = &(f)->count,                               \
+             .min = 1,                                            \
+             .max = 9,                                            \
+             .fallback = "3",                                     \
+             .help = "how many"},                                 \
+            {.name = "wait-time",                                 \
+             .kind = ARG_DURATION,                                \
+             .metavar = "D",                                      \
+             .ms = &(f)->wait,                                    \
+             .help = "how long"},                                 \
+            {.name = "loud",                                      \
+             .kind = ARG_BOOL,                                    \
+             .boolean = &(f)->loud,                               \
+             .help = "say more"},                                 \
+            {.name = "urls",                                      \
+             .kind = ARG_LIST,                                    \
+             .metavar = "URL[,URL]",                              \
+             .list = &(f)->urls,                                  \
+             .utf8 = true,                                        \
+             .fallback = "a,b",                                   \
+             .help = "where"},                                    \
+            {.name = "port",                                      \
+             .kind = ARG_PORT,                                    \
+             .metavar = "PORT",                                   \
+             .port = &(f)->port,                                  \
+             .env = "TESTS_OWN_PORT",                             \
+             .help = "which"},                                    \
+            {.name = "handed",                                    \
+             .kind = ARG_HANDED,                                  \
+             .metavar = "X",                                      \
+             .on_value = on_handed,                               \
+             .arg = (f),                                          \
+             .help = "read elsewhere"},                           \
+        {                                                         \
+            .name = "secret", .kind = ARG_STRING, .metavar = "S", \
+            .string = &(f)->secret, .hidden = true, .utf8 = true, \
+            .help = "not shown"                                   \
+        }                                                         \
     }
 
 static struct arg_spec spec_of(const struct arg_option *options, size_t count)
@@ -187,6 +189,14 @@ static const struct {
      "--loud: \"maybe\" is neither true nor false"},
     {"no duration", "--wait-time 5", NULL, ST_INVALID,
      "--wait-time: \"5\" is not a duration such as 500ms, 10s or 1m30s"},
+    {"a text that is not UTF-8", "--secret a\xff", NULL, ST_INVALID,
+     "--secret: the value is not UTF-8"},
+    {"a list that is not", "--urls a,\xc3,b", NULL, ST_INVALID,
+     "--urls: the value is not UTF-8"},
+    {"an environment that is not", "", "TEST_SECRET=\xed\xa0\x80", ST_INVALID,
+     "environment: TEST_SECRET: the value is not UTF-8"},
+    {"what is no text may be any bytes", "--name \xff", NULL, ST_OK,
+     "\xff 3 0 0 0 [a b] "},
     {"handed over, refused", "--handed bad", NULL, ST_INVALID,
      "--handed: handed is bad"},
     {"bad environment", "", "TEST_COUNT=x", ST_INVALID,

@@ -18,7 +18,12 @@ static const struct {
      "50000ms"},
     {"a name with a comma",
      {.name = "a,b"},
-     "--name: \"a,b\" must have 1 to 255 letters, without ',' and '='"},
+     "--name: \"a,b\" must have 1 to 255 letters of UTF-8, without ',' and "
+     "'='"},
+    {"a name that JSON cannot have",
+     {.name = "a\xff"},
+     "--name: \"a\xff\" must have 1 to 255 letters of UTF-8, without ',' and "
+     "'='"},
     {"neither new nor existing",
      {.initial_cluster_state = "old"},
      "--initial-cluster-state: \"old\" must be \"new\" or \"existing\""},
