@@ -31,7 +31,8 @@ static size_t text_end(struct slice s, size_t at)
 /* The end of a number, and whether it may be too large an integer. */
 static size_t number_end(struct slice s, size_t at, bool *out_large)
 {
-    size_t end = at;
+    size_t first = at + (s.data[at] == '-');
+    size_t end = first;
     size_t digits = 0;
 
     for (; end < s.len; end++) {
@@ -43,7 +44,7 @@ static size_t number_end(struct slice s, size_t at, bool *out_large)
             break;
         }
     }
-    *out_large = digits == end - at && digits > DIGITS_SAFE;
+    *out_large = digits == end - first && digits > DIGITS_SAFE;
     return end;
 }
 
@@ -64,7 +65,8 @@ static void quote_integers(struct slice s, struct buf *out)
 
         if (s.data[at] == '"') {
             end = text_end(s, at);
-        } else if (s.data[at] >= '0' && s.data[at] <= '9') {
+        } else if (s.data[at] == '-' ||
+                   (s.data[at] >= '0' && s.data[at] <= '9')) {
             end = number_end(s, at, &large);
         }
         if (large) {
@@ -101,12 +103,14 @@ const char *view_digits(struct arena *arena, const json_t *object,
 {
     const json_t *value = json_object_get(object, key);
     const char *text = json_string_value(value);
+    const char *digits;
 
     if (text == NULL) {
         return arena_printf(arena, "%lld",
                             (long long)json_integer_value(value));
     }
-    return *text != '\0' && text[strspn(text, "0123456789")] == '\0'
+    digits = text + (*text == '-');
+    return *digits != '\0' && digits[strspn(digits, "0123456789")] == '\0'
                ? arena_strdup(arena, slice_str(text))
                : "0";
 }

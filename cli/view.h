@@ -25,12 +25,13 @@ const char *view_text(const json_t *object, const char *key);
 /* 0 when it is absent or no number. */
 long long view_number(const json_t *object, const char *key);
 
-/* Flags of keys have 64 bits; jansson's integers 63 and a sign. A document,
- * with integers of 19 digits and more as texts; NULL: it is none. */
+/* Flags of keys have 64 bits; jansson's integers 63 and a sign, and it refuses
+ * what is beyond. Then integers of 19 digits and more become texts, sign
+ * included. NULL: it is no document. */
 json_t *view_load(struct slice text, json_error_t *out_error);
 
-/* A number of such a document in digits; "0" when it is absent or none. In the
- * arena. */
+/* An integer of such a document in digits, a minus sign in front of a negative
+ * one; "0" when it is absent or none. In the arena. */
 const char *view_digits(struct arena *arena, const json_t *object,
                         const char *key);
 
