@@ -140,6 +140,8 @@ static const struct route {
     {"/v1/acl/list", ROUTE_EXACT, ROUTE_GET, api_acl_legacy, OPEN},
     {"/v1/status/leader", ROUTE_EXACT, ROUTE_GET, api_status_leader, OPEN},
     {"/v1/status/peers", ROUTE_EXACT, ROUTE_GET, api_status_peers, OPEN},
+    {"/v1/operator/raft/configuration", ROUTE_EXACT, ROUTE_GET,
+     api_raft_configuration, OF(ALL, OPERATOR, READ)},
     {"/v1/metrics", ROUTE_EXACT, ROUTE_GET, api_agent_metrics,
      OF(SELF, AGENT, READ)},
     {"/v1/explain/", ROUTE_ONE, ROUTE_GET, api_explain, HANDLER},
@@ -404,9 +406,7 @@ void api_handle(const struct api_request *request, const struct api_view *view,
     }
     route = find_route(request, &rest);
     if (route == NULL) {
-        api_text(&call, 404,
-                 "Invalid URL path: not a recognized HTTP API "
-                 "endpoint");
+        api_absent(&call);
         return;
     }
     if (!method_fits(request, route)) {

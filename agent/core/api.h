@@ -16,6 +16,7 @@
 #include "agent/core/coord.h"
 #include "agent/core/guard.h"
 #include "agent/core/local.h"
+#include "agent/core/members.h"
 #include "agent/core/networks.h"
 #include "agent/core/store.h"
 #include "agent/core/sync.h"
@@ -132,6 +133,11 @@ struct api_view {
     const char *leader;       /* "ip:port" of the store's leader, or "". */
     struct texts peers;       /* "ip:port" of the store's members. */
     struct guard_status guard;
+
+    /* Those of them that vote; of our own datacenter's store only. */
+    const struct member *members;
+    size_t members_count;
+
     struct pairs stats;          /* Shown in /v1/agent/self under Stats. */
     struct acl *acl;             /* NULL: everybody may do everything. */
     const struct coords *coords; /* Measured round trips; NULL: none. */

@@ -43,20 +43,46 @@ enum member_status {
     MEMBER_FAILED = 4
 };
 
+/* Between datacenters names have the datacenter behind them, as in
+ * /v1/coordinate/datacenters. */
+static const char *member_name(const struct api_call *call, const char *node)
+{
+    return api_flag(call, "wan")
+               ? arena_printf(call->arena, "%s.%s", node, call->dc)
+               : node;
+}
+
+/* What a Consul agent that is no server tells of itself; version and protocol
+ * are those of the API. */
+static void write_member_tags(struct api_call *call,
+                              const struct node_record *node)
+{
+    struct jsonw *w = &call->json;
+
+    jsonw_key(w, "Tags");
+    jsonw_object(w);
+    jsonw_key_text(w, "role", "node");
+    jsonw_key_text(w, "dc", call->dc);
+    jsonw_key_text(w, "segment", "");
+    jsonw_key_text(w, "id", node->id);
+    jsonw_key_text(w, "build",
+                   arena_printf(call->arena, "%s:", call->view->api_level));
+    jsonw_key_text(w, "vsn", "2");
+    jsonw_key_text(w, "vsn_min", "2");
+    jsonw_key_text(w, "vsn_max", "3");
+    jsonw_object_end(w);
+}
+
 static void write_member(struct api_call *call, const struct node_record *node,
                          enum member_status status)
 {
     struct jsonw *w = &call->json;
 
     jsonw_object(w);
-    jsonw_key_text(w, "Name", node->name);
+    jsonw_key_text(w, "Name", member_name(call, node->name));
     jsonw_key_text(w, "Addr", node->address);
     jsonw_key_int(w, "Port", 8301);
-    jsonw_key(w, "Tags");
-    jsonw_object(w);
-    jsonw_key_text(w, "role", "node");
-    jsonw_key_text(w, "dc", local_host(call->view->local)->datacenter);
-    jsonw_object_end(w);
+    write_member_tags(call, node);
     jsonw_key_int(w, "Status", status);
     jsonw_key_int(w, "ProtocolMin", 1);
     jsonw_key_int(w, "ProtocolMax", 2);
@@ -124,8 +150,14 @@ static bool write_node_member(void *ctx, const struct catalog_node *n)
 
 void api_agent_members(struct api_call *call)
 {
-    struct jsonw *w = api_json(call, 200);
+    const char *segment = api_param(call, "segment");
+    struct jsonw *w;
 
+    if (segment != NULL && *segment != '\0' && strcmp(segment, "_all") != 0) {
+        api_text(call, 400, "There are no network segments here");
+        return;
+    }
+    w = api_json(call, 200);
     jsonw_list(w);
     catalog_each_node(call->view->catalog, write_node_member, call);
     jsonw_list_end(w);

@@ -18,6 +18,8 @@
 #define EVENT_PAYLOAD_BYTES (16UL * 1024)
 #define EVENTS_SHOWN        256 /* The newest, as Consul. */
 #define REGEX_WORK          1000000
+/* By which "consul exec" has all agents run a command. */
+#define EVENT_EXEC "_rexec"
 
 struct event {
     const char *id;
@@ -136,6 +138,12 @@ void api_event_fire(struct api_call *call)
         !accept_pattern(call, "node", e.node) ||
         !accept_pattern(call, "service", e.service) ||
         !accept_pattern(call, "tag", e.tag)) {
+        return;
+    }
+    if (strcmp(e.name, EVENT_EXEC) == 0) {
+        api_text(call, 400,
+                 "Agents run no commands for others (exec): let a \"watch "
+                 "-type=event\" on each host run one of its own choice");
         return;
     }
     if (*e.tag != '\0' && *e.service == '\0') {

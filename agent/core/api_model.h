@@ -327,6 +327,9 @@ void api_catalog_node(struct api_call *call);
 void api_catalog_node_services(struct api_call *call);
 void api_status_leader(struct api_call *call);
 void api_status_peers(struct api_call *call);
+void api_raft_configuration(struct api_call *call);
+/* 404, and what to use instead. */
+void api_absent(struct api_call *call);
 
 /* api_coordinate.c */
 struct coord;

@@ -94,6 +94,7 @@ void agent_view(void *ctx, enum front_detail detail, struct api_view *out_view)
         .leader = link_leader(a->link),
         .peers = link_peers(a->link),
     };
+    out_view->members = link_members(a->link, &out_view->members_count);
     access_view(a->access, out_view);
     out_view->coords = a->coords ? coords_known(a->coords) : NULL;
     out_view->guard = sentry_status(a->sentry);

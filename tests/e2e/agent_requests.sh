@@ -171,8 +171,11 @@ is "$BODY" '["dc1"]' "consul-template: datacenters"
 ask /v1/status/peers
 is "$(get 'len(d) > 0')" true "consul_exporter: peers"
 ask '/v1/agent/members?wan=1'
+is "$(get '[(m["Name"], m["Status"]) for m in d]')" '[["one.dc1", 1]]' \
+    "consul_exporter: members, with their datacenter"
+ask /v1/agent/members
 is "$(get '[(m["Name"], m["Status"]) for m in d]')" '[["one", 1]]' \
-    "consul_exporter: members, wan or not"
+    "consul_exporter: or without"
 asked /v1/health/state/any "consul_exporter: all checks"
 asked /v1/health/service/fabio "consul_exporter: a service"
 

@@ -431,7 +431,7 @@ etcd_start() {
 }
 
 # consul_start NAME [FLAG...]: the real Consul ($CONSUL) as `agent -dev`, alone and
-# on free ports; NAME is its node's. Sets CONSUL_PID, CONSUL_HTTP, CONSUL_DNS.
+# on free ports; NAME is its node's, if no FLAG says otherwise. Sets CONSUL_PID, CONSUL_HTTP, CONSUL_DNS.
 consul_start() {
     local name=$1 port ports=()
     shift
@@ -441,10 +441,10 @@ consul_start() {
     CONSUL_HTTP=127.0.0.1:${ports[3]}
     CONSUL_DNS=${ports[5]}
     spawn "$name" "$CONSUL" agent -dev -node "$name" -bind 127.0.0.1 \
-        -client 127.0.0.1 "${ports[@]}" -hcl 'disable_update_check = true' "$@"
+        -client 127.0.0.1 "${ports[@]}" -hcl "disable_update_check = true" "$@"
     CONSUL_PID=$PID
     wait_until 30 "Consul's node in its catalogue" eval \
-        "curl -fsS http://$CONSUL_HTTP/v1/health/node/$name | grep -q serfHealth"
+        "curl -fsS http://$CONSUL_HTTP/v1/health/state/passing | grep -q serfHealth"
 }
 
 # store_start NAME [FLAG...]: `muster store` with one member; the same NAME again

@@ -434,6 +434,10 @@ static struct api_request request_of(const struct fake *f, const char *line,
 struct api_view fake_view(struct fake *f)
 {
     static const char *const peers[] = {"127.0.0.1:2380"};
+    static const struct member members[] = {
+        {.id = 0x8e9e05c5, .name = "m1", .address = "127.0.0.1:2380"},
+        {.id = 2, .name = "m2", .address = "10.0.0.2:2379"},
+    };
     static const char *const other_peers[] = {"10.2.0.9:2380"};
 
     if (f->elsewhere != NULL) {
@@ -460,6 +464,8 @@ struct api_view fake_view(struct fake *f)
         .api_level = "1.16.0",
         .leader = "127.0.0.1:2380",
         .peers = {peers, 1},
+        .members = members,
+        .members_count = 2,
         .acl = f->acl,
         .coords = f->coords,
         .hosts = f->hosts,

@@ -63,6 +63,13 @@ static void same_json(const char *line, const char *got, const char *wanted)
     "\"TaggedAddresses\":{},\"Weights\":{\"Passing\":20,\"Warning\":2},"     \
     "\"EnableTagOverride\":false,\"Proxy\":{},\"Connect\":{},\"PeerName\":"  \
     "\"\",\"CreateIndex\":3,\"ModifyIndex\":3,\"Datacenter\":\"dc1\""
+#define MEMBER(name)                                                         \
+    "{\"Name\":\"" name "\",\"Addr\":\"10.0.0.7\",\"Port\":8301,"            \
+    "\"Tags\":{\"role\":\"node\",\"dc\":\"dc1\",\"segment\":\"\","           \
+    "\"id\":\"7a1f0c5e-9a54-4d0a-8a7e-3c1b5a2f9d10\",\"build\":\"1.16.0:\"," \
+    "\"vsn\":\"2\",\"vsn_min\":\"2\",\"vsn_max\":\"3\"},\"Status\":1,"       \
+    "\"ProtocolMin\":1,\"ProtocolMax\":2,\"ProtocolCur\":2,"                 \
+    "\"DelegateMin\":2,\"DelegateMax\":5,\"DelegateCur\":4}"
 
 static const struct {
     const char *line;
@@ -126,12 +133,17 @@ static const struct {
      "\"NodeName\":\"edge\",\"NodeID\":\"7a1f0c5e-9a54-4d0a-8a7e-3c1b5a2f9d10\""
      ",\"Revision\":\"\",\"Server\":false,\"Version\":\"1.16.0\",\"BuildDate\":"
      "\"2026-01-01T00:00:00Z\"},\"DebugConfig\":{},\"Coord\":{\"Adjustment\":0,"
-     "\"Error\":1.5,\"Height\":0,\"Vec\":[0,0,0,0,0,0,0,0]},\"Member\":"
-     "{\"Name\":\"edge\",\"Addr\":\"10.0.0.7\",\"Port\":8301,\"Tags\":"
-     "{\"role\":\"node\",\"dc\":\"dc1\"},\"Status\":1,\"ProtocolMin\":1,"
-     "\"ProtocolMax\":2,\"ProtocolCur\":2,\"DelegateMin\":2,\"DelegateMax\":5,"
-     "\"DelegateCur\":4},\"Stats\":{\"muster\":{\"version\":\"0.1.0\"},"
-     "\"file_faults\":{}},\"Meta\":{\"zone\":\"b\"}}"},
+     "\"Error\":1.5,\"Height\":0,\"Vec\":[0,0,0,0,0,0,0,0]},\"Member\":" MEMBER(
+         "edge") ",\"Stats\":{\"muster\":{\"version\":\"0.1.0\"},"
+                 "\"file_faults\":{}},\"Meta\":{\"zone\":\"b\"}}"},
+    {"GET /v1/agent/members?segment=_all", "[" MEMBER("edge") "]"},
+    {"GET /v1/agent/members?wan=1", "[" MEMBER("edge.dc1") "]"},
+    {"GET /v1/operator/raft/configuration",
+     "{\"Servers\":[{\"ID\":\"8e9e05c5\",\"Node\":\"m1\",\"Address\":"
+     "\"127.0.0.1:2380\",\"Leader\":true,\"Voter\":true,"
+     "\"ProtocolVersion\":\"3\"},{\"ID\":\"2\",\"Node\":\"m2\",\"Address\":"
+     "\"10.0.0.2:2379\",\"Leader\":false,\"Voter\":true,"
+     "\"ProtocolVersion\":\"3\"}],\"Index\":4}"},
     {"GET /v1/status/leader", "\"127.0.0.1:2380\""},
     {"GET /v1/status/peers", "[\"127.0.0.1:2380\"]"},
     {"GET /v1/coordinate/nodes", "[]"},
@@ -158,6 +170,23 @@ static const struct {
 } errors[] = {
     {"GET /v1/nonsense", "", 404,
      "Invalid URL path: not a recognized HTTP API endpoint"},
+    {"GET /v1/operator/areas", "", 404,
+     "Invalid URL path: not a recognized HTTP API endpoint"},
+    {"GET /v1/snapshot", "", 404,
+     "Invalid URL path: not a recognized HTTP API endpoint: the data is the "
+     "store's: \"muster ctl snapshot save\" and \"restore\""},
+    {"DELETE /v1/operator/raft/peer?id=x", "", 404,
+     "Invalid URL path: not a recognized HTTP API endpoint: the store's "
+     "members are changed with \"etcdctl member\""},
+    {"GET /v1/connect/intentions", "", 404,
+     "Invalid URL path: not a recognized HTTP API endpoint: there is no "
+     "Connect (mesh, intentions) here; tokens say who may read or register a "
+     "service"},
+    {"GET /v1/agent/members?segment=a", "", 400,
+     "There are no network segments here"},
+    {"PUT /v1/event/fire/_rexec", "{}", 400,
+     "Agents run no commands for others (exec): let a \"watch -type=event\" "
+     "on each host run one of its own choice"},
     {"GET /v1/catalog/register", "", 405, "method GET not allowed"},
     {"GET /v1/agent/service/register", "", 405, "method GET not allowed"},
     /* As python3-consul asks. */

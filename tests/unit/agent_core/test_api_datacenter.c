@@ -97,6 +97,8 @@ static const struct {
     {"PUT /v1/catalog/register",
      "{\"Datacenter\":\"dc3\",\"Node\":\"n\",\"Address\":\"10.0.0.1\"}", 500,
      "No path to datacenter"},
+    {"GET /v1/operator/raft/configuration?dc=dc2", "", 400,
+     "An agent knows its own store's members only: ask one of datacenter dc2"},
     {"GET /v1/acl/tokens?dc=dc2", "", 400,
      "Tokens and policies of \"dc2\" are changed by its own agents"},
     {"PUT /v1/session/create?dc=dc2", "{}", 400,
