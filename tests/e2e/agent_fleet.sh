@@ -13,5 +13,5 @@ ok "a fleet of twelve sees every change and agrees with the store" fleet
 said=$(cat "$SCRATCH/fleet.log")
 like "$said" '^12 agents have the store.s [0-9]+ instances.* 0 do not$' \
     "each catalogue is the store's"
-like "$said" '^150 changes in .* 10 of them watched$' "the churn was whole"
+like "$said" '^160 changes in .* 10 of them watched$' "the churn was whole"
 done_testing

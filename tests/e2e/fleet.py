@@ -6,7 +6,7 @@ WATCHERS is the program dns_watchers. Starts a store of one member and AGENTS
 agents, each with its own loopback address, all in one process group, which
 register INSTANCES instances together (20 a service name). Then RATE changes a
 second for SECONDS: instances get another port, fail, recover, come and go. Two
-changes a second are watched over DNS on every agent.
+more a second are watched over DNS on every agent.
 
 At the end every agent's catalogue must equal what is in the store: the same
 instances at the same revisions. Prints times and memory; ends with 1 when a
@@ -22,12 +22,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 MUSTER, WATCHERS, FOLDER = sys.argv[1:4]
 AGENTS, INSTANCES, SECONDS, RATE = map(int, sys.argv[4:8])
 SERVICES = max(1, INSTANCES // 20)
 WATCHED_A_SECOND = 2
+WRITERS = 8  # Changes under way at a time.
 LIMIT = 120  # Seconds for what has to come some time.
 
 random.seed(1)
@@ -40,6 +42,7 @@ class Agent:
         self.address = "127.%d.%d.1" % (10 + number // 250, number % 250)
         self.folder = os.path.join(FOLDER, self.name)
         self.failed = set()
+        self.lock = threading.Lock()  # One caller at a time.
         self.extra = False
 
     def start(self, store, group):
@@ -83,6 +86,10 @@ class Agent:
         if reply.status != 200:
             sys.exit("%s %s: %d %s" % (method, path, reply.status, text))
         return text
+
+    def hang_up(self):
+        """An agent ends a connection that says nothing for a while."""
+        self.connection = None
 
     def metric(self, name):
         for line in self.call("GET", "/v1/metrics").decode().splitlines():
@@ -210,41 +217,86 @@ def at(sorted_list, share):
 
 def show(what, times):
     times = sorted(times)
-    print("%-34s p50 %7.2f  p90 %7.2f  p99 %7.2f  max %7.2f ms" %
+    print("%-36s p50 %7.2f  p90 %7.2f  p99 %7.2f  max %7.2f ms" %
           (what, at(times, .5), at(times, .9), at(times, .99), times[-1]))
 
 
-def churn(agents, watchers):
-    """Milliseconds from change to answer: of all agents, and of the last."""
-    each, last, calls = [], [], []
-    begin = time.monotonic()
-    ports = {}
-    for step in range(SECONDS * RATE):
-        time.sleep(max(0, begin + step / RATE - time.monotonic()))
-        agent = random.choice(agents)
-        if step % max(1, RATE // WATCHED_A_SECOND):
-            at_once = time.monotonic()
-            change(agent)
-            calls.append(1000 * (time.monotonic() - at_once))
-            continue
-        port = ports[agent.name] = ports.get(agent.name, 2000) + 1
-        at_once = time.monotonic_ns()
-        register(agent, watched(agent, port))
-        watchers.stdin.write("watched-%s.service.consul %d %d\n" %
-                             (agent.name, port, at_once))
-        watchers.stdin.flush()
-        times = watchers.stdout.readline().split()
-        if "-" in times or len(times) != len(agents):
-            sys.exit("a change was not seen: %s" % times)
-        times = [int(t) / 1000 for t in times]
-        each += times
-        last.append(max(times))
-    took = time.monotonic() - begin
-    print("%d changes in %.1f s: %.1f a second, %d of them watched" %
-          (SECONDS * RATE, took, SECONDS * RATE / took, len(last)))
-    show("a change's HTTP call", calls)
-    show("change to DNS, each agent", each)
-    show("change to DNS, the last agent", last)
+class Churn:
+    """RATE changes a second, made by independent hosts: none waits for another.
+    A change that is begun late for lack of time counts from when it was due.
+    """
+
+    def __init__(self, agents, watchers):
+        self.agents, self.watchers = agents, watchers
+        self.calls, self.each, self.last = [], [], []  # Milliseconds.
+        self.failure = None
+        self.steps = iter(range(SECONDS * RATE))
+        self.take = threading.Lock()
+        self.begin = time.monotonic()
+
+    def due(self, second):
+        """Waits until then, and returns when that was."""
+        due = self.begin + second
+        time.sleep(max(0, due - time.monotonic()))
+        return due
+
+    def make(self):
+        while not self.failure:
+            with self.take:
+                step = next(self.steps, None)
+            if step is None:
+                return
+            due = self.due(step / RATE)
+            agent = random.choice(self.agents)
+            with agent.lock:
+                change(agent)
+            self.calls.append(1000 * (time.monotonic() - due))
+
+    def watch(self):
+        """Beside them, changes whose answers over DNS are waited for."""
+        ports = {}
+        for step in range(SECONDS * WATCHED_A_SECOND):
+            if self.failure:
+                return
+            self.due(step / WATCHED_A_SECOND)
+            agent = random.choice(self.agents)
+            port = ports[agent.name] = ports.get(agent.name, 2000) + 1
+            at_once = time.monotonic_ns()
+            with agent.lock:
+                register(agent, watched(agent, port))
+            self.watchers.stdin.write("watched-%s.service.consul %d %d\n" %
+                                      (agent.name, port, at_once))
+            self.watchers.stdin.flush()
+            times = self.watchers.stdout.readline().split()
+            if "-" in times or len(times) != len(self.agents):
+                sys.exit("a change was not seen: %s" % times)
+            times = [int(t) / 1000 for t in times]
+            self.each += times
+            self.last.append(max(times))
+
+    def guarded(self, work):
+        try:
+            work()
+        except BaseException as problem:  # Also sys.exit: it ends a thread only.
+            self.failure = problem
+
+    def run(self):
+        work = [self.make] * WRITERS + [self.watch]
+        threads = [threading.Thread(target=self.guarded, args=(w,))
+                   for w in work]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self.failure:
+            raise self.failure
+        took = time.monotonic() - self.begin
+        made = len(self.calls) + len(self.last)
+        print("%d changes in %.1f s: %.1f a second, %d of them watched" %
+              (made, took, made / took, len(self.last)))
+        show("a change's HTTP call, from when due", self.calls)
+        show("change to DNS, each agent", self.each)
+        show("change to DNS, the last agent", self.last)
 
 
 def compare(agents, store):
@@ -253,6 +305,7 @@ def compare(agents, store):
     wanted = store_content(store)
     different = 0
     for agent in agents:
+        agent.hang_up()
         got = agent.catalogue()
         if got != wanted:
             different += 1
@@ -291,7 +344,7 @@ def run(group, store):
         stdout=subprocess.PIPE, text=True)
     used = sum(a.cpu() for a in agents)
     begin = time.monotonic()
-    churn(agents, watchers)
+    Churn(agents, watchers).run()
     used = sum(a.cpu() for a in agents) - used
     print("CPU an agent: %.2f %% of a core" %
           (100 * used / (time.monotonic() - begin) / AGENTS))
