@@ -26,8 +26,8 @@ void arena_release(struct arena *a); /* Safe on a zeroed or released arena. */
 void arena_reset(struct arena *a);
 
 /* Make the next block `bytes` long, so that an arena which stays small and
- * lives long does not hold a whole standard block. If that is less than half of
- * one, what does not fit gets a small block, too. */
+ * lives long holds little more than it needs: what does not fit gets a block
+ * of twice that, not a whole standard one. */
 void arena_reserve(struct arena *a, size_t bytes);
 
 /* `size` bytes, aligned for any type, not cleared. Never NULL. */
