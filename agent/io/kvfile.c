@@ -32,6 +32,9 @@
  * make each acknowledgement wait. */
 #define RESIDENT_PAGES 256
 
+/* Of a larger one no more becomes resident than so many operations touch. */
+#define RESIDENT_OPS 32
+
 enum op_kind {
     OP_PUT,
     OP_DELETE,
@@ -412,10 +415,26 @@ static int op_write(MDB_txn *txn, MDB_dbi dbi, struct op *op)
     UNREACHABLE();
 }
 
+static bool is_small(const struct kvfile *f)
+{
+    MDB_envinfo info;
+
+    return mdb_env_info(f->env, &info) == 0 &&
+           info.me_last_pgno < RESIDENT_PAGES;
+}
+
+static void pages_release(const struct kvfile *f)
+{
+    if (!is_small(f)) {
+        lmdb_map_release(&f->map);
+    }
+}
+
 static int batch_write(struct kvfile *f, struct batch *b)
 {
     MDB_txn *txn;
     struct op *op;
+    size_t ops = 0;
     int error = mdb_txn_begin(f->env, NULL, 0, &txn);
 
     if (error) {
@@ -427,6 +446,9 @@ static int batch_write(struct kvfile *f, struct batch *b)
         if (error) {
             mdb_txn_abort(txn);
             return error;
+        }
+        if (++ops % RESIDENT_OPS == 0) {
+            pages_release(f);
         }
     }
     error = mdb_txn_commit(txn);
@@ -458,22 +480,14 @@ static void file_renew(struct kvfile *f)
     (void)file_map(f, &ignored);
 }
 
-static bool is_small(const struct kvfile *f)
-{
-    MDB_envinfo info;
-
-    return mdb_env_info(f->env, &info) == 0 &&
-           info.me_last_pgno < RESIDENT_PAGES;
-}
-
 static void memory_release(struct kvfile *f, size_t batch_bytes)
 {
     bool large = batch_bytes >= LARGE_BYTES;
 
     if (f->env && large) {
         file_renew(f);
-    } else if (f->env && !is_small(f)) {
-        lmdb_map_release(&f->map);
+    } else if (f->env) {
+        pages_release(f);
     }
     f->untrimmed += batch_bytes;
     if (large || f->untrimmed >= TRIM_BYTES) {

@@ -16,13 +16,13 @@
 #include "base/core/log.h"
 #include "base/core/wire.h"
 
-/* How far the file is behind. Where writing takes long (a slow disk, a hundred
- * agents on one machine) it takes a twentieth of the time at most, and what
- * comes meanwhile is one batch. A catalogue that was read as a whole is written
- * at once. */
+/* How far the file is behind, which costs a restart some reading of what it
+ * missed. Where writing takes long (a slow disk, a hundred agents on one
+ * machine) it takes a fiftieth of the time at most, and what comes meanwhile is
+ * one batch. A catalogue that was read as a whole is written at once. */
 #define BATCH_MS_MIN    100
-#define BATCH_MS_MAX    1000
-#define BATCH_TAKES_PER 20
+#define BATCH_MS_MAX    3000
+#define BATCH_TAKES_PER 50
 
 enum {
     TABLE_ENTRIES = 'c',
