@@ -11,11 +11,9 @@
 
 #include "agent/io/agent_impl.h"
 #include "agent/io/listen.h"
-#include "agent/io/protect.h"
 #include "base/core/check.h"
 #include "base/core/limits.h"
 #include "base/core/log.h"
-#include "base/io/tls.h"
 
 /* A replica that could not be written is tried again after this. */
 #define RELIST_MS 60000
@@ -295,58 +293,6 @@ static void local_open(struct agent *a)
     state_restore(a->state, a->local, agent_time(a));
 }
 
-static enum status dns_open(struct agent *a, struct err *err)
-{
-    const struct agent_config *c = a->config;
-    struct arena arena = {0};
-    const char *listen[LIMIT_DNS_LISTENS];
-    char dot[300];
-    const char *listen_tls[] = {dot};
-    struct dns_protection protection;
-    struct tls_files tls = {.cert = c->tls.cert,
-                            .key = c->tls.key,
-                            .ca = *c->tls.ca != '\0' ? c->tls.ca : NULL};
-    struct dns_server_config config = {
-        .woke = agent_worker_woke,
-        .woke_arg = a,
-        .listen = listen,
-        .listen_count = c->dns.count,
-        .listen_tls = listen_tls,
-        .listen_tls_count = c->dot.host ? 1 : 0,
-        .tls = *c->tls.cert != '\0' ? &tls : NULL,
-        .sockets = a->handed.dns,
-        .sockets_count = a->handed.dns_count,
-        .tls_clients_verified = c->tls.verify_incoming,
-        .protection = &protection,
-        .threads = c->dns_threads,
-        .waits = true, /* For the replica. */
-    };
-    enum status st;
-
-    if (c->dns.count == 0 && !c->dot.host && config.sockets_count == 0) {
-        return ST_OK;
-    }
-    for (size_t i = 0; i < c->dns.count; i++) {
-        char *text = arena_alloc(&arena, LISTEN_TEXT);
-
-        listen[i] = listen_text(&c->dns.items[i], text, LISTEN_TEXT);
-    }
-    if (c->dot.host) {
-        (void)listen_text(&c->dot, dot, sizeof(dot));
-    }
-    st = protect_key(c->data_dir, a->cookie_key, err);
-    if (st) {
-        arena_release(&arena);
-        return err_prefix(err, st, "dns");
-    }
-    protect_settings(&c->dns_config, a->cookie_key, &protection);
-    agent_dns_recursion(c, &arena, &config.recursion);
-    st = dns_server_start(&config, &a->dns, err);
-    arena_release(&arena);
-    return st ? err_prefix(err, st, "dns (choose with --dns, --dot)")
-              : agent_transfer_set(a->dns, c, err);
-}
-
 static enum status link_open(struct agent *a, struct err *err)
 {
     const struct agent_config *c = a->config;
@@ -495,7 +441,7 @@ static enum status parts_open(struct agent *a, struct err *err)
     (void)state_save(a->state, a->local, agent_time(a));
     st = activation_take(&a->handed, err);
     if (!st) {
-        st = dns_open(a, err);
+        st = agent_dns_open(a, a->config, err);
     }
     if (!st) {
         st = agent_feed_open(a, err);

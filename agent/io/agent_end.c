@@ -212,6 +212,7 @@ void agent_free(struct agent *a)
         (void)close(a->lock_fd);
     }
     agent_suspend_free(a);
+    free(a->dns_listens);
     arena_release(&a->view_arena);
     free(a);
 }

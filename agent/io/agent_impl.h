@@ -64,6 +64,7 @@ struct agent {
     struct lines *lines; /* NULL: no line socket. */
     struct access *access;
     struct dns_server *dns;
+    char *dns_listens; /* Where, as configured; what was said last. */
     uint8_t cookie_key[DNS_COOKIE_KEY_BYTES];
     struct dnsfeed *feed;
     struct activation handed; /* Sockets of the service manager. */
@@ -109,6 +110,13 @@ struct metrics;
 /* Add what is to be said of forwarding; it lies in the arena. */
 void agent_upstream_metrics(struct dns_server *dns, struct arena *arena,
                             struct metrics *list);
+
+/* agent_dns.c: listen as `config` says; nothing happens when it says "off". */
+enum status agent_dns_open(struct agent *a, const struct agent_config *config,
+                           struct err *err);
+/* Recursors, secondaries and addresses of `wanted`: all of it or nothing. */
+enum status agent_dns_reload(struct agent *a, const struct agent_config *wanted,
+                             struct err *err);
 
 /* agent_feed.c: in this order, the datacenters after the link. */
 enum status agent_feed_open(struct agent *a, struct err *err);

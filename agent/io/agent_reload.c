@@ -149,19 +149,6 @@ static const char *others_text(const struct agent_config *c,
     return text;
 }
 
-static const char *dns_text(const struct agent_config *c, struct arena *arena)
-{
-    const char *text = "";
-
-    for (size_t i = 0; i < c->dns.count; i++) {
-        char one[LISTEN_TEXT];
-
-        text = arena_printf(arena, "%s %s", text,
-                            listen_text(&c->dns.items[i], one, sizeof(one)));
-    }
-    return text;
-}
-
 /* What has to stay as it is until a restart. */
 static void compare_fixed(const struct agent_config *now,
                           const struct agent_config *wanted)
@@ -178,10 +165,8 @@ static void compare_fixed(const struct agent_config *now,
     say_fixed("user", now->user, wanted->user);
     say_fixed("group", now->group, wanted->group);
     say_fixed("socket", now->socket_path, wanted->socket_path);
-    say_fixed("dns", dns_text(now, &arena), dns_text(wanted, &arena));
     say_fixed("http", now->http.host, wanted->http.host);
     say_fixed("https", now->https.host, wanted->https.host);
-    say_fixed("dot", now->dot.host, wanted->dot.host);
     say_fixed("tls cert_file", now->tls.cert, wanted->tls.cert);
     say_fixed("tls key_file", now->tls.key, wanted->tls.key);
     say_fixed("tls ca_file", now->tls.ca, wanted->tls.ca);
@@ -189,27 +174,6 @@ static void compare_fixed(const struct agent_config *now,
               now->tls.verify_incoming ? "true" : "false",
               wanted->tls.verify_incoming ? "true" : "false");
     arena_release(&arena);
-}
-
-/* All of it or nothing. */
-static enum status dns_reload(struct agent *a,
-                              const struct agent_config *wanted,
-                              struct err *out_err)
-{
-    struct dns_recursion_config recursion;
-    struct dns_transfer_config transfer;
-    struct arena arena = {0};
-    enum status st = ST_OK;
-
-    if (a->dns) {
-        agent_dns_recursion(wanted, &arena, &recursion);
-        st = agent_transfer_read(wanted, &arena, &transfer, out_err);
-    }
-    if (a->dns && !st) {
-        st = dns_server_configure(a->dns, &recursion, &transfer, out_err);
-    }
-    arena_release(&arena);
-    return st;
 }
 
 /* What DNS answers, after it was found good (dns_settings_verify). */
@@ -255,7 +219,7 @@ static enum status reload(struct agent *a, struct err *out_err)
     agent_dns_others(a->config, &arena, &settings);
     st = dns_settings_verify(&settings, out_err);
     if (!st) {
-        st = dns_reload(a, &wanted, out_err);
+        st = agent_dns_reload(a, &wanted, out_err);
     }
     if (!st) {
         st = answers_reload(a, &wanted, &settings, out_err);

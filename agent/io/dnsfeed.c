@@ -457,6 +457,12 @@ enum status dnsfeed_set(struct dnsfeed *f, const struct dns_settings *settings,
     return st ? st : dnsfeed_others_set(f, settings, ages, out_err);
 }
 
+void dnsfeed_serve(struct dnsfeed *f, struct dns_server *server)
+{
+    f->config.server = server;
+    loop_defer(f->loop, LOOP_WORK, &f->commit);
+}
+
 /* ---- Start, stop ------------------------------------------------------- */
 
 enum status dnsfeed_start(struct loop *loop,

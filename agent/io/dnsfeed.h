@@ -72,6 +72,9 @@ enum status dnsfeed_start(struct loop *loop,
 void dnsfeed_catalog(struct dnsfeed *f, const struct catalog *catalog,
                      const struct catalog_changes *changes);
 
+/* There is a server now, which answers from the next publication on. */
+void dnsfeed_serve(struct dnsfeed *f, struct dns_server *server);
+
 /* What the nodes have measured is another. */
 void dnsfeed_coords(struct dnsfeed *f, const struct coords *coords);
 

@@ -9,7 +9,8 @@
  * Between the two it is the user already, with CAP_NET_BIND_SERVICE for ports
  * below 1024. Afterwards no thread has any capability, and nothing that it runs
  * can get one (PR_SET_NO_NEW_PRIVS): setuid programs in exec checks run as the
- * agent's user. A reload binds nothing, so that nothing need be kept for it.
+ * agent's user. A reload keeps the ports that are bound; low ones it does not
+ * get any more, and says so.
  */
 #pragma once
 

@@ -179,6 +179,7 @@ static size_t take_all(struct tcp_conn *c, struct slice bytes)
     reader_leave(&w->reader);
     send_framed(c, slice_of(out, out_len));
     if (at > 0 && !c->closing) {
+        c->served = true;
         conn_touch(c);
     }
     return at;
@@ -341,6 +342,16 @@ static void say_goodbye(struct tcp_conn *c)
     }
 }
 
+/* Its listener is gone: nothing of it is under way, or lies in the socket. */
+static bool may_leave(const struct tcp_conn *c)
+{
+    uint8_t byte;
+
+    return c->left_ms != 0 && c->served && c->in.len == 0 && c->holds == 0 &&
+           c->out.len == 0 && !c->late && c->transfer == NULL &&
+           recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
 void conn_settle(struct tcp_conn *c)
 {
     int events = 0;
@@ -356,6 +367,7 @@ void conn_settle(struct tcp_conn *c)
         }
     }
     c->paused = c->out.len > CONN_PAUSE_BYTES || c->transfer != NULL;
+    c->ended = c->ended || may_leave(c);
     if (c->ended && c->holds == 0 && c->out.len == 0 && !c->late &&
         c->transfer == NULL) {
         say_goodbye(c);

@@ -15,6 +15,8 @@
  *     CONN_PROGRESS_BYTES in tcp_idle_ms, or has more than CONN_OUT_BYTES_MAX
  *     waiting (late responses add to it), is closed and counted.
  *
+ * A connection whose listener has gone ends when what it has asked is answered.
+ *
  * A zone transfer has its connection for itself: queries behind it wait, and
  * its messages are made as the client takes them, one a turn of the loop.
  *
@@ -48,14 +50,17 @@ struct tcp_conn {
     TAILQ_ENTRY(tcp_conn) link;
     TAILQ_ENTRY(tcp_conn) flush_link; /* In list->late, if `late`. */
     union address client;
-    uint16_t prefix; /* Its counter. */
+    unsigned listener; /* Where it came in. */
+    uint16_t prefix;   /* Its counter. */
     uint64_t active_ms;
     size_t progress; /* Bytes of `out` that went since active_ms. */
     unsigned holds;  /* Forwarded queries that will come back here. */
     bool late;
-    bool paused;  /* Not read from: it does not read. */
-    bool ended;   /* It will send no more; what is under way is answered. */
-    bool secured; /* TLS has shaken hands. */
+    bool paused;      /* Not read from: it does not read. */
+    bool ended;       /* It will send no more; what is under way is answered. */
+    bool served;      /* A query has come. */
+    uint64_t left_ms; /* Since when its listener is gone; 0: it is there. */
+    bool secured;     /* TLS has shaken hands. */
     struct transfer_job *transfer; /* Under way: nothing else is taken; or
                                       NULL. */
     bool transferring;             /* It is open. */
@@ -63,9 +68,10 @@ struct tcp_conn {
     bool closed;             /* By libuv: the memory goes with the last hold. */
     int events;              /* Polled for. */
     struct tls_session *tls; /* NULL: plain. */
-    struct buf in;           /* A query that is not whole; what is paused. */
-    struct buf out;          /* The kernel would not take it yet. */
-    struct buf late_out;     /* Framed; for the end of the loop's turn. */
+    struct encryption *encryption; /* Its context. */
+    struct buf in;       /* A query that is not whole; what is paused. */
+    struct buf out;      /* The kernel would not take it yet. */
+    struct buf late_out; /* Framed; for the end of the loop's turn. */
 };
 
 TAILQ_HEAD(tcp_conns, tcp_conn);
@@ -75,6 +81,7 @@ struct conn_list {
     struct tcp_conns conns; /* The idlest first. */
     struct tcp_conns late;
     unsigned count;
+    unsigned leaving; /* Of these: their listener is gone. */
     unsigned open_handles;
     bool closing;
     uv_timer_t tick;    /* Runs while there are connections. */
@@ -92,9 +99,13 @@ struct conn_list {
 struct conn_list *conn_list_new(struct worker *w);
 void conn_list_close(struct conn_list *l);
 
-/* The socket is the list's from now on. `tls` may be NULL. */
+/* The socket is the list's from now on. */
 void conn_list_add(struct conn_list *l, int fd, const union address *client,
-                   struct tls *tls);
+                   unsigned listener, bool tls);
+
+/* Connections of this listener are closed once they have been answered, and
+ * who has asked nothing yet, may do so once; all within WORKER_DRAIN_MS. */
+void conn_list_leave(struct conn_list *l, unsigned listener);
 
 /* Make room for a descriptor. false: there is no connection to close. */
 bool conn_list_close_idlest(struct conn_list *l);

@@ -24,6 +24,7 @@ static void list_unref(struct conn_list *l)
 static void conn_free(struct tcp_conn *c)
 {
     tls_session_free(c->tls);
+    encryption_unref(c->encryption);
     buf_release(&c->in);
     buf_release(&c->out);
     buf_release(&c->late_out);
@@ -62,6 +63,7 @@ void conn_close(struct tcp_conn *c)
         c->transferring = false;
     }
     l->prefixes[c->prefix]--;
+    l->leaving -= c->left_ms != 0;
     count_add(&l->worker->counts.tcp_conns, -1);
     if (--l->count == 0 && !l->closing) {
         (void)uv_timer_stop(&l->tick);
@@ -82,7 +84,7 @@ void tcp_drop(struct tcp_conn *c)
     }
     if (c->closed) {
         conn_free(c);
-    } else if (!c->closing && c->ended) {
+    } else if (!c->closing && (c->ended || c->left_ms != 0)) {
         conn_flush_later(c); /* Perhaps the last. */
     }
 }
@@ -113,12 +115,43 @@ static void conn_expire(struct tcp_conn *c)
     conn_close(c);
 }
 
+/* ---- whose listener is gone ---- */
+
+static void close_left(struct conn_list *l, uint64_t now_ms)
+{
+    struct tcp_conn *next;
+
+    for (struct tcp_conn *c = TAILQ_FIRST(&l->conns); c != NULL; c = next) {
+        next = TAILQ_NEXT(c, link);
+        if (c->left_ms != 0 && now_ms - c->left_ms >= WORKER_DRAIN_MS) {
+            conn_close(c);
+        }
+    }
+}
+
+void conn_list_leave(struct conn_list *l, unsigned listener)
+{
+    struct tcp_conn *next;
+
+    for (struct tcp_conn *c = TAILQ_FIRST(&l->conns); c != NULL; c = next) {
+        next = TAILQ_NEXT(c, link);
+        if (c->listener == listener && c->left_ms == 0) {
+            c->left_ms = uv_now(&l->worker->loop);
+            l->leaving++;
+            conn_settle(c);
+        }
+    }
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct conn_list *l = timer->data;
     uint64_t now_ms = uv_now(&l->worker->loop);
     struct tcp_conn *c;
 
+    if (l->leaving > 0) {
+        close_left(l, now_ms);
+    }
     while ((c = TAILQ_FIRST(&l->conns)) != NULL &&
            now_ms - c->active_ms >= worker_limits(l->worker)->tcp_idle_ms) {
         conn_expire(c);
@@ -186,7 +219,7 @@ static bool admit(struct conn_list *l, const union address *client)
     return true;
 }
 
-static struct tcp_conn *conn_new(struct conn_list *l, int fd, struct tls *tls)
+static struct tcp_conn *conn_new(struct conn_list *l, int fd, bool tls)
 {
     struct tcp_conn *c = calloc(1, sizeof(*c));
 
@@ -197,18 +230,20 @@ static struct tcp_conn *conn_new(struct conn_list *l, int fd, struct tls *tls)
     buf_init(&c->in, CONN_QUERY_BYTES + 2 + 2 * CONN_READ_BYTES);
     buf_init(&c->out, CONN_OUT_BYTES_MAX);
     buf_init(&c->late_out, CONN_OUT_BYTES_MAX);
-    if (tls != NULL) {
-        c->tls = tls_session_accept(tls, &l->cipher);
+    if (tls) {
+        c->tls = tls_session_accept(l->worker->encryption->tls, &l->cipher);
         if (c->tls == NULL) {
             free(c);
             return NULL;
         }
+        c->encryption = l->worker->encryption;
+        c->encryption->refs++;
     }
     return c;
 }
 
 void conn_list_add(struct conn_list *l, int fd, const union address *client,
-                   struct tls *tls)
+                   unsigned listener, bool tls)
 {
     struct tcp_conn *c = admit(l, client) ? conn_new(l, fd, tls) : NULL;
 
@@ -217,6 +252,7 @@ void conn_list_add(struct conn_list *l, int fd, const union address *client,
         return;
     }
     c->client = *client;
+    c->listener = listener;
     c->prefix = prefix_of(l, client);
     CHECK(uv_poll_init(&l->worker->loop, &c->poll, fd) == 0);
     l->open_handles++;

@@ -103,6 +103,8 @@ static void errand_free(struct errand *e)
 {
     if (e->origin.conn != NULL) {
         tcp_drop(e->origin.conn);
+    } else {
+        udp_drop(e->origin.udp);
     }
     for (size_t i = 0; i < e->parts_count; i++) {
         free(e->parts[i].reply);
@@ -209,6 +211,8 @@ bool forwarder_ask(struct forwarder *f, enum response kind,
     e->tcp = origin->conn != NULL;
     if (origin->conn != NULL) {
         tcp_hold(origin->conn);
+    } else {
+        udp_hold(origin->udp);
     }
     if (!upstream_ask(f->upstream, e)) {
         errand_free(e);

@@ -52,18 +52,22 @@ struct notifier {
     struct notices notices;
 };
 
-struct notifier *notifier_new(uv_loop_t *loop, const union address *own,
-                              size_t own_count, struct notify_counts *counts)
+struct notifier *notifier_new(uv_loop_t *loop, struct notify_counts *counts)
 {
     struct notifier *n = calloc(1, sizeof(*n));
 
     CHECK(n != NULL);
     n->loop = loop;
-    n->own = own;
-    n->own_count = own_count;
     n->counts = counts;
     LIST_INIT(&n->notices);
     return n;
+}
+
+void notifier_listen(struct notifier *n, const union address *own,
+                     size_t own_count)
+{
+    n->own = own;
+    n->own_count = own_count;
 }
 
 /* ---- The way out --------------------------------------------------------- */

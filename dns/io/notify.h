@@ -25,8 +25,12 @@ struct notify_counts {
 };
 
 /* Of the loop's thread. Everything is borrowed. */
-struct notifier *notifier_new(uv_loop_t *loop, const union address *own,
-                              size_t own_count, struct notify_counts *counts);
+struct notifier *notifier_new(uv_loop_t *loop, struct notify_counts *counts);
+
+/* It is sent from the first of these that can reach its target; they stay until
+ * the next call. */
+void notifier_listen(struct notifier *n, const union address *own,
+                     size_t own_count);
 
 /* The secondaries are now those of `rules`, which stay until the next call;
  * NULL: none. */

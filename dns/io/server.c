@@ -6,91 +6,22 @@
 #include <stdlib.h>
 
 #include "base/core/check.h"
-#include "base/io/tls.h"
 #include "dns/io/recursion.h"
-#include "dns/io/sockets.h"
+#include "dns/io/server_impl.h"
 #include "dns/io/transfers.h"
 #include "dns/io/upstream.h"
-#include "dns/io/worker.h"
-
-struct dns_server {
-    struct worker_config worker_config;
-    struct upstream *upstream;
-    struct transfers *transfers;
-    struct recursion *recursion; /* The present one. */
-    struct socket_set sockets;   /* Addresses; dealt out. */
-    struct tls_files tls;
-    uint8_t ticket_key[TLS_TICKET_KEY_BYTES];
-    struct dns_protection protection;
-    struct publisher publisher;
-    struct worker *workers[THREADS_MAX];
-    struct reader *readers[THREADS_MAX + 1]; /* And of the transfers. */
-    size_t workers_count;
-    uv_sem_t gate; /* If it waits. */
-    bool waits;
-    bool open;
-};
 
 /* The rules of `config`, which must not lead back to where we listen. */
-static enum status read_recursion(const struct dns_server *s,
+static enum status read_recursion(const struct socket_set *sockets,
                                   const struct dns_recursion_config *config,
                                   struct recursion **out, struct err *err)
 {
-    union address own[3 * LISTEN_MAX];
+    union address own[WORKER_LISTENERS_MAX];
 
-    for (size_t i = 0; i < s->sockets.count; i++) {
-        own[i] = s->sockets.listeners[i].address;
+    for (size_t i = 0; i < sockets->count; i++) {
+        own[i] = sockets->listeners[i].address;
     }
-    return recursion_new(config, own, s->sockets.count, out, err);
-}
-
-static enum status worker_add(struct dns_server *s, unsigned threads,
-                              struct err *err)
-{
-    struct dealt dealt;
-    struct worker *w = NULL;
-    enum status st =
-        socket_set_deal(&s->sockets, &dealt, s->workers_count, threads, err);
-
-    if (st) {
-        dealt_close(&dealt);
-        return st;
-    }
-    st = dns_worker_new(&s->worker_config, &s->publisher, dealt.sockets, &w,
-                        err);
-    if (st == ST_OK) {
-        s->workers[s->workers_count] = w;
-        s->readers[s->workers_count] = &w->reader;
-        s->workers_count++;
-    }
-    return st;
-}
-
-/* Workers share the key of the session tickets: the kernel decides to which of
- * them a client comes back. */
-static enum status read_tls(struct dns_server *s,
-                            const struct dns_server_config *config,
-                            struct err *err)
-{
-    bool wanted = false;
-
-    for (size_t i = 0; i < s->sockets.count; i++) {
-        wanted = wanted || s->sockets.listeners[i].tls;
-    }
-    if (!wanted) {
-        return ST_OK;
-    }
-    if (config->tls == NULL) {
-        return err_set(err, ST_INVALID,
-                       "dns over TLS needs a certificate and its key");
-    }
-    CHECK(RAND_bytes(s->ticket_key, sizeof(s->ticket_key)) == 1);
-    s->tls = *config->tls;
-    s->tls.alpn = "dot";
-    s->tls.ticket_key = s->ticket_key;
-    s->worker_config.tls = &s->tls;
-    s->worker_config.tls_clients_verified = config->tls_clients_verified;
-    return ST_OK;
+    return recursion_new(config, own, sockets->count, out, err);
 }
 
 static void read_limits(struct dns_server *s,
@@ -167,7 +98,7 @@ bool dns_server_pulse(struct dns_server *s)
 /* Where NOTIFY may come from. */
 static void own_addresses(struct dns_server *s)
 {
-    union address own[3 * LISTEN_MAX];
+    union address own[WORKER_LISTENERS_MAX];
 
     for (size_t i = 0; i < s->sockets.count; i++) {
         own[i] = s->sockets.listeners[i].address;
@@ -183,14 +114,50 @@ static void gate_open(struct dns_server *s)
     s->open = true;
 }
 
-enum status dns_server_start(const struct dns_server_config *config,
-                             struct dns_server **out_server, struct err *err)
+/* The first sockets, and what goes with them. */
+static enum status open_first(struct dns_server *s,
+                              const struct dns_server_config *config,
+                              struct listen_change *out_change, struct err *err)
+{
+    if (config->sockets_count > 0) {
+        s->handed = true;
+        return listen_change_adopt(s, config, out_change, err);
+    }
+    if (config->listen.plain_count + config->listen.tls_count == 0) {
+        return err_set(err, ST_INVALID,
+                       "dns: between 1 and %d addresses to listen on",
+                       LISTEN_MAX);
+    }
+    return listen_change_prepare(s, &config->listen, out_change, err);
+}
+
+static enum status workers_start(struct dns_server *s, struct err *err)
+{
+    enum status st = ST_OK;
+
+    s->readers[s->workers_count] = transfers_reader(s->transfers);
+    publisher_init(&s->publisher, s->readers, s->workers_count + 1);
+    for (size_t i = 0; i < s->workers_count && st == ST_OK; i++) {
+        st = dns_worker_start(s->workers[i], err);
+    }
+    return st;
+}
+
+static void workers_make(struct dns_server *s)
+{
+    for (size_t i = 0; i < s->threads; i++) {
+        s->workers[i] = dns_worker_new(&s->worker_config, &s->publisher);
+        s->readers[i] = &s->workers[i]->reader;
+        s->workers_count++;
+    }
+}
+
+static struct dns_server *server_new(const struct dns_server_config *config)
 {
     struct dns_server *s = calloc(1, sizeof(*s));
-    unsigned threads = dns_threads(config);
-    enum status st;
 
     CHECK(s != NULL);
+    s->threads = dns_threads(config);
     s->waits = config->waits;
     if (s->waits) {
         CHECK(uv_sem_init(&s->gate, 0) == 0);
@@ -199,28 +166,34 @@ enum status dns_server_start(const struct dns_server_config *config,
     s->upstream = upstream_new();
     s->transfers = transfers_new(&s->publisher);
     socket_set_init(&s->sockets);
-    st = socket_set_open(&s->sockets, config, err);
+    CHECK(RAND_bytes(s->protection.cookie_key,
+                     sizeof(s->protection.cookie_key)) == 1);
+    read_protection(s, config->protection);
+    return s;
+}
+
+enum status dns_server_start(const struct dns_server_config *config,
+                             struct dns_server **out_server, struct err *err)
+{
+    struct dns_server *s = server_new(config);
+    struct listen_change change = {0};
+    enum status st = open_first(s, config, &change, err);
+
     if (st == ST_OK) {
-        st = read_recursion(s, &config->recursion, &s->recursion, err);
-    }
-    if (st == ST_OK) {
-        CHECK(RAND_bytes(s->protection.cookie_key,
-                         sizeof(s->protection.cookie_key)) == 1);
-        read_protection(s, config->protection);
-        read_limits(s, config);
-        st = read_tls(s, config, err);
+        st = read_recursion(&change.next, &config->recursion, &s->recursion,
+                            err);
     }
     if (st == ST_OK) {
         st = upstream_set(s->upstream, s->recursion, err);
     }
-    for (unsigned i = 0; i < threads && st == ST_OK; i++) {
-        st = worker_add(s, threads, err);
-    }
-    own_addresses(s);
-    s->readers[s->workers_count] = transfers_reader(s->transfers);
-    publisher_init(&s->publisher, s->readers, s->workers_count + 1);
-    for (unsigned i = 0; i < threads && st == ST_OK; i++) {
-        st = dns_worker_start(s->workers[i], err);
+    if (st == ST_OK) {
+        read_limits(s, config);
+        workers_make(s);
+        listen_change_commit(s, &change);
+        own_addresses(s);
+        st = workers_start(s, err);
+    } else {
+        listen_change_drop(&change);
     }
     if (st) {
         dns_server_stop(s);
@@ -275,7 +248,7 @@ enum status dns_server_recursion(struct dns_server *s,
                                  struct err *err)
 {
     struct recursion *r = NULL;
-    enum status st = read_recursion(s, config, &r, err);
+    enum status st = read_recursion(&s->sockets, config, &r, err);
 
     return st ? st : set_recursion(s, r, err);
 }
@@ -290,28 +263,72 @@ enum status dns_server_transfer(struct dns_server *s,
     return st ? st : transfers_set(s->transfers, rules, err);
 }
 
+/* What is opened, read and checked, but in force nowhere yet. */
+struct prepared {
+    struct listen_change listen;
+    bool listens; /* It is there. */
+    struct recursion *recursion;
+    struct transfer_rules *rules;
+};
+
+static void prepared_drop(struct prepared *p)
+{
+    if (p->listens) {
+        listen_change_drop(&p->listen);
+    }
+    recursion_unref(p->recursion);
+    transfer_rules_unref(p->rules);
+}
+
+static enum status prepare(struct dns_server *s,
+                           const struct dns_recursion_config *recursion,
+                           const struct dns_transfer_config *transfer,
+                           const struct dns_listen_config *listen,
+                           struct prepared *p, struct err *err)
+{
+    enum status st = ST_OK;
+
+    if (listen != NULL && !s->handed) {
+        p->listens = true;
+        st = listen_change_prepare(s, listen, &p->listen, err);
+    }
+    if (st == ST_OK) {
+        st = read_recursion(p->listens ? &p->listen.next : &s->sockets,
+                            recursion, &p->recursion, err);
+    }
+    if (st == ST_OK) {
+        st = transfer_rules_new(transfer, &p->rules, err);
+    }
+    return st;
+}
+
 enum status dns_server_configure(struct dns_server *s,
                                  const struct dns_recursion_config *recursion,
                                  const struct dns_transfer_config *transfer,
+                                 const struct dns_listen_config *listen,
                                  struct err *err)
 {
-    struct transfer_rules *rules = NULL;
-    struct recursion *r = NULL;
-    enum status st = read_recursion(s, recursion, &r, err);
+    struct prepared p = {0};
+    struct recursion *r;
+    enum status st = prepare(s, recursion, transfer, listen, &p, err);
 
     if (st == ST_OK) {
-        st = transfer_rules_new(transfer, &rules, err);
+        r = p.recursion;
+        p.recursion = NULL;
+        st = set_recursion(s, r, err);
     }
     if (st) {
-        recursion_unref(r);
+        prepared_drop(&p);
         return st;
     }
-    st = set_recursion(s, r, err);
-    if (st) {
-        transfer_rules_unref(rules);
-        return st;
+    st = transfers_set(s->transfers, p.rules, err);
+    if (st == ST_OK && p.listens) {
+        listen_change_commit(s, &p.listen);
+        own_addresses(s);
+    } else if (p.listens) {
+        listen_change_drop(&p.listen);
     }
-    return transfers_set(s->transfers, rules, err);
+    return st;
 }
 
 void dns_server_transfer_stats(struct dns_server *s,
@@ -365,7 +382,7 @@ void dns_server_stop(struct dns_server *s)
     recursion_unref(s->recursion);
     publisher_release(&s->publisher);
     socket_set_release(&s->sockets);
-    OPENSSL_cleanse(s->ticket_key, sizeof(s->ticket_key));
+    server_tls_release(&s->tls);
     if (s->waits) {
         uv_sem_destroy(&s->gate);
     }

@@ -121,16 +121,21 @@ struct dns_transfer_config {
     const char *serial_path; /* For serials ahead of the store; NULL: nowhere */
 };
 
+/* Where to listen. Strings are copied. */
+struct dns_listen_config {
+    const char *const *plain; /* UDP and TCP: "127.0.0.1:8600", "[::1]:0" */
+    size_t plain_count;
+    const char *const *tls; /* DNS over TLS. */
+    size_t tls_count;
+    const struct tls_files *files; /* Certificate and key; NULL: no TLS. Read at
+                                      the start, and again when they change. */
+    bool clients_verified; /* They must show a certificate of files->ca. */
+};
+
 struct dns_server_config {
     dns_woke_fn *woke; /* NULL: nobody wants to know. */
     void *woke_arg;
-    const char *const *listen; /* UDP and TCP: "127.0.0.1:8600", "[::1]:0" */
-    size_t listen_count;
-    const char *const *listen_tls; /* DNS over TLS. */
-    size_t listen_tls_count;
-    const struct tls_files *tls; /* Certificate and key; NULL: no TLS. Read at
-                                    the start, and again when they change. */
-    bool tls_clients_verified;   /* They must show a certificate of tls->ca. */
+    struct dns_listen_config listen;
     const struct dns_socket *sockets; /* Instead of all of listen; the server's
                                          from the call on, whatever comes. */
     size_t sockets_count;
@@ -143,13 +148,14 @@ struct dns_server_config {
 struct dns_server;
 
 /* Opens the sockets and starts the workers. ST_INVALID: an address does not
- * parse, or a recursor is one of our own addresses; ST_IO: a socket could not
- * be opened or bound. `err` says which and why. */
+ * parse, there is none, or a recursor is one of our own addresses; ST_IO: a
+ * socket could not be opened or bound; ST_DENIED: we may not bind a port that
+ * low. `err` says which and why. */
 enum status dns_server_start(const struct dns_server_config *config,
                              struct dns_server **out_server, struct err *err);
 
-/* The port of config->listen[index], which may have been given as 0; of the
- * index-th UDP socket that was handed over. 0: there is none. */
+/* The port of listen.plain[index], as it is now, which may have been given as
+ * 0; of the index-th UDP socket that was handed over. 0: there is none. */
 uint16_t dns_server_port(const struct dns_server *s, size_t index);
 uint16_t dns_server_tls_port(const struct dns_server *s, size_t index);
 
@@ -167,11 +173,16 @@ enum status dns_server_transfer(struct dns_server *s,
                                 const struct dns_transfer_config *config,
                                 struct err *err);
 
-/* Both of these, or with an error of either of them none. Only ST_IO, a thread
- * that cannot be started, leaves other recursors behind. */
+/* Both of these and the addresses, or with an error of any of them none. Only
+ * ST_IO, a thread that cannot be started, leaves other recursors behind.
+ *
+ * An address that stays keeps its sockets. A new one is bound before an old one
+ * is closed; what an old one was asked is answered, for some seconds. NULL:
+ * they stay as they are; they do, too, if sockets were handed over. */
 enum status dns_server_configure(struct dns_server *s,
                                  const struct dns_recursion_config *recursion,
                                  const struct dns_transfer_config *transfer,
+                                 const struct dns_listen_config *listen,
                                  struct err *err);
 
 /* What serials have to come after (dns_model_serial_after()), from the file at

@@ -19,6 +19,8 @@ enum {
 
 /* What is listened on at one address. */
 struct listener {
+    unsigned id;         /* Of no other, ever. */
+    union address asked; /* As configured: the port may be 0. */
     union address address;
     bool stream; /* TCP; else UDP. */
     bool tls;
@@ -26,9 +28,19 @@ struct listener {
     size_t fds_count;
 };
 
+/* An address that was listened on until a moment ago. */
+struct listener_left {
+    union address address;
+    bool stream;
+    uint64_t until_ms; /* Of uv_hrtime(). */
+};
+
 struct socket_set {
-    struct listener listeners[3 * LISTEN_MAX];
+    struct listener listeners[WORKER_LISTENERS_MAX];
     size_t count;
+    unsigned ids; /* The last one given. */
+    struct listener_left left[WORKER_LISTENERS_MAX];
+    size_t left_next; /* Which is overwritten next. */
 };
 
 void socket_set_init(struct socket_set *s);
@@ -38,21 +50,28 @@ void socket_set_release(struct socket_set *s);
 
 unsigned dns_threads(const struct dns_server_config *config);
 
-/* Take over config->sockets, or open what config->listen and listen_tls ask
- * for. ST_INVALID, ST_IO as dns_server_start(). */
-enum status socket_set_open(struct socket_set *s,
-                            const struct dns_server_config *config,
+/* Take over sockets that were bound by somebody else. ST_INVALID as
+ * dns_server_start(); all of them are the set's, or closed. */
+enum status socket_set_adopt(struct socket_set *s,
+                             const struct dns_socket *sockets, size_t count,
+                             struct err *err);
+
+/* What `listen` asks for into *next: what `now` has already is taken as it is,
+ * without sockets to hand out, the rest is opened. ST_INVALID, ST_IO, ST_DENIED
+ * as dns_server_start(); *next is to be released all the same. */
+enum status socket_set_next(const struct socket_set *now,
+                            const struct dns_listen_config *listen,
+                            unsigned threads, struct socket_set *next,
                             struct err *err);
 
-/* The sockets of one worker. */
-struct dealt {
-    int udps[SOCKETS_MAX];
-    int tcps[SOCKETS_MAX];
-    struct sockets sockets; /* Of the above; belongs here: do not copy. */
-};
+/* What `next`, made from `now`, has not: their ids. It remembers them as left.
+ * Returns how many. */
+size_t socket_set_left(const struct socket_set *now, struct socket_set *next,
+                       unsigned out_ids[WORKER_LISTENERS_MAX]);
 
-/* Hand out what is the `worker`th's (from 0) of so many. ST_IO: what is in
- * *out_dealt is the caller's all the same. */
-enum status socket_set_deal(struct socket_set *s, struct dealt *out_dealt,
-                            size_t worker, size_t workers, struct err *err);
-void dealt_close(struct dealt *d);
+bool socket_set_has_tls(const struct socket_set *s);
+
+/* Hand out what is the `worker`th's (from 0) of so many. ST_IO: it cannot be
+ * shared. */
+enum status socket_set_deal(struct socket_set *s, size_t worker, size_t workers,
+                            struct worker_change **out_change, struct err *err);

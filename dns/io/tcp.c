@@ -8,16 +8,18 @@
 #include "dns/io/conn.h"
 
 enum {
-    BACKLOG = 1024,
-    ACCEPTS = 32,   /* A turn of the loop: others get their share. */
-    PAUSE_MS = 100, /* When nobody can even be turned away. */
+    ACCEPTS = 32,         /* A turn of the loop: others get their share. */
+    LEAVE_ACCEPTS = 1024, /* As many as wait at one that closes. */
+    PAUSE_MS = 100,       /* When nobody can even be turned away. */
 };
 
 /* A listener. */
 struct tcp {
+    LIST_ENTRY(tcp) link;
     struct worker *worker;
-    struct tls *tls; /* NULL: plain. */
+    bool tls;
     int fd;
+    unsigned listener;
     int spare_fd; /* For turning somebody away when there are no others. */
     uv_poll_t poll;
     uv_timer_t pause;
@@ -68,7 +70,7 @@ static bool accept_one(struct tcp *t)
         return false;
     }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    conn_list_add(t->worker->conns, fd, &client, t->tls);
+    conn_list_add(t->worker->conns, fd, &client, t->listener, t->tls);
     return true;
 }
 
@@ -87,37 +89,48 @@ static void on_closed(uv_handle_t *handle)
     if (--t->open_handles > 0) {
         return;
     }
-    (void)close(t->fd);
     (void)close(t->spare_fd);
     free(t);
 }
 
 void tcp_close(struct tcp *t)
 {
+    LIST_REMOVE(t, link);
     uv_close((uv_handle_t *)&t->poll, on_closed);
     uv_close((uv_handle_t *)&t->pause, on_closed);
+    (void)close(t->fd);
 }
 
-struct tcp *tcp_new(struct worker *w, int fd, struct tls *tls, struct err *err)
+void tcp_leave(struct worker *w, unsigned listener)
+{
+    struct tcp *next;
+
+    for (struct tcp *t = LIST_FIRST(&w->tcps); t != NULL; t = next) {
+        next = LIST_NEXT(t, link);
+        if (t->listener == listener) {
+            for (unsigned i = 0; i < LEAVE_ACCEPTS && accept_one(t); i++) {
+            }
+            tcp_close(t);
+        }
+    }
+    conn_list_leave(w->conns, listener);
+}
+
+void tcp_open(struct worker *w, const struct worker_socket *socket)
 {
     struct tcp *t = calloc(1, sizeof(*t));
 
     CHECK(t != NULL);
     t->worker = w;
-    t->tls = tls;
-    t->fd = fd;
+    t->tls = socket->tls;
+    t->fd = socket->fd;
+    t->listener = socket->listener;
     t->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     t->poll.data = t;
     t->pause.data = t;
     t->open_handles = 2;
+    LIST_INSERT_HEAD(&w->tcps, t, link);
     CHECK(uv_timer_init(&w->loop, &t->pause) == 0);
-    CHECK(uv_poll_init(&w->loop, &t->poll, fd) == 0);
-    if (listen(fd, BACKLOG) != 0) {
-        (void)err_set(err, ST_IO, "cannot listen for DNS over TCP: %s",
-                      strerror(errno));
-        tcp_close(t);
-        return NULL;
-    }
+    CHECK(uv_poll_init(&w->loop, &t->poll, t->fd) == 0);
     CHECK(uv_poll_start(&t->poll, UV_READABLE, on_connections) == 0);
-    return t;
 }

@@ -19,6 +19,8 @@ struct transfers {
     struct transfer_rules *rules;
     struct transfer_jobs inbox;
     bool rules_changed;
+    union address *own_wanted; /* NULL: as they are. */
+    size_t own_wanted_count;
     bool ending;
     bool running;
     size_t records;
@@ -39,8 +41,7 @@ struct transfers {
                       are: the rules are new. */
     struct dns_transfer_set *sets[TRANSFER_ZONES_MAX];
     struct notifier *notifier;
-    const union address *own;
-    size_t own_count;
+    union address *own; /* Lent to the notifier. */
     uint64_t updated_ms;
 };
 
@@ -81,8 +82,26 @@ void transfers_listen(struct transfers *t, const union address *own,
     if (count > 0) {
         memcpy(copy, own, count * sizeof(copy[0]));
     }
-    t->own = copy;
-    t->own_count = count;
+    lock(t);
+    free(t->own_wanted);
+    t->own_wanted = copy;
+    t->own_wanted_count = count;
+    if (t->running) {
+        CHECK(uv_async_send(&t->wake) == 0);
+    }
+    unlock(t);
+}
+
+/* Under the lock, or before there is a thread. */
+static void take_own(struct transfers *t)
+{
+    if (t->own_wanted == NULL) {
+        return;
+    }
+    notifier_listen(t->notifier, t->own_wanted, t->own_wanted_count);
+    free(t->own);
+    t->own = t->own_wanted;
+    t->own_wanted = NULL;
 }
 
 /* ---- Jobs, from any thread ---------------------------------------------- */
@@ -348,6 +367,7 @@ static void on_wake(uv_async_t *async)
     }
     if (!ending) {
         STAILQ_CONCAT(&jobs, &t->inbox);
+        take_own(t);
     }
     unlock(t);
     if (changed) {
@@ -382,8 +402,8 @@ static enum status start(struct transfers *t, struct err *err)
     CHECK(uv_timer_init(&t->loop, &t->pace) == 0);
     t->wake.data = t;
     t->pace.data = t;
-    t->notifier =
-        notifier_new(&t->loop, t->own, t->own_count, &t->notify_counts);
+    t->notifier = notifier_new(&t->loop, &t->notify_counts);
+    take_own(t);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     error = pthread_create(&t->thread, NULL, run, t);
@@ -463,7 +483,8 @@ void transfers_free(struct transfers *t)
     transfer_rules_unref(t->now);
     transfer_rules_unref(t->rules);
     CHECK(pthread_mutex_destroy(&t->lock) == 0);
-    free((void *)t->own);
+    free(t->own);
+    free(t->own_wanted);
     free(t);
 }
 

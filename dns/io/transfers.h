@@ -49,7 +49,8 @@ STAILQ_HEAD(transfer_jobs, transfer_job);
 struct transfers *transfers_new(const struct publisher *publisher);
 struct reader *transfers_reader(struct transfers *t);
 
-/* NOTIFY is sent from the first of these that can reach its target. */
+/* NOTIFY is sent from the first of these that can reach its target, from now
+ * on. Copied. */
 void transfers_listen(struct transfers *t, const union address *own,
                       size_t count);
 

@@ -9,15 +9,22 @@
  * sets of the first-level cache. */
 enum {
     BATCH = 32,
-    QUERY_BYTES = 2112
+    QUERY_BYTES = 2112,
+    LEAVE_BATCHES = 256, /* As much as is in a socket that closes. */
 };
 
 /* Responses follow each other; there is always room for one of any size. */
 #define OUT_BYTES (128 * 1024 + RESPONSE_BYTES_MAX)
 
 struct udp {
+    LIST_ENTRY(udp) link;
     struct worker *worker;
     int fd;
+    unsigned listener;
+    unsigned holds;   /* Questions under way. */
+    uint64_t left_ms; /* Since when it leaves; 0: it stays. */
+    bool closing;
+    bool closed;   /* By libuv: the memory goes with the last hold. */
     bool wildcard; /* Answer from the address that was asked. */
     uv_poll_t poll;
     struct mmsghdr in[BATCH];
@@ -137,21 +144,17 @@ static void prepare_batch(struct udp *u)
     }
 }
 
-/* One batch a turn of the loop: TCP and upstream get their share, and what came
- * meanwhile is the next batch. */
-static void on_readable(uv_poll_t *poll, int error, int events)
+/* false: there is nothing. */
+static bool take_batch(struct udp *u)
 {
-    struct udp *u = poll->data;
     struct worker *w = u->worker;
     const struct dns_zone *zone;
     int n;
 
-    (void)error; /* Shows up in recvmmsg. */
-    (void)events;
     prepare_batch(u);
     n = recvmmsg(u->fd, u->in, BATCH, MSG_DONTWAIT, NULL);
     if (n <= 0) {
-        return;
+        return false;
     }
     count_add(&w->counts.queries_udp, n);
     zone = worker_enter(w);
@@ -160,6 +163,16 @@ static void on_readable(uv_poll_t *poll, int error, int events)
     }
     reader_leave(&w->reader);
     flush(u);
+    return true;
+}
+
+/* One batch a turn of the loop: TCP and upstream get their share, and what came
+ * meanwhile is the next batch. */
+static void on_readable(uv_poll_t *poll, int error, int events)
+{
+    (void)error; /* Shows up in recvmmsg. */
+    (void)events;
+    (void)take_batch(poll->data);
 }
 
 void udp_send_late(const struct origin *origin, struct slice packet)
@@ -175,41 +188,32 @@ void udp_send_late(const struct origin *origin, struct slice packet)
         .msg_controllen = origin->control_len,
     };
 
-    if (sendmsg(u->fd, &m, MSG_DONTWAIT) < 0) {
+    if (u->closing || sendmsg(u->fd, &m, MSG_DONTWAIT) < 0) {
         count(&u->worker->counts.dropped);
     }
 }
 
-/* On a socket bound to all addresses the kernel says which one was asked; the
- * same control message, sent back, makes it the source. */
-static void ask_for_destination(struct udp *u)
+/* Bound to all addresses: the kernel says which one was asked (sockets.c), and
+ * the same control message, sent back, makes it the source. */
+static bool is_wildcard(int fd)
 {
     union address bound = {0};
     socklen_t len = sizeof(bound);
-    int on = 1;
 
-    if (getsockname(u->fd, &bound.any, &len) != 0 ||
-        !address_is_wildcard(&bound)) {
-        return;
-    }
-    u->wildcard = true;
-    if (bound.any.sa_family == AF_INET6) {
-        (void)setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on,
-                         sizeof(on));
-    } else {
-        (void)setsockopt(u->fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
-    }
+    return getsockname(fd, &bound.any, &len) == 0 &&
+           address_is_wildcard(&bound);
 }
 
-struct udp *udp_new(struct worker *w, int fd)
+void udp_open(struct worker *w, const struct worker_socket *socket)
 {
     struct udp *u = calloc(1, sizeof(*u));
 
     CHECK(u != NULL);
     u->worker = w;
-    u->fd = fd;
+    u->fd = socket->fd;
+    u->listener = socket->listener;
     u->poll.data = u;
-    ask_for_destination(u);
+    u->wildcard = is_wildcard(u->fd);
     for (unsigned i = 0; i < BATCH; i++) {
         struct msghdr *h = &u->in[i].msg_hdr;
 
@@ -220,20 +224,108 @@ struct udp *udp_new(struct worker *w, int fd)
         h->msg_name = &u->clients[i];
         h->msg_control = u->wildcard ? u->control[i] : NULL;
     }
-    CHECK(uv_poll_init(&w->loop, &u->poll, fd) == 0);
+    LIST_INSERT_HEAD(&w->udps, u, link);
+    CHECK(uv_poll_init(&w->loop, &u->poll, u->fd) == 0);
     CHECK(uv_poll_start(&u->poll, UV_READABLE, on_readable) == 0);
-    return u;
 }
+
+/* ---- The end of one ------------------------------------------------------ */
 
 static void on_closed(uv_handle_t *handle)
 {
     struct udp *u = handle->data;
 
-    (void)close(u->fd);
-    free(u);
+    u->closed = true;
+    if (u->holds == 0) {
+        free(u);
+    }
 }
 
 void udp_close(struct udp *u)
 {
+    u->closing = true;
+    LIST_REMOVE(u, link);
     uv_close((uv_handle_t *)&u->poll, on_closed);
+    (void)close(u->fd);
+}
+
+void udp_hold(struct udp *u)
+{
+    u->holds++;
+}
+
+void udp_drop(struct udp *u)
+{
+    CHECK(u->holds > 0);
+    if (--u->holds > 0) {
+        return;
+    }
+    if (u->closed) {
+        free(u);
+    } else if (u->left_ms != 0 && !u->closing) {
+        udp_close(u);
+    }
+}
+
+/* A connected socket gets what its peer sends, and its peer is itself: what
+ * comes from now on goes to other sockets of the address, if there are any. It
+ * still sends to whom it is told to. */
+static void deafen(struct udp *u)
+{
+    union address own = {0};
+    socklen_t len = sizeof(own);
+
+    if (getsockname(u->fd, &own.any, &len) != 0) {
+        return;
+    }
+    if (u->wildcard && own.any.sa_family == AF_INET6) {
+        own.ipv6.sin6_addr = in6addr_loopback;
+    } else if (u->wildcard) {
+        own.ipv4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    }
+    (void)connect(u->fd, &own.any, len);
+}
+
+static void leave(struct udp *u)
+{
+    deafen(u);
+    for (unsigned i = 0; i < LEAVE_BATCHES && take_batch(u); i++) {
+    }
+    if (u->holds == 0) {
+        udp_close(u);
+        return;
+    }
+    (void)uv_poll_stop(&u->poll);
+    u->left_ms = uv_now(&u->worker->loop);
+}
+
+void udp_leave(struct worker *w, unsigned listener)
+{
+    struct udp *next;
+
+    for (struct udp *u = LIST_FIRST(&w->udps); u != NULL; u = next) {
+        next = LIST_NEXT(u, link);
+        if (u->listener == listener && u->left_ms == 0) {
+            leave(u);
+        }
+    }
+}
+
+bool udp_leave_expired(struct worker *w)
+{
+    bool any = false;
+    struct udp *next;
+
+    for (struct udp *u = LIST_FIRST(&w->udps); u != NULL; u = next) {
+        next = LIST_NEXT(u, link);
+        if (u->left_ms == 0) {
+            continue;
+        }
+        if (uv_now(&w->loop) - u->left_ms >= WORKER_DRAIN_MS) {
+            udp_close(u);
+        } else {
+            any = true;
+        }
+    }
+    return any;
 }

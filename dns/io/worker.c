@@ -10,31 +10,117 @@
 #include "dns/io/conn.h"
 #include "dns/io/transfers.h"
 
+enum {
+    DRAIN_LOOK_MS = 500 /* How exactly the end of draining is found. */
+};
+
 /* The only way out: everything is closed, and the loop runs until it is. */
 static void close_all(struct worker *w)
 {
     if (w->forwarder != NULL) {
         forwarder_close(w->forwarder);
     }
-    for (size_t i = 0; i < w->udps_count; i++) {
-        udp_close(w->udps[i]);
+    while (!LIST_EMPTY(&w->udps)) {
+        udp_close(LIST_FIRST(&w->udps));
     }
-    for (size_t i = 0; i < w->tcps_count; i++) {
-        if (w->tcps[i] != NULL) {
-            tcp_close(w->tcps[i]);
-        }
+    while (!LIST_EMPTY(&w->tcps)) {
+        tcp_close(LIST_FIRST(&w->tcps));
     }
     conn_list_close(w->conns);
     transfer_desk_close(w->transfer_desk);
     uv_close((uv_handle_t *)&w->stop, NULL);
     uv_close((uv_handle_t *)&w->changed, NULL);
     uv_close((uv_handle_t *)&w->pulse, NULL);
+    uv_close((uv_handle_t *)&w->drain, NULL);
 }
 
 static void on_stop(uv_async_t *async)
 {
     close_all(async->data);
 }
+
+/* ---- Sockets that come and go -------------------------------------------- */
+
+void encryption_unref(struct encryption *e)
+{
+    if (e != NULL && --e->refs == 0) {
+        tls_free(e->tls);
+        free(e);
+    }
+}
+
+static void encrypt_with(struct worker *w, struct tls *tls)
+{
+    encryption_unref(w->encryption);
+    w->encryption = calloc(1, sizeof(*w->encryption));
+    CHECK(w->encryption != NULL);
+    *w->encryption = (struct encryption){.tls = tls, .refs = 1};
+}
+
+static void on_drain(uv_timer_t *timer)
+{
+    if (!udp_leave_expired(timer->data)) {
+        (void)uv_timer_stop(timer);
+    }
+}
+
+static void change(struct worker *w, const struct worker_change *c)
+{
+    if (c->tls != NULL) {
+        encrypt_with(w, c->tls);
+    }
+    for (size_t i = 0; i < c->add_count; i++) {
+        if (c->add[i].stream) {
+            tcp_open(w, &c->add[i]);
+        } else {
+            udp_open(w, &c->add[i]);
+        }
+    }
+    uv_update_time(&w->loop);
+    for (size_t i = 0; i < c->drop_count; i++) {
+        udp_leave(w, c->drop[i]);
+        tcp_leave(w, c->drop[i]);
+    }
+    if (c->drop_count > 0) {
+        (void)uv_timer_start(&w->drain, on_drain, DRAIN_LOOK_MS, DRAIN_LOOK_MS);
+    }
+}
+
+static void take_changes(struct worker *w)
+{
+    struct worker_changes changes = STAILQ_HEAD_INITIALIZER(changes);
+    struct worker_change *c;
+
+    CHECK(pthread_mutex_lock(&w->wanted_lock) == 0);
+    STAILQ_CONCAT(&changes, &w->changes);
+    CHECK(pthread_mutex_unlock(&w->wanted_lock) == 0);
+    while ((c = STAILQ_FIRST(&changes)) != NULL) {
+        STAILQ_REMOVE_HEAD(&changes, link);
+        change(w, c);
+        free(c);
+    }
+}
+
+void dns_worker_change(struct worker *w, struct worker_change *c)
+{
+    CHECK(pthread_mutex_lock(&w->wanted_lock) == 0);
+    STAILQ_INSERT_TAIL(&w->changes, c, link);
+    CHECK(pthread_mutex_unlock(&w->wanted_lock) == 0);
+    CHECK(uv_async_send(&w->changed) == 0);
+}
+
+void worker_change_free(struct worker_change *c)
+{
+    for (size_t i = 0; c != NULL && i < c->add_count; i++) {
+        (void)close(c->add[i].fd);
+    }
+    if (c != NULL) {
+        tls_free(c->tls);
+    }
+    free(c);
+}
+
+/* ---- What it is told ----------------------------------------------------- */
 
 static void on_changed(uv_async_t *async)
 {
@@ -44,8 +130,9 @@ static void on_changed(uv_async_t *async)
     guard_set(&w->responder.guard, &w->wanted);
     w->responder.udp_remote = w->wanted.udp_max_remote;
     CHECK(pthread_mutex_unlock(&w->wanted_lock) == 0);
-    if (w->tls != NULL) {
-        tls_refresh(w->tls);
+    take_changes(w);
+    if (w->encryption != NULL) {
+        tls_refresh(w->encryption->tls);
     }
 }
 
@@ -81,6 +168,7 @@ static void *run(void *arg)
     if (w->config->gate != NULL) {
         uv_sem_wait(w->config->gate);
     }
+    take_changes(w);
     (void)uv_run(&w->loop, UV_RUN_DEFAULT);
     return NULL;
 }
@@ -97,39 +185,10 @@ static void responder_start(struct worker *w)
     guard_init(&w->responder.guard, &w->config->protection);
 }
 
-static enum status open_sockets(struct worker *w, struct sockets sockets,
-                                struct err *err)
-{
-    size_t plain = sockets.tcp_count - sockets.tls_count;
-    enum status st = ST_OK;
-
-    if (w->config->tls != NULL) {
-        st =
-            tls_server_new(w->config->tls,
-                           w->config->tls_clients_verified ? TLS_CLIENT_REQUIRED
-                                                           : TLS_CLIENT_ANY,
-                           &w->tls, err);
-    }
-    for (size_t i = 0; i < w->udps_count; i++) {
-        w->udps[i] = udp_new(w, sockets.udp_fds[i]);
-    }
-    for (size_t i = 0; i < w->tcps_count; i++) {
-        w->tcps[i] =
-            tcp_new(w, sockets.tcp_fds[i], i < plain ? NULL : w->tls, err);
-        if (w->tcps[i] == NULL) {
-            st = ST_IO;
-        }
-    }
-    return st;
-}
-
-enum status dns_worker_new(const struct worker_config *config,
-                           const struct publisher *publisher,
-                           struct sockets sockets, struct worker **out_worker,
-                           struct err *err)
+struct worker *dns_worker_new(const struct worker_config *config,
+                              const struct publisher *publisher)
 {
     struct worker *w = aligned_alloc(64, (sizeof(*w) + 63) & ~(size_t)63);
-    enum status st;
 
     CHECK(w != NULL);
     memset(w, 0, sizeof(*w));
@@ -137,12 +196,10 @@ enum status dns_worker_new(const struct worker_config *config,
     w->config = config;
     suspend_init(&w->suspend);
     w->publisher = publisher;
-    w->udps_count = sockets.udp_count;
-    w->tcps_count = sockets.tcp_count;
-    w->udps = calloc(sockets.udp_count + 1, sizeof(w->udps[0]));
-    w->tcps = calloc(sockets.tcp_count + 1, sizeof(w->tcps[0]));
-    CHECK(w->udps != NULL);
-    CHECK(w->tcps != NULL);
+    LIST_INIT(&w->udps);
+    LIST_INIT(&w->tcps);
+    STAILQ_INIT(&w->changes);
+    w->wanted = config->protection;
     CHECK(uv_loop_init(&w->loop) == 0);
     CHECK(uv_async_init(&w->loop, &w->stop, on_stop) == 0);
     w->stop.data = w;
@@ -150,6 +207,8 @@ enum status dns_worker_new(const struct worker_config *config,
     w->changed.data = w;
     CHECK(uv_async_init(&w->loop, &w->pulse, on_pulse) == 0);
     w->pulse.data = w;
+    CHECK(uv_timer_init(&w->loop, &w->drain) == 0);
+    w->drain.data = w;
     atomic_store(&w->turned, true);
     CHECK(pthread_mutex_init(&w->wanted_lock, NULL) == 0);
     w->conns = conn_list_new(w);
@@ -157,13 +216,7 @@ enum status dns_worker_new(const struct worker_config *config,
     w->transfer_desk =
         transfer_desk_new(config->transfers, &w->loop, conn_transfer_ready);
     w->forwarder = forwarder_new(w, config->upstream, config->recursion);
-    st = open_sockets(w, sockets, err);
-    if (st) {
-        dns_worker_free(w);
-        return st;
-    }
-    *out_worker = w;
-    return ST_OK;
+    return w;
 }
 
 /* Signals are for the main thread. */
@@ -187,6 +240,8 @@ enum status dns_worker_start(struct worker *w, struct err *err)
 
 void dns_worker_free(struct worker *w)
 {
+    struct worker_change *c;
+
     if (w == NULL) {
         return;
     }
@@ -201,8 +256,10 @@ void dns_worker_free(struct worker *w)
     CHECK(pthread_mutex_destroy(&w->wanted_lock) == 0);
     guard_release(&w->responder.guard);
     arena_release(&w->responder.scratch);
-    tls_free(w->tls);
-    free(w->udps);
-    free(w->tcps);
+    encryption_unref(w->encryption);
+    while ((c = STAILQ_FIRST(&w->changes)) != NULL) {
+        STAILQ_REMOVE_HEAD(&w->changes, link);
+        worker_change_free(c);
+    }
     free(w);
 }

@@ -9,8 +9,10 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 #include <uv.h>
 
+#include "base/core/limits.h"
 #include "base/io/suspend.h"
 #include "dns/io/address.h"
 #include "dns/io/publish.h"
@@ -26,7 +28,6 @@ struct transfer_desk;
 struct recursion;
 struct upstream;
 struct tls;
-struct tls_files;
 
 /* The same for all workers, fixed at start. */
 struct worker_config {
@@ -36,10 +37,43 @@ struct worker_config {
     struct upstream *upstream;
     struct recursion *recursion; /* At the start. */
     struct transfers *transfers;
-    const struct tls_files *tls; /* NULL: no TLS. */
-    bool tls_clients_verified;
     struct dns_protection protection; /* At the start. */
 };
+
+/* A bound socket; over TCP it listens already. */
+struct worker_socket {
+    int fd;
+    unsigned listener; /* What it is called when it is to go. */
+    bool stream;
+    bool tls;
+};
+
+enum {
+    WORKER_LISTENERS_MAX = 3 * LIMIT_DNS_LISTENS, /* Not counting handed ones */
+    WORKER_DRAIN_MS = 5000, /* Open work of a listener that goes. */
+};
+
+/* Sockets that come and go while a worker runs. */
+struct worker_change {
+    STAILQ_ENTRY(worker_change) link;
+    struct tls *tls; /* For connections from now on; NULL: as it was. */
+    unsigned drop[WORKER_LISTENERS_MAX];
+    size_t drop_count;
+    size_t add_count;
+    struct worker_socket add[];
+};
+
+STAILQ_HEAD(worker_changes, worker_change);
+LIST_HEAD(udp_list, udp);
+LIST_HEAD(tcp_list, tcp);
+
+/* Connections hold what they were encrypted with; of one thread. */
+struct encryption {
+    struct tls *tls;
+    unsigned refs;
+};
+
+void encryption_unref(struct encryption *e); /* NULL is fine. */
 
 struct worker {
     struct reader reader; /* First: has its own cache line. */
@@ -54,13 +88,13 @@ struct worker {
     uv_async_t pulse;
     atomic_bool turned; /* Since it was asked for the last time. */
     pthread_mutex_t wanted_lock;
-    struct dns_protection wanted; /* Under it; of whoever owns the server. */
-    struct udp **udps;
-    size_t udps_count;
-    struct tcp **tcps; /* Plain ones, then those with TLS. */
-    size_t tcps_count;
-    struct conn_list *conns; /* Of all of them. */
-    struct tls *tls;         /* NULL: no TLS. */
+    struct dns_protection wanted;  /* Under it; of whoever owns the server. */
+    struct worker_changes changes; /* Under it. */
+    struct udp_list udps;
+    struct tcp_list tcps;
+    uv_timer_t drain;              /* Runs while a UDP socket is going. */
+    struct conn_list *conns;       /* Of all of them. */
+    struct encryption *encryption; /* NULL: no TLS. */
     struct forwarder *forwarder;
     struct transfer_desk *transfer_desk;
     pthread_t thread;
@@ -82,22 +116,17 @@ static inline const struct dns_zone *worker_enter(struct worker *w)
     return reader_enter(&w->reader, w->publisher);
 }
 
-/* Bound, the TCP ones not listening yet. */
-struct sockets {
-    const int *udp_fds;
-    size_t udp_count;
-    const int *tcp_fds; /* Plain ones, then those with TLS. */
-    size_t tcp_count;
-    size_t tls_count; /* Of tcp_count. */
-};
-
-/* The sockets are from now on the worker's, whatever comes. ST_IO: one cannot
- * be listened on. ST_INVALID: TLS's files. */
-enum status dns_worker_new(const struct worker_config *config,
-                           const struct publisher *publisher,
-                           struct sockets sockets, struct worker **out_worker,
-                           struct err *err);
+struct worker *dns_worker_new(const struct worker_config *config,
+                              const struct publisher *publisher);
 enum status dns_worker_start(struct worker *w, struct err *err);
+
+/* Takes the change over, with its sockets. New ones are read before those that
+ * go are closed: what lies in these is answered, and what is under way, for
+ * WORKER_DRAIN_MS at most. From any thread; takes effect soon. */
+void dns_worker_change(struct worker *w, struct worker_change *change);
+
+/* With its sockets, which nobody has been given; NULL is fine. */
+void worker_change_free(struct worker_change *change);
 
 /* From any thread; takes effect soon. */
 void dns_worker_protect(struct worker *w,
@@ -110,8 +139,20 @@ bool dns_worker_pulse(struct worker *w);
 void dns_worker_free(struct worker *w);
 
 /* UDP (udp.c). The socket is read in batches. */
-struct udp *udp_new(struct worker *w, int fd);
-void udp_close(struct udp *u); /* The memory goes with the loop's turn. */
+void udp_open(struct worker *w, const struct worker_socket *socket);
+/* The memory goes with the loop's turn, and with what is under way. */
+void udp_close(struct udp *u);
+
+/* Those of this name: what is in the socket, and what is under way, is
+ * answered; then it closes. */
+void udp_leave(struct worker *w, unsigned listener);
+/* Close those that leave and have been at it for too long. False: none is left
+ * that leaves. */
+bool udp_leave_expired(struct worker *w);
+
+/* A question of it is under way. */
+void udp_hold(struct udp *u);
+void udp_drop(struct udp *u);
 
 /* A response that was not ready within its batch. */
 struct origin;
@@ -120,15 +161,17 @@ void udp_send_late(const struct origin *origin, struct slice packet);
 /* Room for the kernel's word on which of our addresses was asked. */
 #define UDP_CONTROL_BYTES 64
 
-/* A listener (tcp.c); its connections belong to w->conns. `tls`: NULL for plain
- * TCP. */
-struct tcp *tcp_new(struct worker *w, int fd, struct tls *tls, struct err *err);
+/* A listener (tcp.c); its connections belong to w->conns. */
+void tcp_open(struct worker *w, const struct worker_socket *socket);
 void tcp_close(struct tcp *t);
+
+/* Those of this name: who has come is served once, then it closes. */
+void tcp_leave(struct worker *w, unsigned listener);
 
 /* Where a forwarded query came from; kept until its response is sent. */
 struct tcp_conn;
 struct origin {
-    struct udp *udp;       /* Else: */
+    struct udp *udp;       /* The forwarder holds it (udp_hold). Else: */
     struct tcp_conn *conn; /* The forwarder holds it (tcp_hold). */
     union address client;
     _Alignas(struct cmsghdr)

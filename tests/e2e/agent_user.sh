@@ -62,6 +62,29 @@ ok "and starts again on what it has left" wait_until 20 "the service" \
     answers 10.7.7.7 web.service.consul
 agent_stop
 
+# Ports are bound before root's rights are given up; a reload has them no more.
+echo '{"addresses": {"dns": "127.0.0.1"}, "ports": {"dns": 53}}' \
+    >"$SCRATCH/user.json"
+spawn two "$MUSTER" agent --dev --store-listen 127.0.0.1:0 --user nobody \
+    --http off --node one --data-dir "$SCRATCH/made/data" \
+    --services "$AGENT_SERVICES" --socket "$SCRATCH/made/run/agent.sock" \
+    --advertise 127.0.0.1 --config "$SCRATCH/user.json"
+agent=$PID
+AGENT_SOCKET="$SCRATCH/made/run/agent.sock"
+wait_until 20 "the service" answers 10.7.7.7 web.service.consul
+echo '{"addresses": {"dns": "127.0.0.1 127.0.0.2"}, "ports": {"dns": 53}}' \
+    >"$SCRATCH/user.json"
+like "$("$MUSTER" reload --socket "$AGENT_SOCKET" 2>&1)" \
+    '127\.0\.0\.2:53: Permission denied.*service manager.*restart the agent' \
+    "a low port that a reload would need is refused, with what to do"
+is "$(ask web.service.consul)" 10.7.7.7 "the old one is answered"
+echo '{"dns": ["127.0.0.1:53", "127.0.0.2:5300"]}' >"$SCRATCH/user.json"
+"$MUSTER" reload --socket "$AGENT_SOCKET" >/dev/null
+is "$(dig +short -p 5300 @127.0.0.2 web.service.consul)" 10.7.7.7 \
+    "a high one it gets"
+is "$(ask web.service.consul)" 10.7.7.7 "beside the low one, which it keeps"
+end "$agent"
+
 # --- what is refused, and how ------------------------------------------------
 
 mkdir "$SCRATCH/roots" && chmod 755 "$SCRATCH/roots"

@@ -563,7 +563,7 @@ int main(int argc, char **argv)
 {
     static const char *const listen[] = {"127.0.0.1:0"};
     struct dns_server_config config = {
-        .listen = listen, .listen_count = 1, .threads = 2};
+        .listen = {.plain = listen, .plain_count = 1}, .threads = 2};
     long questions = argc > 1 ? atol(argv[1]) : 100000;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     struct dns_settings settings;

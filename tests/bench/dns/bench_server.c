@@ -113,8 +113,7 @@ static int serve(const char *port, const char *threads, unsigned changes)
     char listen[64];
     const char *addresses[] = {listen};
     struct dns_server_config config = {
-        .listen = addresses,
-        .listen_count = 1,
+        .listen = {.plain = addresses, .plain_count = 1},
         .threads = (unsigned)atoi(threads),
     };
     struct dns_settings settings;

@@ -227,6 +227,9 @@ static void take(struct fake_upstream *u, const uint8_t *query, size_t len,
     if (t.tcp) {
         atomic_fetch_add(&u->seen_tcp, 1);
     }
+    while (atomic_load(&u->stalls) && !atomic_load(&u->stop)) {
+        (void)usleep(1000);
+    }
     if (atomic_load(&u->mute)) {
         return;
     }

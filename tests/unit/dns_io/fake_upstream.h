@@ -33,6 +33,7 @@ struct fake_upstream {
     int tcp;
     _Atomic bool stop;
     _Atomic bool mute;
+    _Atomic bool stalls;       /* Says nothing until it is cleared. */
     _Atomic bool polite;       /* Answers whatever the name says. */
     _Atomic unsigned seen;     /* Questions. */
     _Atomic unsigned seen_tcp; /* Those of them over TCP. */

@@ -40,8 +40,7 @@ static inline void start_on(struct fixture *f, const char *listen,
 {
     struct dns_protection protection;
     struct dns_server_config config = {
-        .listen = &listen,
-        .listen_count = 1,
+        .listen = {.plain = &listen, .plain_count = 1},
         .threads = 2,
         .recursion = {.recursors = &recursor,
                       .recursors_count = recursor == NULL ? 0 : 1,

@@ -26,7 +26,7 @@ static void server_start(struct fixture *f, const char *const *recursors,
 {
     static const char *const listen[] = {"127.0.0.1:0"};
     struct dns_server_config config = {
-        .listen = listen, .listen_count = 1, .threads = 2};
+        .listen = {.plain = listen, .plain_count = 1}, .threads = 2};
     struct dns_settings settings;
     struct err err = {0};
 

@@ -275,7 +275,7 @@ START_TEST(transfers_are_bounded)
     int fd;
     const char *listen = "127.0.0.1:0";
     struct dns_server_config config = {
-        .listen = &listen, .listen_count = 1, .threads = 2};
+        .listen = {.plain = &listen, .plain_count = 1}, .threads = 2};
 
     start_with(&f, "muster.internal.", &config);
     put_nodes(&f, MANY);

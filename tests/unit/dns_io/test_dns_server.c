@@ -86,11 +86,11 @@ static void start_waiting(struct fixture *f)
 {
     static const char *const listen = "127.0.0.1:0";
     struct dns_protection protection;
-    struct dns_server_config config = {.listen = &listen,
-                                       .listen_count = 1,
-                                       .threads = 2,
-                                       .protection = &protection,
-                                       .waits = true};
+    struct dns_server_config config = {
+        .listen = {.plain = &listen, .plain_count = 1},
+        .threads = 2,
+        .protection = &protection,
+        .waits = true};
 
     dns_protection_init(&protection);
     start_with(f, "muster.internal.", &config);
@@ -407,13 +407,13 @@ START_TEST(bad_addresses_are_refused)
     };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        struct dns_server_config config = {.listen = &bad[i].listen,
-                                           .listen_count = 1,
-                                           .threads = 1,
-                                           .recursion = {
-                                               .recursors = &bad[i].recursor,
-                                               .recursors_count = 1,
-                                           }};
+        struct dns_server_config config = {
+            .listen = {.plain = &bad[i].listen, .plain_count = 1},
+            .threads = 1,
+            .recursion = {
+                .recursors = &bad[i].recursor,
+                .recursors_count = 1,
+            }};
         struct dns_server *server;
         struct err err = {0};
 

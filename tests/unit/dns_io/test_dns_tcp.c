@@ -17,8 +17,7 @@ static void start_idle(struct fixture *f, uint32_t idle_ms,
     const char *listen = "127.0.0.1:0";
     struct dns_protection protection;
     struct dns_server_config config = {
-        .listen = &listen,
-        .listen_count = 1,
+        .listen = {.plain = &listen, .plain_count = 1},
         .threads = 1,
         .recursion = {.recursors = &recursor,
                       .recursors_count = recursor == NULL ? 0 : 1,
