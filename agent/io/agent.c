@@ -364,19 +364,25 @@ static enum status lines_open(struct agent *a, const struct front_hooks *hooks,
     return st;
 }
 
+struct front_config agent_front_config(const struct agent *a,
+                                       const struct agent_config *c)
+{
+    return (struct front_config){.server = "muster/" MUSTER_VERSION,
+                                 .http = &c->http,
+                                 .https = &c->https,
+                                 .tls = &c->tls,
+                                 .conns_max = c->http_max_connections,
+                                 .handed = &a->handed,
+                                 .socket_path = c->socket_path,
+                                 .socket_mode = c->socket_mode,
+                                 .socket_user = c->unix_sockets.user,
+                                 .socket_group = c->unix_sockets.group};
+}
+
 static enum status front_open(struct agent *a, struct err *err)
 {
     const struct agent_config *c = a->config;
-    struct front_config config = {.server = "muster/" MUSTER_VERSION,
-                                  .http = &c->http,
-                                  .https = &c->https,
-                                  .tls = &c->tls,
-                                  .conns_max = c->http_max_connections,
-                                  .handed = &a->handed,
-                                  .socket_path = c->socket_path,
-                                  .socket_mode = c->socket_mode,
-                                  .socket_user = c->unix_sockets.user,
-                                  .socket_group = c->unix_sockets.group};
+    struct front_config config = agent_front_config(a, c);
     struct front_hooks hooks = {.ctx = a,
                                 .arrives = on_arrives,
                                 .view = agent_view,

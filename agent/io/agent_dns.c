@@ -146,21 +146,6 @@ enum status agent_dns_open(struct agent *a, const struct agent_config *c,
 
 /* ---- Reload -------------------------------------------------------------- */
 
-/* What an agent could do when it started it perhaps cannot now. */
-static enum status explain_denied(const struct agent *a, enum status st,
-                                  struct err *err)
-{
-    struct err why = *err;
-
-    if (st != ST_DENIED || *a->config->user == '\0') {
-        return st;
-    }
-    return err_set(err, st,
-                   "%s; the rights for it were given up after the start: "
-                   "restart the agent",
-                   why.text);
-}
-
 static enum status configure(struct agent *a, const struct agent_config *wanted,
                              struct err *err)
 {
@@ -189,11 +174,11 @@ enum status agent_dns_reload(struct agent *a, const struct agent_config *wanted,
     enum status st;
 
     if (a->dns) {
-        return explain_denied(a, configure(a, wanted, err), err);
+        return configure(a, wanted, err);
     }
     st = agent_dns_open(a, wanted, err);
     if (a->dns) {
         dnsfeed_serve(a->feed, a->dns);
     }
-    return explain_denied(a, st, err);
+    return st;
 }

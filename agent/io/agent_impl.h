@@ -99,6 +99,12 @@ struct agent {
 
 /* agent.c */
 struct local_time agent_time(const struct agent *a);
+struct front_config agent_front_config(const struct agent *a,
+                                       const struct agent_config *config);
+/* What the agent was allowed at its start it perhaps is not now: err says so.
+ * Returns `st`. */
+enum status agent_explain_denied(const struct agent *a, enum status st,
+                                 struct err *err);
 
 /* agent_view.c */
 void agent_view_set_level(struct agent *a, const char *level);

@@ -165,14 +165,6 @@ static void compare_fixed(const struct agent_config *now,
     say_fixed("user", now->user, wanted->user);
     say_fixed("group", now->group, wanted->group);
     say_fixed("socket", now->socket_path, wanted->socket_path);
-    say_fixed("http", now->http.host, wanted->http.host);
-    say_fixed("https", now->https.host, wanted->https.host);
-    say_fixed("tls cert_file", now->tls.cert, wanted->tls.cert);
-    say_fixed("tls key_file", now->tls.key, wanted->tls.key);
-    say_fixed("tls ca_file", now->tls.ca, wanted->tls.ca);
-    say_fixed("tls verify_incoming",
-              now->tls.verify_incoming ? "true" : "false",
-              wanted->tls.verify_incoming ? "true" : "false");
     arena_release(&arena);
 }
 
@@ -205,9 +197,24 @@ static void rights_reload(struct agent *a, const struct agent_config *wanted)
     }
 }
 
+enum status agent_explain_denied(const struct agent *a, enum status st,
+                                 struct err *err)
+{
+    struct err why = *err;
+
+    if (st != ST_DENIED || *a->config->user == '\0') {
+        return st;
+    }
+    return err_set(err, st,
+                   "%s; the rights for it were given up after the start: "
+                   "restart the agent",
+                   why.text);
+}
+
 static enum status reload(struct agent *a, struct err *out_err)
 {
     struct agent_config wanted;
+    struct front_relisten *listeners = NULL;
     struct dns_settings settings;
     struct arena arena = {0};
     enum status st = agent_config_reread(a->config, &wanted, out_err);
@@ -219,6 +226,11 @@ static enum status reload(struct agent *a, struct err *out_err)
     agent_dns_others(a->config, &arena, &settings);
     st = dns_settings_verify(&settings, out_err);
     if (!st) {
+        struct front_config front = agent_front_config(a, &wanted);
+
+        st = front_relisten_prepare(a->front, &front, &listeners, out_err);
+    }
+    if (!st) {
         st = agent_dns_reload(a, &wanted, out_err);
     }
     if (!st) {
@@ -226,9 +238,11 @@ static enum status reload(struct agent *a, struct err *out_err)
     }
     arena_release(&arena);
     if (st) {
+        front_relisten_drop(listeners);
         agent_config_release(&wanted);
-        return st;
+        return agent_explain_denied(a, st, out_err);
     }
+    front_relisten_commit(a->front, listeners);
     if (a->dns) {
         struct dns_protection protection;
 

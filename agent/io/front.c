@@ -406,13 +406,30 @@ struct front_stats front_stats(const struct front *f)
 
 /* ---- Start, stop ------------------------------------------------------- */
 
-static void on_server_stopped(void *ctx)
-{
-    struct front *f = ctx;
+/* A server that has been told to stop. */
+struct ending_server {
+    LIST_ENTRY(ending_server) link;
+    struct front *front;
+    struct server *server;
+};
 
-    if (--f->open == 0) {
+static void on_part_closed(void *arg)
+{
+    struct front *f = arg;
+
+    if (--f->open == 0 && f->stopping) {
         f->on_stopped(f->stopped_arg);
     }
+}
+
+static void on_server_stopped(void *ctx)
+{
+    struct ending_server *e = ctx;
+    struct front *f = e->front;
+
+    LIST_REMOVE(e, link);
+    free(e);
+    on_part_closed(f);
 }
 
 static void on_failed_start_closed(void *arg)
@@ -420,12 +437,20 @@ static void on_failed_start_closed(void *arg)
     front_free(arg);
 }
 
-static void server_end(struct front *f, struct server *s)
+void front_server_end(struct front *f, struct server *s, uint64_t grace_ms)
 {
-    if (s) {
-        f->open++;
-        server_stop(s, LAST_REPLIES_MS, on_server_stopped, f);
+    struct ending_server *e;
+
+    if (!s) {
+        return;
     }
+    e = calloc(1, sizeof(*e));
+    CHECK(e != NULL);
+    e->front = f;
+    e->server = s;
+    LIST_INSERT_HEAD(&f->ending, e, link);
+    f->open++;
+    server_stop(s, grace_ms, on_server_stopped, e);
 }
 
 static void on_drained(struct http_exchange *x)
@@ -437,22 +462,23 @@ static void on_drained(struct http_exchange *x)
     }
 }
 
-static void on_part_closed(void *arg)
-{
-    on_server_stopped(arg);
-}
-
 void front_stop(struct front *f, front_stopped_fn *on_stopped, void *arg)
 {
+    struct ending_server *e;
+
     CHECK(!f->stopping);
     f->stopping = true;
     f->on_stopped = on_stopped;
     f->stopped_arg = arg;
-    f->open = 2; /* Parking and streams. */
+    f->open += 2; /* Parking and streams. */
     parking_answer_all(&f->parking);
-    server_end(f, f->http);
-    server_end(f, f->https);
-    server_end(f, f->unix_socket);
+    LIST_FOREACH(e, &f->ending, link)
+    {
+        server_hurry(e->server, LAST_REPLIES_MS);
+    }
+    front_server_end(f, f->http, LAST_REPLIES_MS);
+    front_server_end(f, f->https, LAST_REPLIES_MS);
+    front_server_end(f, f->unix_socket, LAST_REPLIES_MS);
     f->http = NULL;
     f->https = NULL;
     f->unix_socket = NULL;
@@ -469,6 +495,7 @@ void front_free(struct front *f)
     CHECK(f->open == 0);
     CHECK(LIST_EMPTY(&f->pendings));
     tls_free(f->tls);
+    front_wanted_free(f->wanted);
     free(f);
 }
 
@@ -493,6 +520,7 @@ enum status front_start(struct loop *loop, const struct front_config *config,
                                        .on_gone = on_gone,
                                        .on_drained = on_drained};
     LIST_INIT(&f->pendings);
+    LIST_INIT(&f->ending);
     parking_init(&f->parking, loop);
     streams_init(&f->streams, loop, &f->hooks);
     st = front_listen(f, config, out_err);

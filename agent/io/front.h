@@ -65,6 +65,22 @@ enum status front_start(struct loop *loop, const struct front_config *config,
                         struct state *state, struct front_hooks hooks,
                         struct front **out_front, struct err *out_err);
 
+/* Other addresses and certificates for HTTP and HTTPS: what can fail. Nothing
+ * is in force before front_relisten_commit(), in the same turn of the loop.
+ * What was handed over stays as it is. ST_EXISTS, ST_DENIED, ST_INVALID, ST_IO:
+ * nothing is left, and everything stays as it was. */
+struct front_relisten;
+enum status front_relisten_prepare(struct front *f,
+                                   const struct front_config *config,
+                                   struct front_relisten **out,
+                                   struct err *out_err);
+
+/* A listener that stays keeps its socket and its connections. What one that
+ * goes was asked is answered, long polls and streams too, for as long as a poll
+ * may wait; then its connections are closed. */
+void front_relisten_commit(struct front *f, struct front_relisten *r);
+void front_relisten_drop(struct front_relisten *r); /* NULL is fine. */
+
 uint16_t front_port(const struct front *f);       /* 0: no TCP listener. */
 uint16_t front_https_port(const struct front *f); /* The same. */
 

@@ -94,6 +94,14 @@ void front_txn(struct pending *p);
 void front_store(struct pending *p);
 void front_follow(struct pending *p);
 
+/* What is remembered of the configuration, to find what is new. */
+enum front_want {
+    WANT_HTTP, /* "127.0.0.1:8500"; "": off. */
+    WANT_HTTPS,
+    WANT_TLS, /* Files, and what is asked of clients. */
+    FRONT_WANTS,
+};
+
 struct front {
     struct loop *loop;
     struct state *state;
@@ -103,7 +111,9 @@ struct front {
     struct server *http;
     struct server *https;
     struct server *unix_socket;
-    struct tls *tls; /* Of https. */
+    struct tls *tls;           /* Of https. */
+    char *wanted[FRONT_WANTS]; /* By enum front_want, as configured. */
+    LIST_HEAD(, ending_server) ending;
     struct pending_list pendings;
     struct parking parking;
     struct streams streams;
@@ -114,6 +124,12 @@ struct front {
     front_stopped_fn *on_stopped;
     void *stopped_arg;
 };
+
+/* front.c: it listens no more; its connections may end first. */
+void front_server_end(struct front *f, struct server *s, uint64_t grace_ms);
+
+/* front_listen.c: what was remembered is freed. */
+void front_wanted_free(char *wanted[FRONT_WANTS]);
 
 /* front_listen.c: all listeners; on failure some may be open. */
 enum status front_listen(struct front *f, const struct front_config *config,

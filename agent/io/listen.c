@@ -83,8 +83,15 @@ enum status listen_tcp(struct loop *loop, const struct listen_tcp *where,
     }
     config.http = handler;
     config.tls = where->tls;
+    config.beside = where->instead != NULL;
     limit_conns(&config, where->conns_max);
+    if (where->instead) {
+        server_share_port(where->instead, true);
+    }
     st = server_start(loop, &config, out_server, out_err);
+    if (where->instead) {
+        server_share_port(where->instead, false);
+    }
     return st ? err_prefix(out_err, st, where->tls ? "https" : "http") : ST_OK;
 }
 

@@ -17,6 +17,7 @@ struct listen_tcp {
     int handed;      /* A bound socket instead; -1: none. */
     struct tls *tls; /* NULL: plain. */
     unsigned conns_max;
+    struct server *instead; /* Of this one, which goes on; NULL: of none. */
 };
 
 enum status listen_tcp(struct loop *loop, const struct listen_tcp *where,

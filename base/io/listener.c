@@ -71,8 +71,40 @@ static enum status resolve(const struct address *a, struct addrinfo **out_list,
     return ST_OK;
 }
 
+void listener_share_port(struct listener *l, bool shared)
+{
+    int on = shared;
+    uv_os_fd_t fd;
+
+    if (l->handle.type == UV_TCP && uv_fileno(&l->handle, &fd) == 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    }
+}
+
+/* 0, or libuv's error. */
+static int bind_beside(struct listener *l, const struct addrinfo *at)
+{
+    int on = 1;
+    int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int error;
+
+    if (fd < 0) {
+        return uv_translate_sys_error(errno);
+    }
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    error = bind(fd, at->ai_addr, at->ai_addrlen) == 0
+                ? uv_tcp_open(&l->tcp, fd)
+                : uv_translate_sys_error(errno);
+    if (error) {
+        (void)close(fd);
+    }
+    return error;
+}
+
 static enum status listen_tcp(struct listener *l, const struct address *a,
-                              uv_connection_cb on_connection, struct err *err)
+                              bool beside, uv_connection_cb on_connection,
+                              struct err *err)
 {
     struct addrinfo *list;
     enum status st = resolve(a, &list, err);
@@ -82,13 +114,17 @@ static enum status listen_tcp(struct listener *l, const struct address *a,
         return st;
     }
     address_print(list->ai_addr, l->address, sizeof(l->address));
-    error = uv_tcp_bind(&l->tcp, list->ai_addr, 0);
+    error =
+        beside ? bind_beside(l, list) : uv_tcp_bind(&l->tcp, list->ai_addr, 0);
     freeaddrinfo(list);
     if (error == 0) {
         error = uv_listen(&l->stream, BACKLOG, on_connection);
     }
     if (error) {
         return listen_failed(l->address, error, err);
+    }
+    if (beside) {
+        listener_share_port(l, false);
     }
     read_port(l);
     return ST_OK;
@@ -255,5 +291,5 @@ enum status listener_open(struct listener *l,
     }
     return address->is_unix
                ? listen_unix(l, config, address->path, on_connection, err)
-               : listen_tcp(l, address, on_connection, err);
+               : listen_tcp(l, address, config->beside, on_connection, err);
 }

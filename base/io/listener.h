@@ -30,6 +30,9 @@ void listener_init(struct listener *l, uv_loop_t *loop, bool is_unix);
  */
 enum status listener_kind(int fd, bool *out_is_unix, struct err *err);
 
+/* SO_REUSEPORT, of an open TCP socket. */
+void listener_share_port(struct listener *l, bool shared);
+
 /* Bind and listen, or only listen at config->fd, for which `address` is not
  * looked at; statuses as of server_start(). */
 enum status listener_open(struct listener *l,

@@ -431,6 +431,20 @@ uint16_t server_port(const struct server *s)
     return s->listener.port;
 }
 
+void server_share_port(struct server *s, bool shared)
+{
+    listener_share_port(&s->listener, shared);
+}
+
+struct tls *server_set_tls(struct server *s, struct tls *tls)
+{
+    struct tls *before = s->tls;
+
+    CHECK(before != NULL);
+    s->tls = tls;
+    return before;
+}
+
 unsigned server_connections(const struct server *s)
 {
     return s->conns_count;
@@ -490,6 +504,14 @@ void server_stop(struct server *s, uint64_t grace_ms,
         server_close_conns(s);
     } else {
         server_leave_conns(s);
+        CHECK(uv_timer_start(&s->grace, on_grace_over, grace_ms, 0) == 0);
+    }
+}
+
+void server_hurry(struct server *s, uint64_t grace_ms)
+{
+    CHECK(s->stopping);
+    if (s->conns_count > 0) {
         CHECK(uv_timer_start(&s->grace, on_grace_over, grace_ms, 0) == 0);
     }
 }

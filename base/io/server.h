@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -30,6 +31,8 @@ struct server_config {
     /* "127.0.0.1:2379", "[::1]:0", "localhost:80", ":2379" (all addresses), or
      * "unix:/run/muster/agent.sock". Port 0: the system chooses. */
     const char *address;
+    bool beside; /* The address may be in use by servers of ours that share
+                  * their port: server_share_port() */
     int fd; /* -1; a bound TCP or Unix socket instead of address, which is the
              * server's from the call on */
     struct tls *tls;                  /* NULL: plain. */
@@ -71,6 +74,14 @@ const char *server_address(const struct server *s);
 /* 0 for a Unix socket. */
 uint16_t server_port(const struct server *s);
 
+/* Whether another server of this process may have its port as well, on all
+ * addresses or on another one: while one takes the place of the other. */
+void server_share_port(struct server *s, bool shared);
+
+/* For connections from now on; those of before keep what they have. The server
+ * has one already. Returns that one, which is not used any more. */
+struct tls *server_set_tls(struct server *s, struct tls *tls);
+
 /* Connections that are open now. */
 unsigned server_connections(const struct server *s);
 
@@ -83,3 +94,6 @@ typedef void server_stopped_fn(void *ctx);
  * server has been freed. */
 void server_stop(struct server *s, uint64_t grace_ms,
                  server_stopped_fn *on_stopped, void *ctx);
+
+/* One that stops has so much time left, whatever it was given. */
+void server_hurry(struct server *s, uint64_t grace_ms);
