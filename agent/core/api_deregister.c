@@ -2,14 +2,14 @@
  * /v1/catalog/deregister: a service, a check, or all of a host.
  */
 #include "agent/core/api_plan.h"
-#include "base/core/check.h"
 
-/* Who may write the node may clear it; else it goes service by service. */
-static bool may_write(struct plan *p, const struct catalog_instance *i)
+/* Who may write the node may clear it; else it goes service by service. NULL:
+ * it is the node's own. */
+static bool may_write(struct plan *p, const char *service)
 {
     if (!api_may(p->call, ACL_NODE, p->reg.node, ACL_WRITE)) {
-        return plan_demand(p, i == NULL ? ACL_NODE : ACL_SERVICE,
-                           i == NULL ? p->reg.node : i->record.service);
+        return plan_demand(p, service == NULL ? ACL_NODE : ACL_SERVICE,
+                           service == NULL ? p->reg.node : service);
     }
     return true;
 }
@@ -24,6 +24,34 @@ static bool delete_check(void *ctx, const struct catalog_node_check *k)
 {
     plan_op(ctx, SYNC_DELETE, k->key, (struct slice){0}, k->mod_revision);
     return true;
+}
+
+/* What is no record, under a key that the request names. */
+struct unread_deletion {
+    struct plan *p;
+    enum record_kind kind;
+    const char *id; /* NULL: all of the node. */
+};
+
+static bool delete_unread(void *ctx, const struct catalog_unread *u)
+{
+    const struct unread_deletion *d = ctx;
+    bool of_service = d->id != NULL && u->parts.kind == RECORD_INSTANCE;
+
+    if ((d->id == NULL ||
+         (u->parts.kind == d->kind && strcmp(u->parts.id, d->id) == 0)) &&
+        may_write(d->p, of_service ? u->parts.service : NULL)) {
+        plan_op(d->p, SYNC_DELETE, u->key, (struct slice){0}, u->mod_revision);
+    }
+    return !d->p->failed;
+}
+
+static void plan_delete_unread(struct plan *p, enum record_kind kind,
+                               const char *id)
+{
+    struct unread_deletion d = {.p = p, .kind = kind, .id = id};
+
+    catalog_each_unread(p->call->view->catalog, p->reg.node, delete_unread, &d);
 }
 
 struct find_owner {
@@ -52,6 +80,8 @@ static void plan_delete_check(struct plan *p)
     struct instance_record record;
     struct check_record *left;
     size_t count = 0;
+    struct buf value;
+    enum status st;
 
     if (k != NULL) {
         if (may_write(p, NULL)) {
@@ -61,7 +91,7 @@ static void plan_delete_check(struct plan *p)
     }
     catalog_each_node_instance(p->call->view->catalog, p->reg.node, match_owner,
                                &f);
-    if (f.found == NULL || !may_write(p, f.found)) {
+    if (f.found == NULL || !may_write(p, f.found->record.service)) {
         return;
     }
     record = f.found->record;
@@ -74,11 +104,9 @@ static void plan_delete_check(struct plan *p)
     record.checks = left;
     record.checks_count = count;
 
-    struct buf value;
-
     buf_init(&value, LIMIT_RECORD_BYTES);
-    CHECK(instance_record_write(&record, &value) == ST_OK);
-    plan_put(p, f.found->key, ST_OK, &value, f.found->mod_revision);
+    st = instance_record_write(&record, &value);
+    plan_put(p, f.found->key, st, &value, f.found->mod_revision);
 }
 
 /* Where somebody has said that it is. */
@@ -109,16 +137,21 @@ void api_catalog_deregister(struct api_call *call)
     }
     if (*p.reg.service_id != '\0') {
         i = plan_find_instance(&p, p.reg.service_id);
-        if (i != NULL && may_write(&p, i)) {
+        if (i != NULL && may_write(&p, i->record.service)) {
             (void)delete_instance(&p, i);
         }
+        plan_delete_unread(&p, RECORD_INSTANCE, p.reg.service_id);
     } else if (*p.reg.check_id != '\0') {
         plan_delete_check(&p);
-    } else if (n != NULL && may_write(&p, NULL)) {
+        plan_delete_unread(&p, RECORD_NODE_CHECK, p.reg.check_id);
+    } else if (n == NULL) {
+        plan_delete_unread(&p, RECORD_NODE, NULL);
+    } else if (may_write(&p, NULL)) {
         catalog_each_node_instance(call->view->catalog, p.reg.node,
                                    delete_instance, &p);
         catalog_each_node_check(call->view->catalog, p.reg.node, delete_check,
                                 &p);
+        plan_delete_unread(&p, RECORD_NODE, NULL);
         if (n->known) {
             plan_op(&p, SYNC_DELETE, n->key, (struct slice){0},
                     n->mod_revision);

@@ -17,6 +17,7 @@ static void catalog_free(struct shared *s)
     pmap_release(&c->services);
     pmap_release(&c->tombstones);
     pmap_release(&c->queries);
+    pmap_release(&c->unread);
     query_table_unref(c->query_table);
     free(c->datacenter);
     free(c);
@@ -43,6 +44,7 @@ struct catalog *catalog_copy(const struct catalog *old)
     c->services = pmap_share(&old->services);
     c->tombstones = pmap_share(&old->tombstones);
     c->queries = pmap_share(&old->queries);
+    c->unread = pmap_share(&old->unread);
     c->query_table =
         old->query_table == NULL ? NULL : query_table_ref(old->query_table);
     c->nodes_known = old->nodes_known;

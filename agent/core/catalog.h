@@ -8,8 +8,8 @@
  * long as a reference to it is held.
  *
  * Input is what the store holds: keys and values (record.h) with revisions, as
- * a full read or as watch events. Records that cannot be read are left out and
- * reported.
+ * a full read or as watch events. Records that cannot be read are left out,
+ * reported, and known by their keys.
  *
  * Scope indexes (for blocking queries) are the revision of the last change that
  * could alter that very result; they are 1 at least.
@@ -68,6 +68,14 @@ struct catalog_node {
     int64_t live_create_revision; /* 0 if not live. */
     int64_t live_key_revision;    /* mod_revision of its key; 0 if not live. */
     int64_t live_mod_revision;    /* Of the last change of liveness. */
+};
+
+/* A key whose value is no record. It is left out of all that follows, and
+ * remembered so that it can be removed. */
+struct catalog_unread {
+    struct record_key parts; /* RECORD_NODE, _INSTANCE or _NODE_CHECK. */
+    struct slice key;
+    int64_t mod_revision;
 };
 
 /* A prepared query. */
@@ -231,6 +239,11 @@ void catalog_each_node_instance(const struct catalog *c, const char *node,
                                 catalog_instance_fn fn, void *ctx);
 void catalog_each_node_check(const struct catalog *c, const char *node,
                              catalog_node_check_fn fn, void *ctx);
+/* Of this node, in order of keys; of all nodes LIMIT_UNREAD_RECORDS are known.
+ */
+typedef bool (*catalog_unread_fn)(void *ctx, const struct catalog_unread *u);
+void catalog_each_unread(const struct catalog *c, const char *node,
+                         catalog_unread_fn fn, void *ctx);
 
 /* An instance's checks and its node's, without serfHealth. */
 enum health_sum catalog_instance_alone(const struct catalog *c,

@@ -489,6 +489,7 @@ static void apply_delete(struct change *x, const struct record_key *key)
 void change_apply(struct change *x, const struct catalog_event *e)
 {
     struct record_key key;
+    size_t problems = x->problems_count;
 
     arena_reset(&x->scratch);
     if (record_key_read(&x->scratch, x->c->datacenter, e->key, &key)) {
@@ -502,6 +503,7 @@ void change_apply(struct change *x, const struct catalog_event *e)
     } else {
         apply_put(x, e, &key);
     }
+    change_note_unread(x, e, &key, x->problems_count > problems);
 }
 
 struct catalog *catalog_apply(const struct catalog *old,

@@ -96,6 +96,10 @@ void change_list_queries(struct change *x);
 /* The index that was kept of one of them. */
 void change_restore_query(struct change *x, const char *id, uint64_t index);
 
+/* catalog_unread.c: the key is, or is not, one whose value is no record. */
+void change_note_unread(struct change *x, const struct catalog_event *e,
+                        const struct record_key *key, bool unread);
+
 /* Take one event of the store. */
 void change_apply(struct change *x, const struct catalog_event *e);
 

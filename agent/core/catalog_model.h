@@ -61,6 +61,12 @@ struct query_box {
     uint64_t index;
 };
 
+struct unread_box {
+    struct shared shared;
+    struct arena arena;
+    struct catalog_unread pub;
+};
+
 struct tombstone {
     struct shared shared;
     uint64_t index;
@@ -75,6 +81,7 @@ struct catalog {
     struct pmap services;   /* name -> catalog_service */
     struct pmap tombstones; /* "s:name" or "n:name" -> tombstone */
     struct pmap queries;    /* id -> query_box */
+    struct pmap unread;     /* "node\0key" -> unread_box */
     struct query_table *query_table; /* Of all of them; NULL: none. */
     size_t nodes_known;
     size_t nodes_live;

@@ -94,6 +94,13 @@ static bool sweep_query(void *ctx, struct slice key, struct shared *value)
     return true;
 }
 
+static bool sweep_unread(void *ctx, struct slice key, struct shared *value)
+{
+    (void)key;
+    sweep_key(ctx, ((const struct unread_box *)value)->pub.key);
+    return true;
+}
+
 /* Whether `old` holds exactly this already. */
 static bool is_unchanged(struct change *x, const struct catalog *old,
                          const struct catalog_event *e)
@@ -220,6 +227,7 @@ struct catalog *catalog_replace(const struct catalog *old,
         qsort(w.sorted, events_count, sizeof(*w.sorted), compare_keys);
         pmap_each(&old->nodes, (struct slice){0}, sweep_node, &w);
         pmap_each(&old->queries, (struct slice){0}, sweep_query, &w);
+        pmap_each(&old->unread, (struct slice){0}, sweep_unread, &w);
         free(w.sorted);
     }
     x.c->revision = revision;

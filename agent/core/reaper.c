@@ -173,6 +173,11 @@ static bool remove_check(void *ctx, const struct catalog_node_check *k)
     return removal_add(ctx, k->key, k->mod_revision);
 }
 
+static bool remove_unread(void *ctx, const struct catalog_unread *u)
+{
+    return removal_add(ctx, u->key, u->mod_revision);
+}
+
 /* The node's own record goes last, so that what is left of a removal that was
  * broken off still belongs to a node. */
 static void removal_make(struct removal *m, const struct catalog *catalog,
@@ -189,6 +194,9 @@ static void removal_make(struct removal *m, const struct catalog *catalog,
     catalog_each_node_instance(catalog, n->record.name, remove_instance, m);
     if (!m->full) {
         catalog_each_node_check(catalog, n->record.name, remove_check, m);
+    }
+    if (!m->full) {
+        catalog_each_unread(catalog, n->record.name, remove_unread, m);
     }
     if (!m->full) {
         (void)removal_add(m, n->key, n->mod_revision);

@@ -115,7 +115,7 @@ struct comparison {
     struct sync *sync;
     struct local *local;
     struct arena *arena;
-    struct held_list held;
+    struct sync_held_list held;
     bool *wanted; /* For each of `held`. */
     struct sync_op *ops;
     size_t ops_count;
@@ -184,7 +184,7 @@ static bool take_token(struct comparison *c, struct slice key)
 
 /* The value with the tags that others have set in the store. */
 static struct slice retagged(struct comparison *c, const struct local_record *r,
-                             const struct held *held)
+                             const struct sync_held *held)
 {
     struct buf value;
     struct slice copy;
@@ -208,7 +208,7 @@ static int64_t expected_nothing(const struct sync *s)
 static bool compare_record(void *ctx, const struct local_record *r)
 {
     struct comparison *c = ctx;
-    const struct held *held = held_find(&c->held, r->key);
+    const struct sync_held *held = sync_held_find(&c->held, r->key);
     struct sync_op op = {.kind = SYNC_PUT, .key = r->key, .value = r->value};
     uint64_t hash = r->hash;
 
@@ -235,7 +235,7 @@ static bool compare_record(void *ctx, const struct local_record *r)
 static void add_deletions(struct comparison *c)
 {
     for (size_t i = 0; i < c->held.count && !c->full; i++) {
-        const struct held *h = &c->held.items[i];
+        const struct sync_held *h = &c->held.items[i];
 
         if (h->ours && !c->wanted[i]) {
             (void)add_op(
@@ -252,7 +252,7 @@ static void compare(struct comparison *c, const struct catalog *catalog)
 {
     const char *node = local_host(c->local)->node.name;
 
-    c->held = held_by(catalog, node, c->arena);
+    c->held = sync_held_by(catalog, node, c->arena);
     c->wanted = arena_zalloc(c->arena, c->held.count, sizeof(*c->wanted));
     c->ops = arena_zalloc(c->arena, OPS_MAX, sizeof(*c->ops));
     c->ops_max = c->sync->one_by_one ? 1 : OPS_MAX;
@@ -488,7 +488,8 @@ void sync_done(struct sync *s, enum sync_result result, int64_t revision,
 bool sync_leave(const struct local *local, const struct catalog *catalog,
                 struct arena *a, struct sync_txn *out_txn)
 {
-    struct held_list held = held_by(catalog, local_host(local)->node.name, a);
+    struct sync_held_list held =
+        sync_held_by(catalog, local_host(local)->node.name, a);
     struct sync_op *ops = arena_zalloc(a, OPS_MAX, sizeof(*ops));
     size_t count = 0;
 

@@ -11,7 +11,7 @@
 #include "agent/core/catalog.h"
 #include "base/core/arena.h"
 
-struct held {
+struct sync_held {
     struct slice key;
     uint64_t hash; /* Of the value. */
     int64_t mod_revision;
@@ -19,8 +19,8 @@ struct held {
     struct texts tags; /* Of an instance. */
 };
 
-struct held_list {
-    struct held *items;
+struct sync_held_list {
+    struct sync_held *items;
     size_t count;
     size_t cap;
     const char *node;
@@ -29,8 +29,9 @@ struct held_list {
 
 /* The list is the arena's; its strings are the catalogue's until that changes.
  */
-struct held_list held_by(const struct catalog *catalog, const char *node,
-                         struct arena *a);
+struct sync_held_list sync_held_by(const struct catalog *catalog,
+                                   const char *node, struct arena *a);
 
 /* NULL: nothing is held under this key. */
-const struct held *held_find(const struct held_list *list, struct slice key);
+const struct sync_held *sync_held_find(const struct sync_held_list *list,
+                                       struct slice key);

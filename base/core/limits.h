@@ -54,6 +54,7 @@
 #define LIMIT_TOMBSTONES       4096           /* Gone names, with index. */
 #define LIMIT_TRANSITIONS      1024           /* Changes of status kept. */
 #define LIMIT_RECORD_BYTES     (256UL * 1024) /* A catalogue record. */
+#define LIMIT_UNREAD_RECORDS   4096 /* Keys of what is none, remembered. */
 
 /* What a request may ask for. */
 #define LIMIT_FILTER_BYTES   4096 /* ?filter= */

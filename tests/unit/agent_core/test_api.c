@@ -404,6 +404,44 @@ START_TEST(catalog_registrations_come_and_go)
 }
 END_TEST
 
+/* Values in the store that are no records, of a host without an agent. */
+#define UNREAD_INST  "/muster/v1/dc1/inst/lpd/printer/old"
+#define UNREAD_CHECK "/muster/v1/dc1/ncheck/printer/ink"
+#define UNREAD_NODE  "/muster/v1/dc1/node/lost"
+
+static const struct {
+    const char *body;
+    bool left[3]; /* Of the three above. */
+} clearings[] = {
+    {"{\"Node\":\"printer\",\"ServiceID\":\"old\"}", {false, true, true}},
+    {"{\"Node\":\"printer\",\"ServiceID\":\"ink\"}", {true, true, true}},
+    {"{\"Node\":\"printer\",\"CheckID\":\"ink\"}", {true, false, true}},
+    {"{\"Node\":\"Printer\"}", {false, false, true}},
+    {"{\"Node\":\"lost\"}", {true, true, false}},
+    {"{\"Node\":\"print\"}", {true, true, true}},
+};
+
+START_TEST(deregistration_removes_what_is_no_record)
+{
+    static const char *const keys[] = {UNREAD_INST, UNREAD_CHECK, UNREAD_NODE};
+    struct fake f;
+
+    stage_two_hosts(&f);
+    f.unreadable = true;
+    for (int i = 0; i < 3; i++) {
+        fake_put(&f, keys[i], i == 0 ? "{" : "no record");
+    }
+    ck_assert_str_eq(
+        fake_reply(&f, "PUT /v1/catalog/deregister", clearings[_i].body, 200),
+        "true");
+    for (int i = 0; i < 3; i++) {
+        ck_assert_msg((fake_get(&f, keys[i]) != NULL) == clearings[_i].left[i],
+                      "%s: %s", clearings[_i].body, keys[i]);
+    }
+    fake_stop(&f);
+}
+END_TEST
+
 START_TEST(warnings_cannot_break_the_header)
 {
     struct api_outcome o;
@@ -521,6 +559,8 @@ UNIT_MAIN("api", {
     tcase_add_test(tc, own_output_is_shown_without_the_store);
     tcase_add_loop_test(tc, long_output_is_cut_and_shown, 0, 3);
     tcase_add_test(tc, catalog_registrations_come_and_go);
+    tcase_add_loop_test(tc, deregistration_removes_what_is_no_record, 0,
+                        COUNT_OF(clearings));
     tcase_add_test(tc, warnings_cannot_break_the_header);
     tcase_add_test(tc, all_that_is_ignored_is_named);
     tcase_add_test(tc, history_has_every_change);

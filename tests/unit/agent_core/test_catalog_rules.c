@@ -58,6 +58,78 @@ START_TEST(damaged_record_is_left_out_and_told)
 }
 END_TEST
 
+static bool list_unread(void *ctx, const struct catalog_unread *u)
+{
+    char *text = ctx;
+    size_t len = strlen(text);
+
+    (void)snprintf(text + len, 200 - len, "%s/%s/%s@%lld ", u->parts.node,
+                   u->parts.service, u->parts.id, (long long)u->mod_revision);
+    return true;
+}
+
+/* "node/service/id@revision " for each. */
+static const char *unread(const struct catalog *c, const char *node)
+{
+    static char text[200];
+
+    text[0] = '\0';
+    catalog_each_unread(c, node, list_unread, text);
+    return text;
+}
+
+START_TEST(what_is_no_record_is_known_by_its_key)
+{
+    struct catalog_event left = {.key = slice_str("/muster/v1/dc1/ncheck/n/c"),
+                                 .value = slice_str("x"),
+                                 .mod_revision = 7};
+    struct catalog *c =
+        with(catalog_new("dc1"), "/muster/v1/dc1/inst/web/n/1", "{", 5);
+    struct catalog *next;
+    struct arena a = {0};
+    struct catalog_changes changes;
+
+    c = with(c, "/muster/v1/dc1/node/n2", "", 6);
+    c = with(c, "/muster/v1/dc1/ncheck/n/c", "x", 7);
+    c = with(c, "/muster/v1/dc1/live/n", "x", 8); /* Its lease ends it. */
+    ck_assert_str_eq(unread(c, "N"), "n/web/1@5 n//c@7 ");
+    ck_assert_str_eq(unread(c, "n2"), "n2//@6 ");
+    ck_assert_str_eq(unread(c, ""), "");
+    /* It becomes a record, or goes. */
+    c = with(c, "/muster/v1/dc1/inst/web/n/1", WEB_1, 9);
+    c = with(c, "/muster/v1/dc1/node/n2", NULL, 10);
+    ck_assert_str_eq(unread(c, "n"), "n//c@7 ");
+    ck_assert_str_eq(unread(c, "n2"), "");
+    /* Full reads. */
+    next = catalog_replace(c, &left, 1, 11, &a, &changes);
+    catalog_unref(c);
+    ck_assert_str_eq(unread(next, "n"), "n//c@7 ");
+    c = catalog_replace(next, NULL, 0, 12, &a, &changes);
+    ck_assert_str_eq(unread(c, "n"), "");
+    catalog_unref(c);
+    catalog_unref(next);
+    arena_release(&a);
+}
+END_TEST
+
+START_TEST(what_is_no_record_is_known_up_to_a_limit)
+{
+    struct catalog *c = catalog_new("dc1");
+    char key[64];
+
+    for (int i = 0; i <= LIMIT_UNREAD_RECORDS; i++) {
+        (void)snprintf(key, sizeof(key), "/muster/v1/dc1/node/n%d", i);
+        c = with(c, key, "", i + 1);
+    }
+    ck_assert_str_eq(unread(c, "n4095"), "n4095//@4096 ");
+    ck_assert_str_eq(unread(c, "n4096"), "");
+    c = with(c, "/muster/v1/dc1/node/n0", NULL, 5000);
+    c = with(c, "/muster/v1/dc1/node/n4096", "", 5001);
+    ck_assert_str_eq(unread(c, "n4096"), "n4096//@5001 ");
+    catalog_unref(c);
+}
+END_TEST
+
 #define QUERY       "/muster/v1/dc1/lookup/q1"
 #define QUERY_VALUE "{\"name\":\"q\",\"service\":{\"service\":\"web\"}}"
 
@@ -171,6 +243,8 @@ END_TEST
 
 UNIT_MAIN("catalog_rules", {
     tcase_add_test(tc, damaged_record_is_left_out_and_told);
+    tcase_add_test(tc, what_is_no_record_is_known_by_its_key);
+    tcase_add_test(tc, what_is_no_record_is_known_up_to_a_limit);
     tcase_add_test(tc, queries_are_part_of_it);
     tcase_add_test(tc, missing_service_wakes_for_itself_only);
     tcase_add_test(tc, replaced_store_starts_anew);

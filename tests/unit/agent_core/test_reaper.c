@@ -141,6 +141,24 @@ START_TEST(dead_node_goes_after_its_own_time_with_all_its_records)
 }
 END_TEST
 
+/* What is no record would outlive its node for ever. */
+START_TEST(what_cannot_be_read_goes_too)
+{
+    struct world w;
+    struct sync_txn txn;
+    uint64_t wake = 0;
+
+    world_init(&w);
+    record(&w, "inst/mail/edge/1", "{");
+    live(&w, "edge", false);
+    w.now_ms = 1000 + MINUTE;
+    ck_assert_uint_eq(next(&w, &txn, &wake), 5);
+    ck_assert(key_is(&txn.ops[3], "/muster/v1/dc1/inst/mail/edge/1"));
+    ck_assert_int_eq(txn.ops[3].expect_mod_revision, 5);
+    world_release(&w);
+}
+END_TEST
+
 START_TEST(who_comes_back_starts_anew)
 {
     struct world w;
@@ -241,6 +259,7 @@ END_TEST
 
 UNIT_MAIN("reaper", {
     tcase_add_test(tc, dead_node_goes_after_its_own_time_with_all_its_records);
+    tcase_add_test(tc, what_cannot_be_read_goes_too);
     tcase_add_test(tc, who_comes_back_starts_anew);
     tcase_add_test(tc, node_says_when_and_external_ones_never_go);
     tcase_add_test(tc, at_most_one_in_a_hundred_a_minute);
