@@ -1,14 +1,19 @@
 """One of many who want a lock, by Consul's HTTP API: lock_contender.py NAME
-PORT LOCK. Prints a line when it has the lock and when it lets go, with the
-lock's index and the machine's monotonic clock, for agent_locks.sh to judge."""
+PORT LOCK FREEZE. Prints a line when it has the lock and when it lets go, with the
+machine's monotonic clock, the lock's index, its name, and when it last asked for its
+session to be renewed, for agent_locks.sh to judge. Of all who have the lock, the
+first one to see the file FREEZE renames it to FREEZE.NAME and stops itself."""
 
 import json
+import os
+import signal
 import sys
 import time
 import urllib.error
 import urllib.request
 
-name, port, lock = sys.argv[1:4]
+name, port, lock, freeze = sys.argv[1:5]
+TTL_S = 10
 
 
 def ask(method, path, body=None):
@@ -30,24 +35,39 @@ def entry(query=""):
         return None, int(e.headers["X-Consul-Index"])
 
 
-def say(what, index):
-    print(time.monotonic_ns(), what, index, name, flush=True)
+def say(what, index, renewed):
+    print(time.monotonic_ns(), what, index, name, renewed, flush=True)
+
+
+def hold(index, renewed):
+    """While the session's TTL lasts, and no longer: whoever was not given the
+    processor for so long has the lock no more."""
+    end = renewed + TTL_S * 1_000_000_000
+    if time.monotonic_ns() >= end:
+        return
+    say("has", index, renewed)
+    try:
+        os.rename(freeze, f"{freeze}.{name}")
+        os.kill(os.getpid(), signal.SIGSTOP)
+    except FileNotFoundError:
+        pass
+    time.sleep(0.02)
+    say("leaves" if time.monotonic_ns() < end else "lost", index, renewed)
 
 
 def contend():
+    renewed = time.monotonic_ns()
     session = ask("PUT", "session/create", json.dumps(
-        {"Name": name, "TTL": "10s", "LockDelay": "1s"}).encode())[0]["ID"]
-    renewed = time.monotonic()
+        {"Name": name, "TTL": f"{TTL_S}s", "LockDelay": "1s"}).encode())[0]["ID"]
     while True:
-        if time.monotonic() - renewed > 3:
+        now = time.monotonic_ns()
+        if now - renewed > 3_000_000_000:
             ask("PUT", f"session/renew/{session}")
-            renewed = time.monotonic()
+            renewed = now
         if ask("PUT", f"kv/{lock}?acquire={session}", name.encode())[0]:
             found, _ = entry()
             if found and found.get("Session") == session:
-                say("has", found["LockIndex"])
-                time.sleep(0.02)
-                say("leaves", found["LockIndex"])
+                hold(found["LockIndex"], renewed)
             ask("PUT", f"kv/{lock}?release={session}", b"")
         else:
             found, index = entry()
