@@ -15,10 +15,10 @@ records() { # but for leases, which are renewed
     ctl get --prefix /muster/v1/dc1/ -w json |
         json '[(k["key"], k["mod_revision"]) for k in d["kvs"]]'
 }
-has_janitor() {
-    ctl get --prefix /muster/v1/dc1/lock/janitor --keys-only | grep -q janitor
+has_member() {
+    [ -n "$(ctl get --prefix /muster/v1/dc1/inst/consul/ --keys-only)" ]
 }
-wait_until 15 "a janitor, who writes a record, too" has_janitor
+wait_until 20 "the janitor's record of the store's member" has_member
 before=$(records)
 
 agent_start two --store "$STORE_URL" --config "$SCRATCH/short.json" --node wEB1

@@ -182,7 +182,8 @@ PY
 settled() {
     local before
     before=$(serial)
-    stays 1 test "$(serial)" = "$before" && both_follow
+    unchanged() { [ "$(serial)" = "$before" ]; }
+    stays 1 unchanged && both_follow
 }
 soon 30 "both follow to the last change" settled
 
