@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "dns/core/question.h"
+#include "tests/unit/dns_query.h"
 
 int asker_socket(uint16_t port, int type)
 {
@@ -22,26 +22,11 @@ int asker_socket(uint16_t port, int type)
 
 size_t asker_query(const char *name, uint16_t type, uint16_t id, uint8_t *out)
 {
-    struct dns_name n = {0};
-    size_t len = 2 + DNS_HEADER_BYTES;
+    size_t len = make_query(name, type, id, 4096, out + 2);
 
-    memset(out, 0, 512);
-    out[2] = (uint8_t)(id >> 8);
-    out[3] = (uint8_t)id;
-    out[4] = 1;
-    out[7] = 1;
-    out[13] = 1;
-    ck_assert(dns_name_add_text(&n, slice_str(name)));
-    ck_assert(dns_name_end(&n));
-    memcpy(out + len, n.bytes, n.len);
-    len += n.len;
-    out[len + 1] = (uint8_t)type;
-    out[len + 3] = 1;
-    out[len + 4 + 2] = DNS_TYPE_OPT;
-    out[len + 4 + 3] = 0x10; /* 4096 */
-    len += 4 + 11;
-    out[1] = (uint8_t)(len - 2);
-    return len;
+    out[0] = (uint8_t)(len >> 8);
+    out[1] = (uint8_t)len;
+    return 2 + len;
 }
 
 static void read_all(int fd, uint8_t *into, size_t len)

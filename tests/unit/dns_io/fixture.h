@@ -10,6 +10,7 @@
 #include "dns/core/model.h"
 #include "dns/core/name.h"
 #include "dns/io/server.h"
+#include "tests/unit/dns_query.h"
 #include "tests/unit/suite.h"
 
 /* A server and its model. */
@@ -100,34 +101,6 @@ static inline int client(const struct fixture *f, int type)
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)),
         0);
     return fd;
-}
-
-static inline size_t make_query(const char *name, uint16_t type, uint16_t id,
-                                uint16_t edns, uint8_t *out)
-{
-    struct dns_name n = {0};
-    size_t len = 12;
-
-    memset(out, 0, 512);
-    out[0] = (uint8_t)(id >> 8);
-    out[1] = (uint8_t)id;
-    out[2] = 1;
-    out[5] = 1;
-    ck_assert(dns_name_add_text(&n, slice_str(name)));
-    ck_assert(dns_name_end(&n));
-    memcpy(out + len, n.bytes, n.len);
-    len += n.len;
-    out[len + 1] = (uint8_t)type;
-    out[len + 3] = 1;
-    len += 4;
-    if (edns > 0) {
-        out[11] = 1;
-        out[len + 2] = 41;
-        out[len + 3] = (uint8_t)(edns >> 8);
-        out[len + 4] = (uint8_t)edns;
-        len += 11;
-    }
-    return len;
 }
 
 static inline void read_exactly(int fd, uint8_t *into, size_t len)
