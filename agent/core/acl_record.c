@@ -1,6 +1,7 @@
 #include "agent/core/acl_record.h"
 
 #include "agent/core/fields.h"
+#include "agent/core/record.h"
 #include "base/core/limits.h"
 
 #define TOKEN(k, member) \
@@ -36,37 +37,14 @@ static const struct fields policy_fields = {
     .size = sizeof(struct acl_policy_record),
 };
 
-static enum status record_write(const struct fields *fields, const void *record,
-                                struct buf *out)
-{
-    struct jsonw w;
-
-    jsonw_init(&w, out, JSONW_COMPACT);
-    fields_write(fields, record, &w);
-    return jsonw_finish(&w);
-}
-
-static enum status record_read(struct arena *a, const struct fields *fields,
-                               struct slice value, void *record,
-                               struct err *err)
-{
-    struct field_reader r = {.arena = a,
-                             .text = value,
-                             .unknown = FIELD_UNKNOWN_IGNORED,
-                             .err = err};
-    enum status st = fields_parse(&r, fields, LIMIT_RECORD_BYTES, record);
-
-    return st == ST_INVALID ? ST_CORRUPT : st;
-}
-
 enum status acl_token_write(const struct acl_token_record *r, struct buf *out)
 {
-    return record_write(&token_fields, r, out);
+    return record_fields_write(&token_fields, r, out);
 }
 
 enum status acl_policy_write(const struct acl_policy_record *r, struct buf *out)
 {
-    return record_write(&policy_fields, r, out);
+    return record_fields_write(&policy_fields, r, out);
 }
 
 enum status acl_token_read(struct arena *a, struct slice value,
@@ -74,7 +52,7 @@ enum status acl_token_read(struct arena *a, struct slice value,
 {
     struct acl_token_record record = {0};
     uint8_t hash[ACL_HASH_BYTES];
-    enum status st = record_read(a, &token_fields, value, &record, err);
+    enum status st = record_fields_read(a, &token_fields, value, &record, err);
 
     if (!st && (*record.accessor == '\0' || acl_hash_read(record.hash, hash))) {
         st = err_set(err, ST_CORRUPT, "accessor or hash is missing");
@@ -90,7 +68,7 @@ enum status acl_policy_read(struct arena *a, struct slice value,
                             struct err *err)
 {
     struct acl_policy_record record = {0};
-    enum status st = record_read(a, &policy_fields, value, &record, err);
+    enum status st = record_fields_read(a, &policy_fields, value, &record, err);
 
     if (!st && (*record.id == '\0' || *record.name == '\0')) {
         st = err_set(err, ST_CORRUPT, "id or name is missing");

@@ -334,22 +334,7 @@ bool api_chosen_check(struct api_call *call, const struct check_view *check)
 
 bool api_chosen_local(struct api_call *call, const struct service_def *d)
 {
-    struct instance_record r = {.service = d->name,
-                                .id = d->id,
-                                .tags = d->tags,
-                                .address = d->address,
-                                .port = d->port,
-                                .ports = d->ports,
-                                .ports_count = d->ports_count,
-                                .socket_path = d->socket_path,
-                                .tagged = d->tagged,
-                                .tagged_count = d->tagged_count,
-                                .meta = d->meta,
-                                .weight_passing = d->weight_passing,
-                                .weight_warning = d->weight_warning,
-                                .enable_tag_override = d->enable_tag_override,
-                                .connect_native = d->connect_native,
-                                .kind = d->kind};
+    struct instance_record r = instance_record_of(d);
     struct element e = {.call = call, .service = &r};
 
     return chosen(&e);

@@ -26,14 +26,7 @@ static bool write_health(void *ctx, const struct catalog_instance *i)
         !api_chosen(call, node, i)) {
         return true;
     }
-    jsonw_object(&call->json);
-    jsonw_key(&call->json, "Node");
-    api_write_node(call, node);
-    jsonw_key(&call->json, "Service");
-    api_write_service(call, i);
-    jsonw_key(&call->json, "Checks");
-    api_write_checks(call, node, i);
-    jsonw_object_end(&call->json);
+    api_write_entry(call, node, i);
     return true;
 }
 

@@ -336,3 +336,16 @@ void api_write_checks(struct api_call *call, const struct catalog_node *node,
     api_each_check(call, node, instance, write_one, NULL);
     jsonw_list_end(&call->json);
 }
+
+void api_write_entry(struct api_call *call, const struct catalog_node *node,
+                     const struct catalog_instance *i)
+{
+    jsonw_object(&call->json);
+    jsonw_key(&call->json, "Node");
+    api_write_node(call, node);
+    jsonw_key(&call->json, "Service");
+    api_write_service(call, i);
+    jsonw_key(&call->json, "Checks");
+    api_write_checks(call, node, i);
+    jsonw_object_end(&call->json);
+}

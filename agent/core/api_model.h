@@ -248,6 +248,9 @@ void api_write_check(struct api_call *call, const struct check_view *check);
 /* All checks that bear on an instance: its own, its node's, serfHealth. */
 void api_write_checks(struct api_call *call, const struct catalog_node *node,
                       const struct catalog_instance *instance);
+/* One of /v1/health/service and of an executed query: all three of them. */
+void api_write_entry(struct api_call *call, const struct catalog_node *node,
+                     const struct catalog_instance *i);
 
 /* Checks in the order of all lists: serfHealth, the node's, the instance's. */
 typedef void (*api_check_fn)(void *ctx, struct api_call *call,

@@ -224,22 +224,6 @@ static void set_origin(struct execution *x)
 
 /* ---- The reply ------------------------------------------------------ */
 
-static void write_instance(struct api_call *call,
-                           const struct catalog_instance *i)
-{
-    const struct catalog_node *node =
-        catalog_node(call->view->catalog, i->record.node);
-
-    jsonw_object(&call->json);
-    jsonw_key(&call->json, "Node");
-    api_write_node(call, node);
-    jsonw_key(&call->json, "Service");
-    api_write_service(call, i);
-    jsonw_key(&call->json, "Checks");
-    api_write_checks(call, node, i);
-    jsonw_object_end(&call->json);
-}
-
 static void write_instances(struct execution *x)
 {
     struct api_call *call = x->call;
@@ -255,7 +239,7 @@ static void write_instances(struct execution *x)
 
             if (api_has_turn(call, &node->record) &&
                 (x->limit == 0 || written < x->limit)) {
-                write_instance(call, x->items[i]);
+                api_write_entry(call, node, x->items[i]);
                 written++;
             }
         }

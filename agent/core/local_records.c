@@ -160,30 +160,13 @@ static struct instance_record instance_record(const struct local *l,
                                               const struct svc *s,
                                               const struct check_list *checks)
 {
-    const struct service_def *d = s->def;
+    struct instance_record r = instance_record_of(s->def);
 
-    return (struct instance_record){
-        .node = l->host.node.name,
-        .service = d->name,
-        .id = d->id,
-        .tags = d->tags,
-        .address = d->address,
-        .port = d->port,
-        .ports = d->ports,
-        .ports_count = d->ports_count,
-        .socket_path = d->socket_path,
-        .tagged = d->tagged,
-        .tagged_count = d->tagged_count,
-        .meta = d->meta,
-        .weight_passing = d->weight_passing,
-        .weight_warning = d->weight_warning,
-        .enable_tag_override = d->enable_tag_override,
-        .connect_native = d->connect_native,
-        .kind = d->kind,
-        .checks = checks->items,
-        .checks_count = checks->count,
-        .owner = l->host.node.owner,
-    };
+    r.node = l->host.node.name;
+    r.checks = checks->items;
+    r.checks_count = checks->count;
+    r.owner = l->host.node.owner;
+    return r;
 }
 
 static enum status write_instance(const struct local *l, const struct svc *s,

@@ -247,9 +247,34 @@ static const struct fields node_check_fields = {
     .size = sizeof(struct node_check_record),
 };
 
+/* ---- Of a definition ---------------------------------------------- */
+
+struct instance_record instance_record_of(const struct service_def *d)
+{
+    return (struct instance_record){
+        .node = "",
+        .service = d->name,
+        .id = d->id,
+        .tags = d->tags,
+        .address = d->address,
+        .port = d->port,
+        .ports = d->ports,
+        .ports_count = d->ports_count,
+        .socket_path = d->socket_path,
+        .tagged = d->tagged,
+        .tagged_count = d->tagged_count,
+        .meta = d->meta,
+        .weight_passing = d->weight_passing,
+        .weight_warning = d->weight_warning,
+        .enable_tag_override = d->enable_tag_override,
+        .connect_native = d->connect_native,
+        .kind = d->kind,
+    };
+}
+
 /* ---- Writing ------------------------------------------------------ */
 
-static enum status record_write(const struct fields *fields, const void *record,
+enum status record_fields_write(const struct fields *fields, const void *record,
                                 struct buf *out)
 {
     struct jsonw w;
@@ -261,29 +286,29 @@ static enum status record_write(const struct fields *fields, const void *record,
 
 enum status node_record_write(const struct node_record *r, struct buf *out)
 {
-    return record_write(&node_fields, r, out);
+    return record_fields_write(&node_fields, r, out);
 }
 
 enum status live_record_write(const struct live_record *r, struct buf *out)
 {
-    return record_write(&live_fields, r, out);
+    return record_fields_write(&live_fields, r, out);
 }
 
 enum status instance_record_write(const struct instance_record *r,
                                   struct buf *out)
 {
-    return record_write(&instance_fields, r, out);
+    return record_fields_write(&instance_fields, r, out);
 }
 
 enum status node_check_record_write(const struct node_check_record *r,
                                     struct buf *out)
 {
-    return record_write(&node_check_fields, r, out);
+    return record_fields_write(&node_check_fields, r, out);
 }
 
 /* ---- Reading ------------------------------------------------------ */
 
-static enum status record_read(struct arena *a, const struct fields *fields,
+enum status record_fields_read(struct arena *a, const struct fields *fields,
                                struct slice value, void *record,
                                struct err *err)
 {
@@ -318,7 +343,7 @@ enum status node_record_read(struct arena *a, const struct record_key *key,
                              struct err *err)
 {
     struct node_record record = {0};
-    enum status st = record_read(a, &node_fields, value, &record, err);
+    enum status st = record_fields_read(a, &node_fields, value, &record, err);
 
     if (st) {
         return st;
@@ -337,7 +362,7 @@ enum status live_record_read(struct arena *a, struct slice value,
                              struct live_record *out_record, struct err *err)
 {
     struct live_record record = {0};
-    enum status st = record_read(a, &live_fields, value, &record, err);
+    enum status st = record_fields_read(a, &live_fields, value, &record, err);
 
     if (st == ST_OK) {
         *out_record = record;
@@ -351,7 +376,8 @@ enum status instance_record_read(struct arena *a, const struct record_key *key,
                                  struct err *err)
 {
     struct instance_record record = {0};
-    enum status st = record_read(a, &instance_fields, value, &record, err);
+    enum status st =
+        record_fields_read(a, &instance_fields, value, &record, err);
 
     if (st) {
         return st;
@@ -376,7 +402,8 @@ enum status node_check_record_read(struct arena *a,
                                    struct err *err)
 {
     struct node_check_record record = {0};
-    enum status st = record_read(a, &node_check_fields, value, &record, err);
+    enum status st =
+        record_fields_read(a, &node_check_fields, value, &record, err);
 
     if (st) {
         return st;

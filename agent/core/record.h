@@ -24,6 +24,8 @@
 #include "agent/core/definition.h"
 #include "base/core/arena.h"
 
+struct fields; /* fields.h */
+
 #define RECORD_ROOT "/muster/v1/"
 
 enum record_kind {
@@ -136,6 +138,18 @@ struct node_check_record {
     struct check_record check;
     struct record_owner owner;
 };
+
+/* What the definition says of an instance; without checks and owner, of no node
+ * yet. Strings stay the definition's. */
+struct instance_record instance_record_of(const struct service_def *d);
+
+/* Any record that a table describes; unknown fields are ignored. Returns as the
+ * functions below do. */
+enum status record_fields_write(const struct fields *fields, const void *record,
+                                struct buf *out);
+enum status record_fields_read(struct arena *a, const struct fields *fields,
+                               struct slice value, void *record,
+                               struct err *err);
 
 /* Encoding appends to `out`. ST_TOO_BIG: over out's limit. */
 enum status node_record_write(const struct node_record *r, struct buf *out);
