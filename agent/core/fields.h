@@ -72,7 +72,7 @@ struct fields {
                           void *object);
 };
 
-#define FIELDS_MAX 128  /* Of a table. */
+#define FIELDS_MAX 192  /* Of a table. */
 #define LIMIT_TEXT 4096 /* Of a text whose field names no limit. */
 
 enum field_unknown {

@@ -531,6 +531,15 @@ static const char *either(const char *one, const char *other)
     return *one != '\0' ? one : other;
 }
 
+void config_tls_join(struct config_tls_side *side,
+                     const struct config_tls_side *other)
+{
+    side->ca_file = either(side->ca_file, other->ca_file);
+    side->cert_file = either(side->cert_file, other->cert_file);
+    side->key_file = either(side->key_file, other->key_file);
+    side->verify_incoming = side->verify_incoming || other->verify_incoming;
+}
+
 static enum status tls_take(struct agent_config *c, const struct config_tls *t,
                             struct err *err)
 {

@@ -64,6 +64,11 @@ extern const struct fields config_tls_fields;
  * read them. */
 void config_access_texts(struct json_t *root);
 
+/* Each key that `side` does not have is taken from `other`; both may ask for
+ * client certificates. */
+void config_tls_join(struct config_tls_side *side,
+                     const struct config_tls_side *other);
+
 /* What the keys say, into `c`, for agent_config_finish(). ST_INVALID: err says
  * which key and why. */
 enum status config_access_take(struct agent_config *c,

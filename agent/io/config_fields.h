@@ -55,6 +55,7 @@ struct config_keys {
     struct config_acl acl;
     struct config_http http_config;
     struct config_tls tls;
+    struct config_tls_side old_tls; /* As before Consul 1.12. */
     enum guard_mode guard_mode;
     struct guard_limits guard;
     bool guard_serve_passing;

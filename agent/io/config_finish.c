@@ -331,6 +331,7 @@ enum status agent_config_finish(struct agent_config *c, struct err *out_err)
         st = config_datacenters_take(c, &keys, out_err);
     }
     if (!st) {
+        config_tls_join(&keys.tls.defaults, &keys.old_tls);
         st = config_access_take(c, &keys.acl, &keys.http_config, &keys.tls,
                                 out_err);
     }

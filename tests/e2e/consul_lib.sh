@@ -30,24 +30,34 @@ _normal() {
         -e 's/\{\s*"consul-network-segment": ""\s*\}/{}/g'
 }
 
-# _of PROGRAM ARG...: what c or r prints with these arguments, and the exit code.
-_of() {
-    "$@" </dev/null >"$SCRATCH/printed"
-    echo "ends with $?" >>"$SCRATCH/printed"
-    _normal <"$SCRATCH/printed"
+# _print FILE PROGRAM ARG...: what c or r prints with these arguments, and the exit code.
+_print() {
+    local file=$1
+    shift
+    "$@" </dev/null >"$file.raw"
+    echo "ends with $?" >>"$file.raw"
+    _normal <"$file.raw" >"$file"
+}
+
+# Both at a time: such a command takes a while to start.
+_print_both() {
+    _print "$SCRATCH/wanted" r "$@" &
+    _print "$SCRATCH/got" c "$@"
+    wait $!
+}
+
+_same() {
+    _print_both "$@"
+    cmp -s "$SCRATCH/wanted" "$SCRATCH/got"
 }
 
 # both WHAT ARG...: the command with these arguments prints the same and ends with the
 # same code against either agent.
 both() {
-    local what=$1 wanted
+    local what=$1
     shift
-    wanted=$(_of r "$@")
-    is "$(_of c "$@")" "$wanted" "$what"
-}
-
-_same() {
-    [ "$(_of r "$@")" = "$(_of c "$@")" ]
+    _print_both "$@"
+    is "$(cat "$SCRATCH/got")" "$(cat "$SCRATCH/wanted")" "$what"
 }
 
 # same_soon WHAT ARG...: the same, when what was changed has arrived.

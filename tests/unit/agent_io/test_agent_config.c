@@ -72,6 +72,9 @@ static const char *show(const struct agent_config *c, const char *what,
                            d->store.count > 0 ? d->store.items[0] : "ours",
                            d->cacert ? d->cacert : "none");
         }
+    } else if (strcmp(what, "tls") == 0) {
+        (void)snprintf(out, len, "%s %s %s %d", c->tls.ca, c->tls.cert,
+                       c->tls.key, c->tls.verify_incoming);
     } else if (strcmp(what, "term") == 0) {
         (void)snprintf(out, len, "%d", c->leave_on_terminate);
     } else {
@@ -111,6 +114,22 @@ static const struct {
      "muster.internal,consul"},
     {"defaults: lease", NULL, NULL, {{0}}, "lease", "15 60000 5000"},
     {"Consul's key", "{\"node_name\": \"a\"}", NULL, {{0}}, "node", "a"},
+    {"TLS as before Consul 1.12",
+     "{\"ca_file\": \"a\", \"cert_file\": \"b\", \"key_file\": \"c\", "
+     "\"verify_incoming\": true, \"verify_outgoing\": true, "
+     "\"tls_min_version\": \"tls12\"}",
+     NULL,
+     {{0}},
+     "tls",
+     "a b c 1"},
+    {"TLS of both times: the later one first",
+     "{\"ca_file\": \"a\", \"cert_file\": \"b\", "
+     "\"verify_incoming_https\": true, "
+     "\"tls\": {\"defaults\": {\"cert_file\": \"B\", \"key_file\": \"C\"}}}",
+     NULL,
+     {{0}},
+     "tls",
+     "a B C 1"},
     {"case and underscores", "{\"NodeName\": \"a\"}", NULL, {{0}}, "node", "a"},
     {"flag as key", "{\"node\": \"a\"}", NULL, {{0}}, "node", "a"},
     {"a host's name in full",
