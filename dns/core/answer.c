@@ -4,11 +4,6 @@
 #include "base/core/limits.h"
 #include "dns/core/decide.h"
 
-/* CNAMEs followed inside our domains. */
-enum {
-    CHAIN_MAX = 3
-};
-
 struct dns_record *dns_record_add(struct dns_decider *d, struct dns_records *to,
                                   struct slice owner, uint16_t type,
                                   uint32_t ttl_s)
@@ -169,21 +164,28 @@ static void add_texts(struct dns_decider *d, struct dns_records *to,
     }
 }
 
-void dns_add_node_texts(struct dns_decider *d, struct dns_records *to,
-                        struct slice owner, struct slice node)
+const struct dns_host *dns_find_host(struct dns_decider *d, struct slice node)
 {
     struct dns_name key = {0};
     const struct dns_entry *entry;
 
     if (!dns_name_add_wire(&key, node) ||
         !dns_name_add_label(&key, slice_str("node"))) {
-        return;
+        return NULL;
     }
     dns_name_lower(&key);
     entry = dns_zone_find(d->zone, dns_name_slice(&key));
     d->answer->depends = true;
-    if (entry != NULL && entry->host != NULL) {
-        add_texts(d, to, owner, entry->host);
+    return entry == NULL ? NULL : entry->host;
+}
+
+void dns_add_node_texts(struct dns_decider *d, struct dns_records *to,
+                        struct slice owner, struct slice node)
+{
+    const struct dns_host *host = dns_find_host(d, node);
+
+    if (host != NULL) {
+        add_texts(d, to, owner, host);
     }
 }
 
@@ -194,6 +196,13 @@ static bool wants_texts(const struct dns_decider *d)
 {
     return d->q->type == DNS_TYPE_TXT ||
            (d->q->type == DNS_TYPE_ANY && d->q->stream);
+}
+
+/* A host name stands for the node's addresses, not for its other records. */
+static bool wants_hostname(const struct dns_decider *d)
+{
+    return dns_wants(d, DNS_TYPE_A) || dns_wants(d, DNS_TYPE_AAAA) ||
+           dns_wants(d, DNS_TYPE_CNAME);
 }
 
 static void decide_node(struct dns_decider *d)
@@ -219,12 +228,13 @@ static void decide_node(struct dns_decider *d)
     if (dns_wants(d, DNS_TYPE_AAAA)) {
         dns_record_add_address(d, answers, d->q->name, &host->ipv6, ttl_s);
     }
-    if (host->hostname.len > 0) {
+    if (host->hostname.len > 0 && wants_hostname(d)) {
         dns_record_add(d, answers, d->q->name, DNS_TYPE_CNAME, ttl_s)
             ->data.name = host->hostname;
     } else if (wants_texts(d)) {
         add_texts(d, answers, d->q->name, host);
-    } else if (d->config->settings.node_meta_txt) {
+    }
+    if (!wants_texts(d) && d->config->settings.node_meta_txt) {
         add_texts(d, &d->answer->extras, d->q->name, host);
         if (answers->count > 0) {
             answers->items[0].extras_count = (uint32_t)host->texts_count;

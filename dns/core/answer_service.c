@@ -56,29 +56,66 @@ static bool find_ttl(const struct dns_decider *d, const struct dns_selection *s,
            dns_config_ttl(d->config, s->service->name, out_ttl_s);
 }
 
+/* Without a TTL of the service's, upstream's counts. */
+static void limit_upstream_ttl(struct dns_decider *d,
+                               const struct dns_selection *s)
+{
+    uint32_t ttl_s;
+
+    if (find_ttl(d, s, &ttl_s)) {
+        d->answer->upstream_ttl_max_s = ttl_s;
+    }
+}
+
+/* An instance whose address is the very name that was asked for: its node's
+ * address is meant. */
+static bool names_itself(const struct dns_decider *d,
+                         const struct dns_member *m)
+{
+    return m->hostname.len > 0 && dns_same(m->hostname, d->q->name);
+}
+
+static void add_host_addresses(struct dns_decider *d, struct dns_records *to,
+                               struct slice owner, struct slice node,
+                               uint32_t ttl_s)
+{
+    const struct dns_host *host = dns_find_host(d, node);
+    bool all = to != &d->answer->answers;
+
+    if (host != NULL && (all || dns_wants(d, DNS_TYPE_A))) {
+        dns_record_add_address(d, to, owner, &host->ipv4, ttl_s);
+    }
+    if (host != NULL && (all || dns_wants(d, DNS_TYPE_AAAA))) {
+        dns_record_add_address(d, to, owner, &host->ipv6, ttl_s);
+    }
+}
+
 /* Only one CNAME may stand at a name, and nothing beside it. Which instance's
  * does not depend on the order in which the catalogue came. */
 static void add_cname(struct dns_decider *d, const struct dns_selection *s,
                       struct dns_members chosen, uint32_t ttl_s)
 {
-    const struct slice *first = NULL;
+    const struct dns_member *first = NULL;
 
     for (size_t i = 0; i < chosen.count; i++) {
-        const struct slice *name = &chosen.items[i]->hostname;
+        const struct dns_member *m = chosen.items[i];
 
-        if (name->len > 0 && (first == NULL || slice_cmp(*name, *first) < 0)) {
-            first = name;
+        if (m->hostname.len > 0 &&
+            (first == NULL || slice_cmp(m->hostname, first->hostname) < 0)) {
+            first = m;
         }
     }
-    if (first != NULL) {
-        dns_record_add(d, &d->answer->answers, d->q->name, DNS_TYPE_CNAME,
-                       ttl_s)
-            ->data.name = *first;
-        /* Without a TTL of the service's, upstream's counts. */
-        if (find_ttl(d, s, &ttl_s)) {
-            d->answer->upstream_ttl_max_s = ttl_s;
-        }
+    if (first == NULL) {
+        return;
     }
+    if (names_itself(d, first)) {
+        add_host_addresses(d, &d->answer->answers, d->q->name, first->node,
+                           ttl_s);
+        return;
+    }
+    dns_record_add(d, &d->answer->answers, d->q->name, DNS_TYPE_CNAME, ttl_s)
+        ->data.name = first->hostname;
+    limit_upstream_ttl(d, s);
 }
 
 static bool any_address(struct dns_members chosen)
@@ -97,10 +134,10 @@ static struct slice srv_target(struct dns_decider *d,
 {
     struct slice target = {0};
 
-    if (m->hostname.len > 0) {
+    if (m->hostname.len > 0 && !names_itself(d, m)) {
         return m->hostname;
     }
-    if (!m->address_is_own) {
+    if (!m->address_is_own || m->hostname.len > 0) {
         target = dns_node_name(d, m->node);
     }
     if (target.len == 0 && m->address.len > 0) {
@@ -132,10 +169,24 @@ static struct slice srv_identity(struct dns_decider *d,
     return slice_of(bytes, len);
 }
 
+/* The meta of the instance's node, once an answer. */
+static void add_node_meta(struct dns_decider *d, const struct dns_member *m,
+                          struct dns_distinct *nodes)
+{
+    struct slice name = dns_node_name(d, m->node);
+    size_t at = d->answer->answers.count;
+
+    if (d->config->settings.node_meta_txt && name.len > 0 &&
+        dns_distinct_add(nodes, m->node, at) == at) {
+        dns_add_node_texts(d, &d->answer->extras, name, m->node);
+    }
+}
+
 /* The addresses behind a target, once for all records that name it. */
 static void link_extras(struct dns_decider *d, struct dns_record *r,
                         const struct dns_member *m,
-                        struct dns_distinct *targets)
+                        struct dns_distinct *targets,
+                        struct dns_distinct *nodes)
 {
     struct dns_records *extras = &d->answer->extras;
     size_t records = d->answer->answers.count;
@@ -150,10 +201,12 @@ static void link_extras(struct dns_decider *d, struct dns_record *r,
     r->extras_first = (uint32_t)extras->count;
     dns_record_add_address(d, extras, r->data.srv.target, &m->address,
                            r->ttl_s);
-    if (m->hostname.len > 0) {
+    if (names_itself(d, m)) {
+        add_host_addresses(d, extras, r->data.srv.target, m->node, r->ttl_s);
+    } else if (m->hostname.len > 0) {
         dns_record_add_host(d, extras, r->data.srv.target, r->ttl_s);
-    } else if (d->config->settings.node_meta_txt && !m->address_is_own) {
-        dns_add_node_texts(d, extras, r->data.srv.target, m->node);
+    } else {
+        add_node_meta(d, m, nodes);
     }
     r->extras_count = (uint32_t)extras->count - r->extras_first;
 }
@@ -197,9 +250,12 @@ void dns_add_srv(struct dns_decider *d, const struct dns_selection *s,
 {
     struct dns_distinct seen;
     struct dns_distinct targets;
+    struct dns_distinct nodes;
 
     dns_distinct_init(&seen, d->arena, chosen.count);
     dns_distinct_init(&targets, d->arena, chosen.count);
+    dns_distinct_init(&nodes, d->arena, chosen.count);
+    limit_upstream_ttl(d, s);
     for (size_t i = 0; i < chosen.count; i++) {
         const struct dns_member *m = chosen.items[i];
         struct slice target = srv_target(d, m);
@@ -214,7 +270,7 @@ void dns_add_srv(struct dns_decider *d, const struct dns_selection *s,
                            ttl_s);
         fill_srv(s, m, target, r);
         r->standing = dns_member_standing(&chosen, m);
-        link_extras(d, r, m, &targets);
+        link_extras(d, r, m, &targets, &nodes);
     }
 }
 

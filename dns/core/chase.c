@@ -142,6 +142,20 @@ static void extend_chain(struct arena *arena, struct dns_answer *answer,
     answer->rcode = (enum dns_rcode)ldns_pkt_get_rcode(pkt);
 }
 
+/* The CNAMEs of a list last no longer than this. */
+static uint32_t ttl_of_aliases(const ldns_rr_list *list,
+                               const struct dns_heard *h, uint32_t most)
+{
+    for (size_t i = 0; i < ldns_rr_list_rr_count(list); i++) {
+        const ldns_rr *rr = ldns_rr_list_rr(list, i);
+
+        if (ldns_rr_get_type(rr) == LDNS_RR_TYPE_CNAME) {
+            most = ttl_of(rr, h, most);
+        }
+    }
+    return most;
+}
+
 /* The addresses of a target come as the target's own, whatever CNAMEs there
  * are between: a client looks for them under the name that SRV gives. */
 static void add_extras(struct arena *arena, struct dns_answer *answer,
@@ -156,6 +170,7 @@ static void add_extras(struct arena *arena, struct dns_answer *answer,
         return;
     }
     list = ldns_pkt_answer(pkt);
+    most = ttl_of_aliases(list, h, most);
     for (size_t i = 0; i < ldns_rr_list_rr_count(list); i++) {
         const ldns_rr *rr = ldns_rr_list_rr(list, i);
 

@@ -46,6 +46,9 @@ void dns_record_add_host(struct dns_decider *d, struct dns_records *to,
  * for arpa). Empty when that is too long to be a name. */
 struct slice dns_node_name(struct dns_decider *d, struct slice name);
 
+/* The node `node` (no root); NULL: nothing is known of it. */
+const struct dns_host *dns_find_host(struct dns_decider *d, struct slice node);
+
 /* The meta of the node `node` (no root) as TXT records owned by `owner`. */
 void dns_add_node_texts(struct dns_decider *d, struct dns_records *to,
                         struct slice owner, struct slice node);

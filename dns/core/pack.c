@@ -25,15 +25,15 @@ uint16_t dns_size_max(const struct dns_question *q, bool tcp, uint16_t udp_cap)
 }
 
 size_t dns_count_max(const struct dns_settings *s, const struct dns_question *q,
-                     const struct dns_transport *t, size_t count, bool *out_cut)
+                     const struct dns_transport *t, size_t count,
+                     bool addresses, bool *out_cut)
 {
     size_t most = count;
     size_t udp = s->udp_answer_limit < UDP_ANSWERS_MAX ? s->udp_answer_limit
                                                        : UDP_ANSWERS_MAX;
 
     *out_cut = false;
-    if ((q->type == DNS_TYPE_A || q->type == DNS_TYPE_AAAA) &&
-        s->a_record_limit > 0 && s->a_record_limit < most) {
+    if (addresses && s->a_record_limit > 0 && s->a_record_limit < most) {
         most = s->a_record_limit;
     }
     if (!t->tcp && !q->edns.present && udp > 0 && udp < most) {
@@ -359,6 +359,18 @@ static size_t most_that_fit(struct packer *p, unsigned flags, size_t most)
     return fits;
 }
 
+static bool only_addresses(const struct dns_answer *a)
+{
+    for (size_t i = 0; i < a->answers.count; i++) {
+        uint16_t type = a->answers.items[i].type;
+
+        if (type != DNS_TYPE_A && type != DNS_TYPE_AAAA) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool is_chain(const struct dns_answer *a)
 {
     for (size_t i = 0; i < a->answers.count; i++) {
@@ -459,7 +471,8 @@ size_t dns_pack(const struct dns_zone *zone, const struct dns_question *q,
         dns_response_flags(q, s, transport->recursion, answer->authoritative);
 
     if (!is_chain(answer)) {
-        most = dns_count_max(s, q, transport, most, &cut);
+        most =
+            dns_count_max(s, q, transport, most, only_addresses(answer), &cut);
     }
     packer_init(&p, q, answer, transport, out);
     p.stable = dns_subset_is_stable(s, q->type);

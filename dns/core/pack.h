@@ -53,11 +53,12 @@ size_t dns_pack_failure(const struct dns_question *q, enum dns_rcode rcode,
 /* The record in wire form from its type on, owner left out; in `arena`. */
 struct slice dns_record_wire(const struct dns_record *r, struct arena *arena);
 
-/* What the settings let through of `count` address or other records to a client
- * on this transport, before size is looked at. *out_cut: it loses some. */
+/* What the settings let through of `count` records to a client on this
+ * transport, before size is looked at. `addresses`: all of them are A and AAAA,
+ * whatever was asked for. *out_cut: it loses some. */
 size_t dns_count_max(const struct dns_settings *s, const struct dns_question *q,
                      const struct dns_transport *t, size_t count,
-                     bool *out_cut);
+                     bool addresses, bool *out_cut);
 
 /* The flags of a response, TC and the code in the header included. */
 uint16_t dns_response_flags(const struct dns_question *q,

@@ -161,7 +161,8 @@ static uint8_t *send_ready(struct sending *s, const struct dns_prepared *p)
     const struct dns_question *q = s->q;
     bool addresses = q->type == DNS_TYPE_A || q->type == DNS_TYPE_AAAA;
     bool cut;
-    size_t most = dns_count_max(settings, q, s->transport, p->count, &cut);
+    size_t most =
+        dns_count_max(settings, q, s->transport, p->count, addresses, &cut);
     size_t size = size_of(s, p, most);
     unsigned flags =
         dns_response_flags(q, settings, s->transport->recursion, true);
