@@ -4,6 +4,8 @@
  *     dns_bench_server serve PORT THREADS [CHANGES]   until it is told to stop;
  *         so many times a second an instance becomes unhealthy, and well again
  *     dns_bench_server zone                 prints the same as a zone file
+ *     dns_bench_server register   and as bodies of PUT /v1/catalog/register, one
+ *         a line
  */
 #include <signal.h>
 #include <stdio.h>
@@ -66,6 +68,18 @@ static void print_instances(void *ctx, const char *service, unsigned first,
                n >> 8, n & 255);
         printf("0a00%02x%02x.addr.dc1 A 10.0.%u.%u\n", n >> 8, n & 255, n >> 8,
                n & 255);
+    }
+    (void)ctx;
+}
+
+static void print_bodies(void *ctx, const char *service, unsigned first,
+                         unsigned count)
+{
+    for (unsigned n = first; n < first + count; n++) {
+        printf("{\"Node\": \"n1\", \"Address\": \"10.255.0.1\", "
+               "\"Service\": {\"ID\": \"%u\", \"Service\": \"%s\", "
+               "\"Address\": \"10.0.%u.%u\", \"Port\": 8080}}\n",
+               n, service, n >> 8, n & 255);
     }
     (void)ctx;
 }
@@ -153,7 +167,12 @@ int main(int argc, char **argv)
         print_zone();
         return EXIT_SUCCESS;
     }
-    (void)fprintf(stderr,
-                  "dns_bench_server serve PORT THREADS [CHANGES] | zone\n");
+    if (argc == 2 && argv[1][0] == 'r') {
+        each_service(print_bodies, NULL);
+        return EXIT_SUCCESS;
+    }
+    (void)fprintf(
+        stderr,
+        "dns_bench_server serve PORT THREADS [CHANGES] | zone | register\n");
     return EXIT_FAILURE;
 }
