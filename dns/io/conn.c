@@ -334,6 +334,12 @@ static void on_readable(struct tcp_conn *c)
     }
 }
 
+void conn_shake(struct tcp_conn *c)
+{
+    on_readable(c);
+    conn_settle(c);
+}
+
 static void say_goodbye(struct tcp_conn *c)
 {
     if (c->tls != NULL && c->secured) {
@@ -374,7 +380,7 @@ void conn_settle(struct tcp_conn *c)
         conn_close(c);
         return;
     }
-    events |= c->paused || c->ended ? 0 : UV_READABLE;
+    events |= c->paused || c->ended || c->shaking ? 0 : UV_READABLE;
     events |= c->out.len > 0 || c->transferring ? UV_WRITABLE : 0;
     if (events == c->events) {
         return;
@@ -401,7 +407,11 @@ void conn_on_ready(uv_poll_t *poll, int error, int events)
         transfer_go_on(c);
     }
     if ((events & UV_READABLE) && !c->closing) {
-        on_readable(c);
+        if (c->tls != NULL && !c->secured) {
+            conn_shake_later(c);
+        } else {
+            on_readable(c);
+        }
     }
     conn_settle(c);
 }

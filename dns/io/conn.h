@@ -20,6 +20,10 @@
  * A zone transfer has its connection for itself: queries behind it wait, and
  * its messages are made as the client takes them, one a turn of the loop.
  *
+ * A handshake of TLS takes about a millisecond, a query a few microseconds: in
+ * each turn of the loop one connection gets on with its handshake, so that a
+ * thousand of them hold nobody up.
+ *
  * Responses to queries that came together go out in one write; so do late ones
  * that become ready in one turn of the loop.
  */
@@ -49,6 +53,7 @@ struct tcp_conn {
     int fd;
     TAILQ_ENTRY(tcp_conn) link;
     TAILQ_ENTRY(tcp_conn) flush_link; /* In list->late, if `late`. */
+    TAILQ_ENTRY(tcp_conn) shake_link; /* In list->shaking, if `shaking`. */
     union address client;
     unsigned listener; /* Where it came in. */
     uint16_t prefix;   /* Its counter. */
@@ -61,6 +66,7 @@ struct tcp_conn {
     bool served;      /* A query has come. */
     uint64_t left_ms; /* Since when its listener is gone; 0: it is there. */
     bool secured;     /* TLS has shaken hands. */
+    bool shaking;     /* There is something to read of a handshake. */
     struct transfer_job *transfer; /* Under way: nothing else is taken; or
                                       NULL. */
     bool transferring;             /* It is open. */
@@ -80,12 +86,14 @@ struct conn_list {
     struct worker *worker;
     struct tcp_conns conns; /* The idlest first. */
     struct tcp_conns late;
+    struct tcp_conns shaking; /* Who has waited longest first. */
     unsigned count;
     unsigned leaving; /* Of these: their listener is gone. */
     unsigned open_handles;
     bool closing;
     uv_timer_t tick;    /* Runs while there are connections. */
     uv_prepare_t flush; /* Runs while there are late responses. */
+    uv_idle_t shake;    /* Runs while handshakes wait. */
     struct hash_key key;
     uint16_t prefixes[CONN_PREFIXES];
     struct buf cipher; /* What TLS wants to be sent; empty between calls. */
@@ -113,6 +121,7 @@ bool conn_list_close_idlest(struct conn_list *l);
 void conn_touch(struct tcp_conn *c);
 void conn_close(struct tcp_conn *c);
 void conn_flush_later(struct tcp_conn *c);
+void conn_shake_later(struct tcp_conn *c);
 
 /* ---- conn.c ---- */
 
@@ -121,6 +130,9 @@ void conn_on_ready(uv_poll_t *poll, int error, int events);
 
 /* Its transfer is open, or could not be. */
 void conn_transfer_ready(struct transfer_job *job);
+
+/* Read of a handshake what is there. */
+void conn_shake(struct tcp_conn *c);
 
 /* Send what is in c->late_out. */
 void conn_flush(struct tcp_conn *c);

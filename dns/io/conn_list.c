@@ -56,6 +56,10 @@ void conn_close(struct tcp_conn *c)
         TAILQ_REMOVE(&l->late, c, flush_link);
         c->late = false;
     }
+    if (c->shaking) {
+        TAILQ_REMOVE(&l->shaking, c, shake_link);
+        c->shaking = false;
+    }
     if (c->transfer != NULL) {
         count(&l->worker->counts.transfers_broken);
         transfer_job_close(c->transfer);
@@ -197,6 +201,36 @@ void conn_flush_later(struct tcp_conn *c)
     c->late = true;
 }
 
+/* ---- handshakes ---- */
+
+static void on_shake(uv_idle_t *idle)
+{
+    struct conn_list *l = idle->data;
+    struct tcp_conn *c = TAILQ_FIRST(&l->shaking);
+
+    if (c == NULL) {
+        (void)uv_idle_stop(idle);
+        return;
+    }
+    TAILQ_REMOVE(&l->shaking, c, shake_link);
+    c->shaking = false;
+    conn_shake(c);
+}
+
+void conn_shake_later(struct tcp_conn *c)
+{
+    struct conn_list *l = c->list;
+
+    if (c->shaking || c->closing) {
+        return;
+    }
+    if (TAILQ_EMPTY(&l->shaking)) {
+        (void)uv_idle_start(&l->shake, on_shake);
+    }
+    TAILQ_INSERT_TAIL(&l->shaking, c, shake_link);
+    c->shaking = true;
+}
+
 /* ---- newcomers ---- */
 
 static uint16_t prefix_of(const struct conn_list *l, const union address *a)
@@ -276,14 +310,17 @@ struct conn_list *conn_list_new(struct worker *w)
     l->worker = w;
     TAILQ_INIT(&l->conns);
     TAILQ_INIT(&l->late);
+    TAILQ_INIT(&l->shaking);
     CHECK(RAND_bytes((unsigned char *)&l->key, sizeof(l->key)) == 1);
     /* A batch, and what TLS adds to it; or a handshake with a long chain. */
     buf_init(&l->cipher, 4 * CONN_BATCH_BYTES);
     CHECK(uv_timer_init(&w->loop, &l->tick) == 0);
     CHECK(uv_prepare_init(&w->loop, &l->flush) == 0);
-    l->open_handles = 2;
+    CHECK(uv_idle_init(&w->loop, &l->shake) == 0);
+    l->open_handles = 3;
     l->tick.data = l;
     l->flush.data = l;
+    l->shake.data = l;
     return l;
 }
 
@@ -300,4 +337,5 @@ void conn_list_close(struct conn_list *l)
     }
     uv_close((uv_handle_t *)&l->tick, on_handle_closed);
     uv_close((uv_handle_t *)&l->flush, on_handle_closed);
+    uv_close((uv_handle_t *)&l->shake, on_handle_closed);
 }

@@ -1,0 +1,67 @@
+# What an attacker does to an agent's ports, folders and disk: the agent goes on
+# answering meanwhile, and is as it was afterwards.
+. "$(dirname "$0")/lib.sh"
+
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+    -keyout "$SCRATCH/key.pem" -out "$SCRATCH/cert.pem" -days 2 -subj /CN=one \
+    -addext subjectAltName=IP:127.0.0.1 2>/dev/null
+cat >"$SCRATCH/agent.json" <<JSON
+{"dot": "127.0.0.1:0", "tls": {"defaults": {"cert_file": "$SCRATCH/cert.pem",
+                                            "key_file": "$SCRATCH/key.pem"}}}
+JSON
+agent_start one --dev --store-listen 127.0.0.1:0 --dns-threads 1 \
+    --config "$SCRATCH/agent.json"
+DOT=$(grep started "$SCRATCH/one.out" | json 'd["dot"].rsplit(":", 1)[1]')
+echo '{"service": {"name": "web", "port": 1, "address": "10.7.7.7"}}' \
+    >"$AGENT_SERVICES/web.json"
+wait_until 20 "the service" answers 10.7.7.7 web.service.consul
+
+# --- handshakes ------------------------------------------------------------------
+
+# While the agent is stopped, five hundred clients begin a handshake, and then one
+# asks over UDP. How many of them have been answered before that one? The kernel
+# knows when each answer came.
+cat >"$SCRATCH/shakes.py" <<'PY'
+import os, signal, socket, ssl, struct, sys, time
+SO_TIMESTAMPNS = 35
+LAST_DATA_RECV = 52  # In struct tcp_info: milliseconds ago.
+pid, dns, dot, count = map(int, sys.argv[1:])
+out = ssl.MemoryBIO()
+try:
+    ssl.create_default_context().wrap_bio(
+        ssl.MemoryBIO(), out, server_hostname="one").do_handshake()
+except ssl.SSLWantReadError:
+    hello = out.read()
+def files():
+    return len(os.listdir("/proc/%d/fd" % pid))
+before = files()
+held = [socket.create_connection(("127.0.0.1", dot)) for _ in range(count)]
+until = time.time() + 20
+while files() < before + count and time.time() < until:
+    time.sleep(0.01)
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+udp.settimeout(20)
+os.kill(pid, signal.SIGSTOP)
+for s in held:
+    s.sendall(hello)
+udp.sendto(struct.pack(">6H", 1, 256, 1, 0, 0, 0) +
+           b"\3web\7service\6consul\0\0\1\0\1", ("127.0.0.1", dns))
+os.kill(pid, signal.SIGCONT)
+seconds, ns = struct.unpack("@ll", udp.recvmsg(512, 64)[1][0][2][:16])
+answered = seconds + ns / 1e9
+earlier = 0
+for s in held:  # All have their turn in the end.
+    s.settimeout(20)
+    assert s.recv(1, socket.MSG_PEEK) == b"\x16", "no handshake"
+    info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    ago, = struct.unpack_from("@I", info, LAST_DATA_RECV)
+    earlier += time.time() - ago / 1000 < answered
+print("few" if earlier < count / 2 else "%d of %d" % (earlier, count))
+PY
+is "$("$PYTHON" "$SCRATCH/shakes.py" "$AGENT_PID" "$AGENT_DNS" "$DOT" 500 2>&1)" \
+    few "one handshake in a turn: five hundred hold no question up"
+
+agent_stop
+is "$CODE" 0 "it ends well"
+done_testing
