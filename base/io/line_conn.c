@@ -10,6 +10,10 @@
 /* So much may wait for a client that does not read; its lines wait then. */
 #define UNREAD_BYTES_MAX ((size_t)256 * 1024)
 
+/* So many lines of one connection are handled before others get their turn:
+ * thousands of requests fit into what is read at once. */
+#define TURN_LINES_MAX 16
+
 /* A client that has ended its side and is kept says no more when it goes: it is
  * looked at so often. */
 #define HANGUP_MS 1000
@@ -23,6 +27,7 @@ struct line_conn {
     bool ended; /* The client sends no more. */
     bool finished;
     struct loop_task resume; /* Goes on with `ahead`. */
+    struct loop_task turn;   /* The same, in the loop's next turn. */
 };
 
 void *line_ctx(const struct line_conn *c)
@@ -118,18 +123,26 @@ static void handle(struct line_conn *c, struct slice line)
     }
 }
 
-/* Handle whole lines until they end or must wait; returns what is left. */
+/* A whole line, or more than one may have. */
+static bool has_line(const struct line_conn *c, struct slice bytes)
+{
+    return bytes.len > c->handler->line_max + 1 ||
+           (bytes.len > 0 && memchr(bytes.data, '\n', bytes.len) != NULL);
+}
+
+/* Handle whole lines until they end, must wait, or others are to have their
+ * turn; returns what is left. */
 static struct slice consume(struct line_conn *c, struct slice bytes)
 {
-    while (bytes.len > 0 && !waits(c)) {
+    unsigned handled = 0;
+
+    while (handled < TURN_LINES_MAX && !waits(c) && has_line(c, bytes)) {
         const uint8_t *end = memchr(bytes.data, '\n', bytes.len);
         size_t len = end == NULL ? bytes.len : (size_t)(end - bytes.data);
 
-        if (end == NULL && len <= c->handler->line_max + 1) {
-            break;
-        }
         handle(c, slice_of(bytes.data, len));
         bytes = slice_skip(bytes, end == NULL ? len : len + 1);
+        handled++;
     }
     return bytes;
 }
@@ -139,7 +152,7 @@ static void end_maybe(struct line_conn *c)
 {
     struct buf last = c->ahead;
 
-    if (!c->ended || waits(c)) {
+    if (!c->ended || waits(c) || has_line(c, buf_slice(&c->ahead))) {
         return;
     }
     buf_init(&c->ahead, last.limit);
@@ -165,7 +178,10 @@ static void feed(struct line_conn *c, struct slice bytes)
         return;
     }
     if (waits(c)) {
+        stream_pause(c->stream); /* Until the client has read. */
+    } else if (has_line(c, buf_slice(&c->ahead))) {
         stream_pause(c->stream);
+        loop_defer(c->stream->loop, LOOP_FLUSH, &c->turn);
     }
     set_deadline(c);
 }
@@ -209,18 +225,26 @@ void line_conn_eof(struct line_conn *c)
     }
 }
 
-static void on_resume(struct loop_task *task)
+static void go_on(struct line_conn *c)
 {
-    struct line_conn *c =
-        (struct line_conn *)(void *)((char *)task -
-                                     offsetof(struct line_conn, resume));
-
     if (waits(c)) {
         return;
     }
     stream_resume(c->stream);
     feed_ahead(c, (struct slice){0});
     end_maybe(c);
+}
+
+static void on_resume(struct loop_task *task)
+{
+    go_on((struct line_conn *)(void *)((char *)task -
+                                       offsetof(struct line_conn, resume)));
+}
+
+static void on_turn(struct loop_task *task)
+{
+    go_on((struct line_conn *)(void *)((char *)task -
+                                       offsetof(struct line_conn, turn)));
 }
 
 void line_conn_drained(struct line_conn *c)
@@ -274,6 +298,7 @@ struct line_conn *line_conn_new(struct stream *stream,
     c->stream = stream;
     c->handler = handler;
     c->resume.run = on_resume;
+    c->turn.run = on_turn;
     buf_init(&c->ahead, 2 * (LOOP_READ_BYTES + handler->line_max));
     set_deadline(c);
     return c;
@@ -289,6 +314,7 @@ void line_conn_free(struct line_conn *c)
         c->handler->on_gone(c);
     }
     loop_undefer(c->stream->loop, LOOP_WORK, &c->resume);
+    loop_undefer(c->stream->loop, LOOP_FLUSH, &c->turn);
     buf_release(&c->ahead);
     free(c);
 }

@@ -3,7 +3,8 @@
  *
  * A listener (server.h) is given one handler. It gets whole lines; answers are
  * appended by line_send() and leave at the end of the loop's turn. While much
- * of that waits for a client that does not read, its further lines wait, too.
+ * of that waits for a client that does not read, its further lines wait, too;
+ * and those of a client that sends many wait for the others' turns.
  *
  * When a client ends its side (as `printf ... | socat` does), what it had asked
  * is answered and the connection is closed, unless it is kept (line_keep): then

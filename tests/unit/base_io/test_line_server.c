@@ -16,6 +16,7 @@
 static char folder[64];
 static char path[100];
 static unsigned lines_heard;
+static unsigned heard_before_y;
 static unsigned gone;
 static struct owner owner;
 static uv_timer_t tick; /* Of hear(). */
@@ -37,6 +38,9 @@ static void on_line(struct line_conn *c, struct slice line)
     if (slice_eq(line, slice_str("big"))) {
         send_big(c);
         return;
+    }
+    if (slice_eq(line, slice_str("y"))) {
+        heard_before_y = lines_heard;
     }
     line_send(c, line);
     line_send(c, slice_str("\n"));
@@ -253,6 +257,37 @@ START_TEST(unread_answers_hold_lines_up)
 }
 END_TEST
 
+/* Who sends ten thousand lines at once gets all his answers, and another one
+ * his own before that. */
+START_TEST(others_have_their_turn_between_lines)
+{
+    int fd;
+    int other;
+
+    begin_with(&handler);
+    fd = client();
+    for (int i = 0; i < 100; i++) {
+        say(fd,
+            "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n"
+            "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n"
+            "\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n"
+            "\n\n\nx");
+    }
+    other = client();
+    say(other, "y\n");
+    ck_assert_str_eq(hear(other, 2), "y\n");
+    ck_assert_uint_lt(heard_before_y, 200);
+    ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+    (void)hear(fd, 100 * 100 + 1);
+    ck_assert_uint_eq(heard_len, 100 * 100 + 1);
+    (void)hear(fd, 1);
+    ck_assert(heard_end);
+    (void)close(fd);
+    (void)close(other);
+    end();
+}
+END_TEST
+
 START_TEST(one_too_many_is_told_so)
 {
     int fds[3];
@@ -299,6 +334,7 @@ UNIT_MAIN("line_server", {
     tcase_add_test(tc, parts_and_the_last_line);
     tcase_add_test(tc, kept_beyond_the_end_of_one_side);
     tcase_add_test(tc, unread_answers_hold_lines_up);
+    tcase_add_test(tc, others_have_their_turn_between_lines);
     tcase_add_test(tc, one_too_many_is_told_so);
     tcase_add_test(tc, the_idle_are_sent_away);
 })
