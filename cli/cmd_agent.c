@@ -249,6 +249,7 @@ static void signals_open(struct session *s)
 {
     static const int numbers[3] = {SIGTERM, SIGINT, SIGHUP};
 
+    (void)signal(SIGXFSZ, SIG_IGN); /* A file size limit is a full disk. */
     for (size_t i = 0; i < 3; i++) {
         CHECK(uv_signal_init(loop_uv(s->loop), &s->signals[i]) == 0);
         s->signals[i].data = s;
