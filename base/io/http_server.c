@@ -331,9 +331,10 @@ static void conn_refuse(struct http_conn *c, int status, const char *text)
 {
     struct http_header type = {.name = slice_str("Content-Type"),
                                .value = slice_str("text/plain; charset=utf-8")};
-
     char line[160];
 
+    buf_release(&c->parse.body); /* It may be long until the client closes. */
+    count_body(c, 0);
     (void)snprintf(line, sizeof(line), "%s\n", text);
     (void)add_reply(c, status, false, &type, 1, slice_str(line));
     stream_flush_later(c->stream);

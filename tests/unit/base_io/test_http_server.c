@@ -398,6 +398,8 @@ START_TEST(bodies_are_bounded_together)
     }
     late = unfinished_client();
     hear_until(late, "503 Service Unavailable");
+    ck_assert_uint_eq(__atomic_load_n(&bodies_bytes, __ATOMIC_RELAXED),
+                      FIT * PART); /* What it sent is not held any more. */
     (void)close(late);
     for (size_t i = 0; i < FIT; i++) {
         say(fds[i], "x");
