@@ -4,8 +4,8 @@
  *     dns_bench_server serve PORT THREADS [CHANGES]   until it is told to stop;
  *         so many times a second an instance becomes unhealthy, and well again
  *     dns_bench_server zone                 prints the same as a zone file
- *     dns_bench_server register   and as bodies of PUT /v1/catalog/register, one
- *         a line
+ *     dns_bench_server register   and as bodies of PUT /v1/catalog/register,
+ *         one a line
  */
 #include <signal.h>
 #include <stdio.h>
