@@ -28,8 +28,7 @@ struct http_call {
     uint64_t end_ms; /* Then it is given up, whatever happens. */
     struct stream stream;
     bool stream_open;
-    uv_getaddrinfo_t resolver;
-    bool resolving;
+    struct lookup *lookup;   /* Its host is being looked up; or NULL. */
     struct loop_task ending; /* Posted: on_end, when there is no stream. */
     http_parser parser;
     struct buf fields; /* "name\0value\0" of each. */
@@ -43,6 +42,37 @@ struct http_call {
     enum status st;
     struct err why;
 };
+
+/* A question to the resolver's threads, which may take any time: it outlives
+ * the call that does not wait for it any more. */
+struct lookup {
+    struct http_call *call; /* NULL: it does not wait any more. */
+    uv_getaddrinfo_t resolver;
+    uv_timer_t patience;
+    unsigned open; /* The question, and the timer. */
+};
+
+static void lookup_unref(struct lookup *l)
+{
+    if (--l->open == 0) {
+        free(l);
+    }
+}
+
+static void on_patience_closed(uv_handle_t *handle)
+{
+    lookup_unref(handle->data);
+}
+
+static void lookup_leave(struct http_call *c)
+{
+    struct lookup *l = c->lookup;
+
+    c->lookup = NULL;
+    l->call = NULL;
+    (void)uv_cancel((uv_req_t *)&l->resolver); /* Unless a thread has it. */
+    uv_close((uv_handle_t *)&l->patience, on_patience_closed);
+}
 
 static uint64_t or_default(uint64_t value)
 {
@@ -79,9 +109,10 @@ static void call_end(struct http_call *c, enum status st, const char *text)
     }
     c->ended = true;
     c->st = err_set(&c->why, st, "%s", text);
-    if (c->resolving) {
-        (void)uv_cancel((uv_req_t *)&c->resolver); /* Or it comes later. */
-    } else if (c->stream_open) {
+    if (c->lookup != NULL) {
+        lookup_leave(c);
+    }
+    if (c->stream_open) {
         stream_close(&c->stream, NULL);
     } else {
         loop_post(c->loop, &c->ending);
@@ -369,27 +400,62 @@ static void call_connect(struct http_call *c, const struct sockaddr *address)
 static void on_resolved(uv_getaddrinfo_t *resolver, int error,
                         struct addrinfo *list)
 {
-    struct http_call *c = resolver->data;
+    struct lookup *l = resolver->data;
+    struct http_call *c = l->call;
 
-    c->resolving = false;
-    if (c->ended) {
-        loop_post(c->loop, &c->ending);
-    } else if (error) {
-        call_end(c, ST_IO, uv_strerror(error));
-    } else {
-        call_connect(c, list->ai_addr);
+    if (c != NULL) {
+        lookup_leave(c);
+        if (error) {
+            call_end(c, ST_IO, uv_strerror(error));
+        } else {
+            call_connect(c, list->ai_addr);
+        }
     }
     uv_freeaddrinfo(list);
+    lookup_unref(l);
+}
+
+static void on_patience_over(uv_timer_t *timer)
+{
+    struct lookup *l = timer->data;
+
+    call_end(l->call, ST_TIMEOUT,
+             "the name servers do not say where the host is");
+}
+
+static void lookup_start(struct http_call *c, const char *port)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICSERV};
+    uint64_t now_ms = loop_now_ms(c->loop);
+    uint64_t left_ms = c->end_ms - now_ms;
+    struct lookup *l = calloc(1, sizeof(*l));
+    int error;
+
+    CHECK(l != NULL);
+    l->call = c;
+    l->resolver.data = l;
+    l->patience.data = l;
+    l->open = 1;
+    CHECK(uv_timer_init(loop_uv(c->loop), &l->patience) == 0);
+    c->lookup = l;
+    error = uv_getaddrinfo(loop_uv(c->loop), &l->resolver, on_resolved, c->host,
+                           port, &hints);
+    if (error) {
+        call_end(c, ST_IO, uv_strerror(error));
+        return;
+    }
+    l->open++;
+    CHECK(uv_timer_start(&l->patience, on_patience_over,
+                         left_ms < c->connect_ms ? left_ms : c->connect_ms,
+                         0) == 0);
 }
 
 /* Addresses are used as they are; only names need the resolver's threads. */
 static void call_resolve(struct http_call *c, const struct sockaddr *known)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_NUMERICSERV};
     struct sockaddr_storage address;
     char port[8];
-    int error;
 
     if (c->port == 0 || known != NULL) {
         call_connect(c, known);
@@ -400,13 +466,7 @@ static void call_resolve(struct http_call *c, const struct sockaddr *known)
         call_connect(c, (struct sockaddr *)&address);
     } else {
         (void)snprintf(port, sizeof(port), "%u", c->port);
-        c->resolver.data = c;
-        error = uv_getaddrinfo(loop_uv(c->loop), &c->resolver, on_resolved,
-                               c->host, port, &hints);
-        c->resolving = error == 0;
-        if (error) {
-            call_end(c, ST_IO, uv_strerror(error));
-        }
+        lookup_start(c, port);
     }
 }
 

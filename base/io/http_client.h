@@ -37,8 +37,8 @@ struct http_call_config {
     size_t headers_count;
     struct slice body;   /* Copied. */
     bool writes;         /* The body comes by http_call_write(), chunked. */
-    uint64_t connect_ms; /* For connection and TLS; 0: 5 s. A name is looked up
-                            before, for as long as the resolver takes. */
+    uint64_t connect_ms; /* For connection and TLS; 0: 5 s. As much before it,
+                            if a name has to be looked up. */
     uint64_t silence_ms; /* Then: without a byte read or written; 0: 5 s. */
     uint64_t total_ms;   /* From the start to the end; 0: no limit. */
 };
