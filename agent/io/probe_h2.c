@@ -10,6 +10,7 @@
 #include "base/core/limits.h"
 #include "base/core/pb.h"
 #include "base/io/grpc_client.h"
+#include "base/io/tls.h"
 
 #define ANSWER_BYTES_MAX 4096
 
@@ -50,7 +51,8 @@ static bool channel_open(struct probe *p, const struct probe_spec *spec,
     struct err err;
 
     if (spec->tls) {
-        config.tls = probe_tls_get(p->host, spec, false, &err);
+        p->h2.tls = probe_tls_get(p->host, spec, false, &err);
+        config.tls = p->h2.tls;
         if (config.tls == NULL) {
             probe_finish(p, PROBE_CRITICAL, "%s: %s", p->h2.what, err.text);
             return false;
@@ -81,6 +83,7 @@ static void h2_close(struct probe *p)
 
 static void h2_release(struct probe *p)
 {
+    tls_free(p->h2.tls);
     free(p->h2.what);
 }
 

@@ -15,6 +15,7 @@
 #include "base/core/limits.h"
 #include "base/io/http_server.h"
 #include "base/io/http_url.h"
+#include "base/io/tls.h"
 
 static void try_next(struct probe *p, int error);
 
@@ -288,6 +289,7 @@ static void http_close(struct probe *p)
 
 static void http_release(struct probe *p)
 {
+    tls_free(p->http.tls);
     buf_release(&p->http.body);
     arena_release(&p->http.arena);
 }

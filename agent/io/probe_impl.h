@@ -78,6 +78,7 @@ struct probe_udp {
 
 struct probe_h2 {
     struct grpc_channel *channel;
+    struct tls *tls;
     char *what; /* The output's beginning. */
 };
 

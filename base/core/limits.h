@@ -87,7 +87,7 @@
 #define LIMIT_PROBE_PROGRAMS   64   /* ...and of these, programs. */
 #define LIMIT_PROBE_LOOKUPS    2 /* Names looked up; a thread is bound by one. */
 #define LIMIT_PROBE_NAMES      1024  /* Names whose addresses are kept. */
-#define LIMIT_PROBE_TLS        64    /* Different ways to trust a server. */
+#define LIMIT_PROBE_TLS        64    /* Ways to trust a server that are kept. */
 #define LIMIT_UNIX_PATH        107   /* sockaddr_un has a NUL behind it. */
 #define LIMIT_OPEN_FILES       65536 /* What we raise our own limit to. */
 #define LIMIT_CONFIG_FILES     64    /* --config, repeated. */

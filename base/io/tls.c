@@ -25,6 +25,7 @@ struct file_mark {
 };
 
 struct tls {
+    unsigned shares; /* Besides the first. */
     enum tls_side side;
     enum tls_client_auth client_auth;
     char *cert;
@@ -329,9 +330,19 @@ enum status tls_client_new(const struct tls_files *files, struct tls **out_tls,
     return tls_new(TLS_CLIENT, files, TLS_CLIENT_ANY, out_tls, err);
 }
 
+struct tls *tls_share(struct tls *tls)
+{
+    tls->shares++;
+    return tls;
+}
+
 void tls_free(struct tls *tls)
 {
     if (tls == NULL) {
+        return;
+    }
+    if (tls->shares > 0) {
+        tls->shares--;
         return;
     }
     SSL_CTX_free(tls->ctx);

@@ -56,5 +56,9 @@ enum status tls_client_new(const struct tls_files *files, struct tls **out_tls,
 /* Look at the files now, not at the next handshake. */
 void tls_refresh(struct tls *tls);
 
-/* NULL is fine. Connections that use it may live on. */
+/* One more to hold it, on the same thread, and to free it in the end. */
+struct tls *tls_share(struct tls *tls);
+
+/* With the last who holds it. NULL is fine. Connections that use it may live
+ * on. */
 void tls_free(struct tls *tls);

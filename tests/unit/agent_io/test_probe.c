@@ -2,6 +2,9 @@
 
 #include "agent/io/probe.h"
 
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -479,6 +482,80 @@ START_TEST(tls_trouble_is_named)
 }
 END_TEST
 
+static void certificate_write(const char *path)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = X509_new();
+    FILE *out = fopen(path, "w");
+
+    ck_assert_ptr_nonnull(out);
+    ck_assert_ptr_nonnull(X509_gmtime_adj(X509_getm_notBefore(cert), -60));
+    ck_assert_ptr_nonnull(X509_gmtime_adj(X509_getm_notAfter(cert), 3600));
+    ck_assert_int_eq(X509_set_pubkey(cert, key), 1);
+    ck_assert_int_gt(X509_sign(cert, key, EVP_sha256()), 0);
+    ck_assert_int_eq(PEM_write_X509(out, cert), 1);
+    ck_assert_int_eq(fclose(out), 0);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+}
+
+static struct world *tls_world;
+static unsigned tls_left;
+static char tls_path[1024];
+
+static void tls_next(void);
+
+static void on_tls_done(void *arg, enum probe_result result,
+                        struct slice output)
+{
+    (void)arg;
+    ck_assert_int_eq(result, PROBE_CRITICAL);
+    ck_assert_msg(memmem(output.data, output.len, "refused", 7) != NULL, "%.*s",
+                  (int)output.len, (const char *)output.data);
+    if (tls_left == 0) {
+        world_on_done(tls_world, result, output);
+    } else {
+        tls_next();
+    }
+}
+
+/* The same file by a longer name. */
+static void tls_next(void)
+{
+    size_t len = strlen(tls_path);
+
+    tls_left--;
+    memmove(tls_path + 7, tls_path + 5, len - 4);
+    memcpy(tls_path + 5, "./", 2);
+    (void)probe_start(tls_world->host,
+                      &(struct probe_spec){.type = PROBE_TLS,
+                                           .timeout_ms = 10000,
+                                           .target = "127.0.0.1:1",
+                                           .tls_ca_file = tls_path},
+                      on_tls_done, NULL);
+}
+
+/* Files of which checks have spoken once are not kept for ever. */
+START_TEST(many_ways_to_trust_one_after_the_other)
+{
+    struct world w;
+    char file[] = "/tmp/muster-ca-XXXXXX";
+    int fd = mkstemp(file);
+
+    ck_assert_int_ge(fd, 0);
+    (void)close(fd);
+    certificate_write(file);
+    (void)snprintf(tls_path, sizeof(tls_path), "%s", file);
+    world_init(&w);
+    tls_world = &w;
+    tls_left = 3 * LIMIT_PROBE_TLS / 2;
+    tls_next();
+    loop_run(w.loop);
+    world_end(&w);
+    (void)unlink(file);
+}
+END_TEST
+
 /* ---- Cancel ------------------------------------------------------------ */
 
 START_TEST(canceled_probes_stay_silent)
@@ -541,5 +618,6 @@ UNIT_MAIN("probe", {
     tcase_add_loop_test(tc, h2_server_decides, 0, COUNT_OF(h2_rows));
     tcase_add_test(tc, h2_to_http1_fails);
     tcase_add_test(tc, tls_trouble_is_named);
+    tcase_add_test(tc, many_ways_to_trust_one_after_the_other);
     tcase_add_test(tc, canceled_probes_stay_silent);
 })
