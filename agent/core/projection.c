@@ -17,6 +17,7 @@ enum {
     RETRY_MS_MIN = 1000,
     RETRY_MS_MAX = 15000,
     REFUSED_MS = 60000,
+    LOOK_MS = 60000, /* Whether all that was written is still there. */
 };
 
 /* A key that stands, or is on its way. */
@@ -41,6 +42,9 @@ struct projections {
     size_t flight_count;
     bool in_flight;
     bool fate_lost; /* What is in flight is of another ground. */
+    bool looking;   /* It is only read. */
+    uint64_t look_at_ms;
+    size_t look_next; /* Of what is held. */
 
     bool settled; /* Nothing was to do at this generation. */
     uint64_t seen_generation;
@@ -341,7 +345,48 @@ static void difference_make(struct difference *d, const struct wanted_list *w)
     }
 }
 
-static bool is_time(struct projections *p, const struct local *local,
+/* Somebody may have deleted what nobody but us writes. */
+static bool look(struct projections *p, uint64_t now_ms, struct arena *a,
+                 struct store_ask *ask)
+{
+    size_t i = p->look_next;
+
+    if (p->held_count == 0 || now_ms < p->look_at_ms) {
+        return false;
+    }
+    store_txn(ask, a);
+    for (; i < p->held_count && p->flight_count < OPS_MAX; i++) {
+        const char *key = arena_strdup(a, slice_str(p->held[i].key));
+        struct held *f = &p->flight[p->flight_count++];
+
+        store_read_key(ask, slice_str(key));
+        *f = (struct held){.key = strdup(key)};
+        CHECK(f->key != NULL);
+    }
+    p->look_next = i < p->held_count ? i : 0;
+    if (p->look_next == 0) {
+        p->look_at_ms = now_ms + LOOK_MS;
+    }
+    p->looking = p->flight_count > 0;
+    p->in_flight = p->looking;
+    return p->looking;
+}
+
+static void looked(struct projections *p, const struct store_answer *answer)
+{
+    for (size_t i = 0; i < p->flight_count; i++) {
+        const char *key = p->flight[i].key;
+        const struct held *h = held_find(p, key);
+        const struct store_kv *kv = store_found(answer, slice_str(key));
+
+        if (h != NULL && (kv == NULL || kv->mod_revision != h->revision)) {
+            held_drop(p, key);
+            p->settled = false;
+        }
+    }
+}
+
+static bool may_ask(struct projections *p,
                     const struct projection_ground *ground, uint64_t now_ms,
                     uint64_t *out_wake_ms)
 {
@@ -359,7 +404,12 @@ static bool is_time(struct projections *p, const struct local *local,
         *out_wake_ms = p->retry_at_ms;
         return false;
     }
-    return !p->settled || p->seen_generation != local_generation(local);
+    return true;
+}
+
+static bool is_settled(const struct projections *p, const struct local *local)
+{
+    return p->settled && p->seen_generation == local_generation(local);
 }
 
 bool projections_next(struct projections *p, const struct local *local,
@@ -370,8 +420,12 @@ bool projections_next(struct projections *p, const struct local *local,
     struct difference d = {.p = p, .ask = out_ask, .now_ms = now_ms};
     struct wanted_list w;
 
-    if (!is_time(p, local, ground, now_ms, out_wake_ms)) {
+    if (!may_ask(p, ground, now_ms, out_wake_ms)) {
         return false;
+    }
+    if (is_settled(p, local)) {
+        *out_wake_ms = p->held_count > 0 ? p->look_at_ms : UINT64_MAX;
+        return look(p, now_ms, a, out_ask);
     }
     store_txn(out_ask, a);
     store_guard(out_ask, STORE_CREATE_IS, ground->live_key, (struct slice){0},
@@ -385,7 +439,11 @@ bool projections_next(struct projections *p, const struct local *local,
     }
     p->settled = d.throttled_ms == 0;
     p->seen_generation = local_generation(local);
-    *out_wake_ms = p->settled ? UINT64_MAX : d.throttled_ms;
+    p->look_at_ms = now_ms + LOOK_MS;
+    p->look_next = 0;
+    *out_wake_ms = !p->settled         ? d.throttled_ms
+                   : p->held_count > 0 ? p->look_at_ms
+                                       : UINT64_MAX;
     return false;
 }
 
@@ -433,11 +491,15 @@ void projections_done(struct projections *p, const struct store_answer *answer,
                       uint64_t now_ms)
 {
     bool ours = !p->fate_lost;
+    bool looking = p->looking;
 
     CHECK(p->in_flight);
     p->in_flight = false;
     p->fate_lost = false;
-    if (ours && answer->result == STORE_DONE) {
+    p->looking = false;
+    if (ours && looking && answer->result == STORE_DONE) {
+        looked(p, answer);
+    } else if (ours && answer->result == STORE_DONE) {
         written(p, answer->revision);
         p->failures_in_row = 0;
     } else if (ours && answer->result == STORE_GUARDED) {

@@ -47,7 +47,10 @@ struct projection_ground {
     int64_t live_create_revision;
 };
 
-/* The store was replaced, or may be: write everything again. */
+/* What is written is looked at once a minute, and what is not there as it was
+ * written is written again.
+ *
+ * The store was replaced, or may be: write everything again. */
 void projections_forget(struct projections *p);
 
 /* What to ask now, as a STORE_TXN, to be followed by projections_done(); its

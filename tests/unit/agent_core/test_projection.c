@@ -165,7 +165,8 @@ START_TEST(keys_follow_health)
     ck_assert_int_eq(fake_get(&w.f, SKYDNS "web/edge/web")->lease, 7);
     ck_assert_uint_eq(projections_count(w.p), 2);
     ck_assert_uint_eq(settle(&w), 0);
-    ck_assert_uint_eq(w.wake_ms, UINT64_MAX); /* It sleeps. */
+    /* It sleeps until it looks whether all is still there. */
+    ck_assert_uint_eq(w.wake_ms, w.f.now.now_ms + 60000);
     put(&w, "PUT /v1/agent/check/fail/service:web", "");
     ck_assert_uint_eq(settle(&w), 1);
     ck_assert_ptr_null(fake_get(&w.f, SKYDNS "web/edge/web"));
@@ -297,6 +298,44 @@ START_TEST(a_new_lease_or_store_gets_all_again)
 }
 END_TEST
 
+/* What somebody has deleted, or changed, is back within a minute. */
+START_TEST(what_is_gone_is_written_again)
+{
+    struct world w;
+
+    start(&w, &both);
+    registers(&w, "{\"Name\":\"web\",\"Port\":80}");
+    registers(&w, "{\"Name\":\"db\",\"Port\":81}");
+    (void)settle(&w);
+    w.f.now.now_ms = w.wake_ms;
+    ck_assert_uint_eq(settle(&w), 1); /* It looks; all is there. */
+    fake_put(&w.f, SKYDNS "web/edge/web", NULL);
+    fake_put(&w.f, "/grpc/db/10.0.0.7:81", "x");
+    w.f.now.now_ms = w.wake_ms - 1;
+    ck_assert_uint_eq(settle(&w), 0);
+    w.f.now.now_ms = w.wake_ms;
+    ck_assert_uint_eq(settle(&w), 2); /* It looks, and writes. */
+    ck_assert_int_eq(fake_get(&w.f, SKYDNS "web/edge/web")->lease, 7);
+    ck_assert_str_ne(value(&w, "/grpc/db/10.0.0.7:81"), "x");
+    ck_assert_uint_eq(projections_count(w.p), 4);
+    /* More than one transaction can read. */
+    for (unsigned i = 0; i < 100; i++) {
+        char json[64];
+
+        (void)snprintf(json, sizeof(json), "{\"Name\":\"m%u\",\"Port\":%u}", i,
+                       1000 + i);
+        registers(&w, json);
+    }
+    (void)settle(&w);
+    fake_put(&w.f, SKYDNS "m99/edge/m99", NULL);
+    w.f.now.now_ms = w.wake_ms;
+    ck_assert_uint_ge(settle(&w), 3);
+    ck_assert_ptr_nonnull(fake_get(&w.f, SKYDNS "m99/edge/m99"));
+    ck_assert_int_eq(fake_get(&w.f, SKYDNS "m99/edge/m99")->lease, 7);
+    stop(&w);
+}
+END_TEST
+
 /* An answer that comes after that is not about what is there now. */
 START_TEST(late_answers_are_of_no_use)
 {
@@ -376,6 +415,7 @@ UNIT_MAIN("projection", {
     tcase_add_test(tc, one_key_for_one_address);
     tcase_add_test(tc, what_others_have_written_is_not_deleted);
     tcase_add_test(tc, a_new_lease_or_store_gets_all_again);
+    tcase_add_test(tc, what_is_gone_is_written_again);
     tcase_add_test(tc, late_answers_are_of_no_use);
     tcase_add_loop_test(tc, failures_by_row, 0, COUNT_OF(failures));
     tcase_add_test(tc, a_stop_leaves_all_under_the_lease_of_the_restart);
