@@ -1,6 +1,7 @@
 #include "dns/io/notify.h"
 
 #include <openssl/rand.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
@@ -43,6 +44,9 @@ struct notice {
 
 LIST_HEAD(notices, notice);
 
+/* For an address, a port, a domain. */
+#define NAME_ROOM 384
+
 struct notifier {
     uv_loop_t *loop;
     const union address *own;
@@ -72,14 +76,26 @@ void notifier_listen(struct notifier *n, const union address *own,
 
 /* ---- The way out --------------------------------------------------------- */
 
-static const char *name_of(const struct notice *n, char *out, size_t size)
+/* "192.0.2.1:53 of zone muster.internal." */
+static const char *name_of(const struct notice *n, char out[NAME_ROOM])
 {
     const union address *to = &n->target->to;
+    char ip[64];
+    size_t len;
 
     if (to->any.sa_family == AF_INET6) {
-        (void)uv_ip6_name(&to->ipv6, out, size);
+        (void)uv_ip6_name(&to->ipv6, ip, sizeof(ip));
+        len = (size_t)snprintf(out, NAME_ROOM, "[%s]:%u of zone ", ip,
+                               address_port(to));
     } else {
-        (void)uv_ip4_name(&to->ipv4, out, size);
+        (void)uv_ip4_name(&to->ipv4, ip, sizeof(ip));
+        len = (size_t)snprintf(out, NAME_ROOM, "%s:%u of zone ", ip,
+                               address_port(to));
+    }
+    for (const uint8_t *at = n->body + DNS_HEADER_BYTES; *at > 0;
+         at += 1 + *at) { /* Our own domain: letters, digits, hyphens. */
+        len += (size_t)snprintf(out + len, NAME_ROOM - len, "%.*s.", *at,
+                                (const char *)at + 1);
     }
     return out;
 }
@@ -200,7 +216,7 @@ static void end_try(struct notice *n, bool answered)
 static void on_timer(uv_timer_t *timer)
 {
     struct notice *n = timer->data;
-    char name[64];
+    char name[NAME_ROOM];
 
     if (n->tries == 0) {
         go_on(n);
@@ -208,7 +224,7 @@ static void on_timer(uv_timer_t *timer)
         send_try(n);
     } else {
         log_warn("dns", "secondary %s does not answer NOTIFY",
-                 name_of(n, name, sizeof(name)));
+                 name_of(n, name));
         end_try(n, false);
     }
 }
@@ -248,7 +264,7 @@ static void on_received(uv_udp_t *udp, ssize_t len, const uv_buf_t *buffer,
 {
     struct notice *n = udp->data;
     unsigned rcode;
-    char name[64];
+    char name[NAME_ROOM];
 
     (void)from; /* Whom the socket is connected to. */
     if (len <= 0 || (flags & UV_UDP_PARTIAL) ||
@@ -257,7 +273,7 @@ static void on_received(uv_udp_t *udp, ssize_t len, const uv_buf_t *buffer,
     }
     if (rcode != DNS_NOERROR) {
         log_warn("dns", "secondary %s refuses NOTIFY with code %u",
-                 name_of(n, name, sizeof(name)), rcode);
+                 name_of(n, name), rcode);
     }
     end_try(n, rcode == DNS_NOERROR);
 }
