@@ -1,8 +1,8 @@
 /*
  * decide.h - what the files that decide share. For this room only.
  *
- * answer.c dispatches and knows domains, nodes and negative answers;
- * answer_service.c knows services, answer_ns.c the zone's name servers.
+ * answer.c dispatches and knows domains and negative answers; answer_node.c
+ * knows nodes, answer_service.c services, answer_ns.c the zone's name servers.
  */
 #pragma once
 
@@ -64,6 +64,9 @@ void dns_decide_missing(struct dns_decider *d);
 void dns_decide_nodata(struct dns_decider *d);
 
 bool dns_wants(const struct dns_decider *d, uint16_t type);
+
+/* Names of nodes. */
+void dns_decide_node(struct dns_decider *d);
 
 void dns_decide_service(struct dns_decider *d);
 
