@@ -24,7 +24,7 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* Sorted, each once, in the arena; the list is left empty. */
-struct texts change_take(struct change *x, struct names *n)
+static struct texts change_take(struct change *x, struct names *n)
 {
     const char **items = arena_alloc(x->arena, n->count * sizeof(*items));
     size_t kept = 0;

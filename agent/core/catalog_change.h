@@ -36,8 +36,6 @@ struct change {
 
 /* Remember a name. */
 void change_name(struct change *x, struct names *n, const char *name);
-/* All of them, sorted, each once, in the arena. */
-struct texts change_take(struct change *x, struct names *n);
 void change_problem(struct change *x, struct slice key, const char *text);
 
 /* Memory for a record's strings. */

@@ -114,7 +114,8 @@ static void chk_free(struct shared *shared)
     free(c);
 }
 
-void local_touch(struct local *l, struct chk *c)
+/* Something of its record has changed. */
+static void touch(struct local *l, struct chk *c)
 {
     struct svc *s = local_svc(l, c->def->service_id);
 
@@ -156,7 +157,7 @@ void local_status_changed(struct local *l, struct chk *c, uint64_t now_ms)
 {
     note_critical(c, now_ms);
     local_history_add(l, c, now_ms);
-    local_touch(l, c);
+    touch(l, c);
     /* At once: a crash after the store has it and before our disk has it would
      * show the old status again after the restart. */
     local_save_status(l, c, now_ms, ITEM_URGENT);
@@ -321,7 +322,7 @@ void local_put_check(struct local *l, const struct check_def *def,
     c = chk_new(l, def);
     adopt_definition(c, def, defs, file, in_service);
     start_check(l, c, now);
-    local_touch(l, c);
+    touch(l, c);
 }
 
 void local_remove_check(struct local *l, struct chk *c)
@@ -339,7 +340,7 @@ void local_remove_check(struct local *l, struct chk *c)
     if (s != NULL) {
         (void)pmap_remove(&s->checks, slice_str(c->def->id));
     }
-    local_touch(l, c);
+    touch(l, c);
     shared_unref(&c->shared);
 }
 
@@ -362,5 +363,5 @@ void local_make_check(struct local *l, const char *id, const char *service_id,
     c->def = &c->made;
     health_init(&c->health, c->def, HEALTH_FRESH, CHECK_CRITICAL, now.now_ms);
     note_critical(c, now.now_ms);
-    local_touch(l, c);
+    touch(l, c);
 }

@@ -108,13 +108,12 @@ void local_item_again(struct local *l, struct slice key)
     mark_key(l, key, ITEM_URGENT);
 }
 
-void local_check_hash(const struct local *l, const struct check_def *def,
-                      char out[17])
+/* 16 hex digits of what defines a check. */
+static void check_hash(const struct check_def *def, char out[17])
 {
     static const struct hash_key key = {0x636865636b000001, 0x6465660000000002};
     struct buf text;
 
-    (void)l;
     buf_init(&text, LIMIT_DEFINITION_BYTES);
     CHECK(check_def_write(def, &text) == ST_OK);
     (void)snprintf(out, 17, "%016llx",
@@ -122,8 +121,8 @@ void local_check_hash(const struct local *l, const struct check_def *def,
     buf_release(&text);
 }
 
-static void write_status(const struct local *l, const struct chk *c,
-                         struct local_time now, struct buf *out)
+static void write_status(const struct chk *c, struct local_time now,
+                         struct buf *out)
 {
     struct arena a = {0};
     char hash[17];
@@ -135,7 +134,7 @@ static void write_status(const struct local *l, const struct chk *c,
     };
     struct jsonw w;
 
-    local_check_hash(l, c->def, hash);
+    check_hash(c->def, hash);
     if (c->def->type == CHECK_TYPE_TTL && c->expires_ms != NEVER &&
         c->expires_ms > now.now_ms) {
         s.expires_ms = now.wall_ms + (int64_t)(c->expires_ms - now.now_ms);
@@ -183,7 +182,7 @@ static void write_item(const struct local *l, const char *key,
         st = check_def_write(c->def, out);
     } else if (strncmp(key, "status/", 7) == 0 && c != NULL &&
                c->defs != NULL) {
-        write_status(l, c, now, out);
+        write_status(c, now, out);
     } else if (strncmp(key, "maint/", 6) == 0) {
         write_maint(l, id, out);
     }
@@ -350,7 +349,7 @@ bool local_recall(struct local *l, const struct check_def *def,
     if (s == NULL) {
         return false;
     }
-    local_check_hash(l, def, hash);
+    check_hash(def, hash);
     if (strcmp(hash, s->definition) != 0 || !still_counts(s, def, now)) {
         shared_unref(&s->shared);
         return false;

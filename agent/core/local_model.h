@@ -121,9 +121,6 @@ struct local {
 struct svc *local_svc(const struct local *l, const char *id);
 struct chk *local_chk(const struct local *l, const char *id);
 
-/* Something of the check's record has changed. */
-void local_touch(struct local *l, struct chk *c);
-
 /* Mark an item for disk. `kind`: "service/", "check/", "status/", "maint/". */
 enum item_hurry {
     ITEM_LAZY,
@@ -199,7 +196,3 @@ void local_recall_checks(struct local *l, const char *service_id,
                          struct local_time now);
 /* The maintenance of a service before a restart; NULL: none. */
 const char *local_recall_maint(struct local *l, const char *id);
-
-/* 16 hex digits of what defines a check. */
-void local_check_hash(const struct local *l, const struct check_def *def,
-                      char out[17]);

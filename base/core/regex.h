@@ -42,6 +42,4 @@ bool regex_match(struct regex *r, struct slice text, uint64_t *work);
 bool regex_find(const struct regex *r, struct slice text, struct arena *a,
                 struct slice groups[REGEX_GROUPS_MAX], uint64_t *work);
 
-/* How many of them there are, the whole included. */
-size_t regex_groups(const struct regex *r);
 size_t regex_steps(const struct regex *r); /* Its length, a measure of cost. */

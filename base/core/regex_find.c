@@ -201,11 +201,6 @@ bool regex_find(const struct regex *r, struct slice text, struct arena *a,
     return s.found && *work > 0;
 }
 
-size_t regex_groups(const struct regex *r)
-{
-    return r->groups;
-}
-
 size_t regex_steps(const struct regex *r)
 {
     return r->count;

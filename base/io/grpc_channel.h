@@ -125,9 +125,6 @@ void channel_dial(struct grpc_channel *ch);
 void channel_dial_next(struct grpc_channel *ch);
 void channel_dial_on_time(struct grpc_channel *ch);
 
-/* The server has sent something of a call. */
-void channel_heard(struct grpc_channel *ch);
-
 /* A session that talks to us by user_data. */
 nghttp2_session *channel_h2_new(struct grpc_channel *ch);
 

@@ -79,7 +79,8 @@ static ssize_t on_send(nghttp2_session *h2, const uint8_t *bytes, size_t len,
     return (ssize_t)len;
 }
 
-void channel_heard(struct grpc_channel *ch)
+/* The server has sent something of a call. */
+static void heard(struct grpc_channel *ch)
 {
     ch->heard_ms = loop_now_ms(ch->loop);
     ch->pings_barren = 0;
@@ -185,7 +186,7 @@ static int on_data(nghttp2_session *h2, uint8_t flags, int32_t id,
     (void)h2;
     (void)flags;
     if (s != NULL) {
-        channel_heard(s->channel);
+        heard(s->channel);
     }
     while (s != NULL && !s->ended && s->http_status == 200) {
         enum grpc_take took = grpc_reader_take(&s->reader, &input, &message);
@@ -283,7 +284,7 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame,
         return 0;
     case NGHTTP2_HEADERS:
     case NGHTTP2_DATA:
-        channel_heard(ch);
+        heard(ch);
         s = channel_stream(ch, frame->hd.stream_id);
         if (s != NULL && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
             nghttp2_session_get_stream_local_close(h2, s->id) == 0) {

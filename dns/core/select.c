@@ -261,8 +261,7 @@ bool dns_member_selected(const struct dns_selection *s,
     return s->port.len == 0 || dns_member_find_port(m, s->port) != NULL;
 }
 
-bool dns_member_healthy(const struct dns_settings *s,
-                        const struct dns_member *m)
+static bool is_healthy(const struct dns_settings *s, const struct dns_member *m)
 {
     return m->health == DNS_PASSING ||
            (m->health == DNS_WARNING && !s->only_passing);
@@ -318,7 +317,7 @@ static const bool *near_areas(struct dns_decider *d,
 
         if (dns_member_selected(s, m)) {
             all[m->area]++;
-            well[m->area] += dns_member_healthy(settings, m);
+            well[m->area] += is_healthy(settings, m);
         }
     }
     for (size_t i = 1; i < areas; i++) {
@@ -357,7 +356,7 @@ struct dns_members dns_choose(struct dns_decider *d,
             const struct dns_member *m = &s->service->members[i];
 
             if (dns_member_selected(s, m) &&
-                (pass == 0 ? dns_member_healthy(settings, m)
+                (pass == 0 ? is_healthy(settings, m)
                            : served_when_none_healthy(settings, m))) {
                 chosen.items[chosen.count++] = m;
             }

@@ -51,9 +51,6 @@ void dns_drop_last_resort(struct dns_members *chosen);
 bool dns_member_selected(const struct dns_selection *s,
                          const struct dns_member *m);
 
-bool dns_member_healthy(const struct dns_settings *s,
-                        const struct dns_member *m);
-
 /* A name below "query": what it means (answer_query.c). */
 struct dns_query_use {
     const struct query *query; /* NULL: there is no such query. */

@@ -28,7 +28,7 @@ static void on_fatal_posted(struct loop_task *task)
 }
 
 /* Nothing is acknowledged from here on. */
-void member_fail(struct member *m, const struct err *why)
+static void member_fail(struct member *m, const struct err *why)
 {
     if (m->failed) {
         return;

@@ -99,7 +99,6 @@ struct member {
 /* member.c */
 void member_wake(struct member *m);    /* Something is to be done this turn. */
 void member_removed(struct member *m); /* From the cluster, for ever. */
-void member_fail(struct member *m, const struct err *why);
 void member_write_batch(struct member *m); /* Unless one is under way. */
 
 /* Nothing of it runs any more. */

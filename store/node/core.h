@@ -111,7 +111,6 @@ struct node {
 
 /* node.c */
 enum status node_feed(struct node *n, const struct raft_event *event);
-void node_apply_committed(struct node *n);
 void node_fail(struct node *n, enum status why, const struct err *err);
 
 /* write.c */

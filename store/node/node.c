@@ -111,7 +111,7 @@ static size_t normal_run(const struct raft_entry *e, uint64_t end)
 
 /* A membership entry is fed back to raft, which may commit more by it: then the
  * call for that is nested in this one, and the loop here goes on with it. */
-void node_apply_committed(struct node *n)
+static void node_apply_committed(struct node *n)
 {
     if (n->applying) {
         return;

@@ -34,7 +34,7 @@ bool peers_was_removed(const struct peers *p, uint64_t id)
     return false;
 }
 
-void peers_remember_removed(struct peers *p, uint64_t id)
+static void remember_removed(struct peers *p, uint64_t id)
 {
     if (!peers_was_removed(p, id)) {
         p->removed = row_room(p->removed, &p->removed_cap, p->removed_count,
@@ -246,7 +246,7 @@ void peers_remove(struct peers *p, uint64_t id)
 {
     struct peer *peer = peers_find(p, id);
 
-    peers_remember_removed(p, id);
+    remember_removed(p, id);
     if (peer != NULL) {
         peer_leave(peer);
     }

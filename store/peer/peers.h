@@ -84,7 +84,6 @@ void peers_set(struct peers *p, uint64_t id, char *const *urls, size_t count);
 
 /* It is no member any more, and will not become one again under this id. */
 void peers_remove(struct peers *p, uint64_t id);
-void peers_remember_removed(struct peers *p, uint64_t id);
 
 void peers_send(struct peers *p, const struct raft_msg *messages, size_t count);
 
