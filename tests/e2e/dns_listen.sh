@@ -102,6 +102,39 @@ for name in udp tcp; do
             <"$SCRATCH/$name.answers") of them)"
 done
 
+# --- with TLS ----------------------------------------------------------------
+for name in first second; do
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+        -keyout "$SCRATCH/$name.key" -out "$SCRATCH/$name.pem" -days 2 \
+        -subj "/CN=$name" -addext "subjectAltName=DNS:$name" 2>/dev/null
+done
+dot() { # PORT CERTIFICATE: what the configuration says.
+    echo '{"ports": {"dns": 5300, "dot": '"$1"'}, "tls": {"defaults": {
+        "cert_file": "'"$SCRATCH/$2"'.pem", "key_file": "'"$SCRATCH/$2"'.key"}}}'
+}
+secure() { # PORT CERTIFICATE
+    kdig +short +timeout=5 +retry=0 +tls-ca="$SCRATCH/$2.pem" \
+        +tls-hostname="$2" -p "$1" @127.0.0.1 web.service.consul |
+        grep -qx 10.7.7.7
+}
+moved "$(dot 8853 first)"
+ok "DNS over TLS is switched on" secure 8853 first
+moved "$(dot 8853 second)"
+soon 10 "another certificate at the same port" secure 8853 second
+configure "$(dot 8854 third)"
+out=$(reload)
+is "$?" 1 "a certificate that is missing is refused"
+like "$out" 'third\.pem' "by its name"
+ok "the old one stays" secure 8853 second
+moved "$(dot 8854 second)"
+ok "another port" secure 8854 second
+closed() {
+    ! secure 8853 second
+}
+soon 10 "instead of the old one" closed
+moved '{"ports": {"dns": 5300}}'
+ok "plain DNS was there throughout" serves 127.0.0.1 5300
+
 # --- off and on ------------------------------------------------------------
 moved '{"ports": {"dns": -1}}'
 soon 10 "DNS off" silent 127.0.0.1 5300
