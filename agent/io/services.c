@@ -18,7 +18,8 @@
 enum file_state {
     FILE_GOOD,
     FILE_BAD,
-    FILE_WAITS, /* Another file has an id of its; read at every look. */
+    FILE_WAITS, /* Another file has an id of its, or none yet the service of one
+                   of its checks; read at every look. */
 };
 
 struct known {
@@ -142,7 +143,8 @@ static void take_fault(struct services *s, struct scan_item *item,
     known_set(&s->known, item->path, item->mark, state);
 }
 
-/* False: an id belongs to another file, which may be about to give it up. */
+/* False: an id belongs to another file, which may be about to give it up; or a
+ * check's service is not here, but may be in another file. */
 static bool take_loaded(struct services *s, struct scan_item *item)
 {
     enum status st = ST_OK;
@@ -156,7 +158,7 @@ static bool take_loaded(struct services *s, struct scan_item *item)
         st = local_load_file(s->local, item->path, item->definitions,
                              time_now(s), &item->err);
     }
-    if (st == ST_EXISTS) {
+    if (st == ST_EXISTS || st == ST_NOT_FOUND) {
         return false;
     }
     if (st) {
@@ -171,8 +173,9 @@ static bool take_loaded(struct services *s, struct scan_item *item)
     return true;
 }
 
-/* Files that wait for an id are tried again as long as others move. What is
- * left then is a fault; with a zero mark it is read again at the next look. */
+/* Files that wait for another one are tried again as long as others move. What
+ * is left then is a fault; with a zero mark it is read again at the next look.
+ */
 static void take_loads(struct services *s, struct scan_result *r)
 {
     bool moved = true;

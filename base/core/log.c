@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,14 +28,23 @@ enum log_level log_get_level(void)
 
 int log_level_parse(const char *name)
 {
+    static const struct {
+        const char *name;
+        enum log_level level;
+    } others[] = {
+        {"trace", LOG_DEBUG}, {"err", LOG_ERROR},    {"panic", LOG_ERROR},
+        {"fatal", LOG_ERROR}, {"dpanic", LOG_ERROR},
+    };
+
     for (int i = LOG_DEBUG; i <= LOG_ERROR; i++) {
-        if (strcmp(name, names[i]) == 0) {
+        if (strcasecmp(name, names[i]) == 0) {
             return i;
         }
     }
-    if (strcmp(name, "panic") == 0 || strcmp(name, "fatal") == 0 ||
-        strcmp(name, "dpanic") == 0) {
-        return LOG_ERROR;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (strcasecmp(name, others[i].name) == 0) {
+            return (int)others[i].level;
+        }
     }
     return -1;
 }

@@ -21,8 +21,8 @@ enum log_level {
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 
-/* "debug", "info", "warn", "error" (also etcd's "panic", "fatal": as error).
- * Returns -1 for anything else. */
+/* "debug", "info", "warn", "error", in any case; also Consul's "trace" and
+ * "err", etcd's "panic", "fatal". Returns -1 for anything else. */
 int log_level_parse(const char *name);
 
 /* `room` is a short static word: store, agent, dns. */

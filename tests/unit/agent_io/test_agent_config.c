@@ -72,6 +72,8 @@ static const char *show(const struct agent_config *c, const char *what,
                            d->store.count > 0 ? d->store.items[0] : "ours",
                            d->cacert ? d->cacert : "none");
         }
+    } else if (strcmp(what, "level") == 0) {
+        (void)snprintf(out, len, "%d", (int)c->log_level);
     } else if (strcmp(what, "tls") == 0) {
         (void)snprintf(out, len, "%s %s %s %d", c->tls.ca, c->tls.cert,
                        c->tls.key, c->tls.verify_incoming);
@@ -114,6 +116,19 @@ static const struct {
      "muster.internal,consul"},
     {"defaults: lease", NULL, NULL, {{0}}, "lease", "15 60000 5000"},
     {"Consul's key", "{\"node_name\": \"a\"}", NULL, {{0}}, "node", "a"},
+    {"a level as Consul writes it",
+     "{\"log_level\": \"WARN\"}",
+     NULL,
+     {{0}},
+     "level",
+     "2"},
+    {"and the most it knows",
+     "{\"log_level\": \"TRACE\"}",
+     NULL,
+     {{0}},
+     "level",
+     "0"},
+    {"and the least", "{\"log_level\": \"err\"}", NULL, {{0}}, "level", "3"},
     {"TLS as before Consul 1.12",
      "{\"ca_file\": \"a\", \"cert_file\": \"b\", \"key_file\": \"c\", "
      "\"verify_incoming\": true, \"verify_outgoing\": true, "

@@ -314,6 +314,40 @@ START_TEST(service_may_move_to_another_file)
 }
 END_TEST
 
+static bool disk_is_there(struct world *w)
+{
+    struct local_check c;
+
+    return local_check_get(w->local, "disk", &c);
+}
+
+START_TEST(check_may_be_of_another_file)
+{
+    struct world w;
+    char fault[512] = "";
+
+    world_init(&w);
+    put(&w, "a.json",
+        "{\"check\": {\"id\": \"disk\", \"service_id\": \"web\", \"ttl\": "
+        "\"1h\"}}");
+    put(&w, "b.json", "{\"service\": {\"name\": \"web\", \"port\": 80}}");
+    world_start(&w);
+    ck_assert_uint_eq(port_of(&w, "web"), 80);
+    ck_assert(disk_is_there(&w));
+    ck_assert_uint_eq(services_stats(w.services).faulty, 0);
+    put(&w, "c.json",
+        "{\"check\": {\"id\": \"room\", \"service_id\": \"db\", \"ttl\": "
+        "\"1h\"}}");
+    await(&w, "a check of no service", one_is_faulty);
+    local_each_fault(w.local, on_fault, fault);
+    ck_assert_msg(strstr(fault, "\"db\" is not registered here") != NULL, "%s",
+                  fault);
+    put(&w, "d.json", "{\"service\": {\"name\": \"db\", \"port\": 1}}");
+    await(&w, "its service", none_is_faulty);
+    world_release(&w);
+}
+END_TEST
+
 START_TEST(folder_may_come_later)
 {
     struct world w;
@@ -336,5 +370,6 @@ UNIT_MAIN("services", {
     tcase_add_test(tc, dangling_link_keeps_the_last_good);
     tcase_add_test(tc, same_id_in_two_files_names_both);
     tcase_add_test(tc, service_may_move_to_another_file);
+    tcase_add_test(tc, check_may_be_of_another_file);
     tcase_add_test(tc, folder_may_come_later);
 })
