@@ -194,7 +194,8 @@ void api_write_local_service(struct api_call *call,
 
 /* ---- Checks ------------------------------------------------------- */
 
-/* Output is not in the store; what this agent runs itself it knows better. */
+/* The store has what was said at the last change of status; of what this agent
+ * runs itself it knows better. */
 static const char *output_of(const struct api_call *call,
                              const struct catalog_node *node,
                              const struct check_record *check)
@@ -202,8 +203,7 @@ static const char *output_of(const struct api_call *call,
     const struct local *l = call->view->local;
     struct local_check own;
 
-    if (*check->output == '\0' &&
-        strcmp(node->record.id, local_host(l)->node.id) == 0 &&
+    if (strcmp(node->record.id, local_host(l)->node.id) == 0 &&
         local_check_get(l, check->id, &own)) {
         return own.output;
     }

@@ -29,6 +29,7 @@ struct local_host {
     struct node_record node; /* With owner.incarnation of this agent. */
     bool exec_from_api;      /* enable_script_checks: for API registrations. */
     bool exec_from_files;    /* enable_local_script_checks */
+    bool discard_output;     /* discard_check_output: none into the store. */
 };
 
 struct local_time {

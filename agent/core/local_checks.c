@@ -6,6 +6,7 @@
 
 #include "agent/core/local_model.h"
 #include "base/core/check.h"
+#include "base/core/utf8.h"
 
 /* ---- Timers ------------------------------------------------------- */
 
@@ -108,6 +109,7 @@ static void chk_free(struct shared *shared)
     free(c->file);
     buf_release(&c->output);
     buf_release(&c->said);
+    free(c->told);
     buf_release(&c->record);
     free((void *)c->key.data);
     arena_release(&c->arena);
@@ -152,10 +154,28 @@ void local_save_status(struct local *l, struct chk *c, uint64_t now_ms,
     local_mark(l, "status/", c->def->id, hurry);
 }
 
+struct slice local_transition_output(const struct chk *c)
+{
+    return utf8_cut(buf_slice(&c->output), TRANSITION_OUTPUT);
+}
+
+/* The record in the store holds what the check said when it turned ill, and not
+ * what it says since: that would be a change for everybody at each run. */
+static void set_told(struct chk *c, struct slice output)
+{
+    free(c->told);
+    c->told = NULL;
+    if (c->health.status != CHECK_PASSING && output.len > 0) {
+        c->told = strndup((const char *)output.data, output.len);
+        CHECK(c->told != NULL);
+    }
+}
+
 /* After a new status: bring everything that follows from it up to date. */
 void local_status_changed(struct local *l, struct chk *c, uint64_t now_ms)
 {
     note_critical(c, now_ms);
+    set_told(c, local_transition_output(c));
     local_history_add(l, c, now_ms);
     touch(l, c);
     /* At once: a crash after the store has it and before our disk has it would
@@ -256,8 +276,10 @@ static void start_health(struct local *l, struct chk *c, struct local_time now)
     }
     health_init(&c->health, c->def, HEALTH_RESTORED, known.status, now.now_ms);
     local_set_output(c, slice_str(known.output));
+    set_told(c, slice_str(known.told));
     if (is_ttl && known.expires_ms != 0 && ttl_is_over(&known, now)) {
         local_expired_output(c); /* While the agent was away. */
+        set_told(c, local_transition_output(c));
     }
     if (is_ttl) {
         start_ttl(c, &known, now);

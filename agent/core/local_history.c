@@ -10,16 +10,11 @@
 void local_history_add(struct local *l, const struct chk *c, uint64_t now_ms)
 {
     struct transition *t = &l->history[l->transitions % LIMIT_TRANSITIONS];
-    struct slice output = buf_slice(&c->output);
-
-    if (output.len > TRANSITION_OUTPUT) {
-        output.len = TRANSITION_OUTPUT;
-    }
     arena_release(&t->arena);
     *t = (struct transition){.at_ms = now_ms, .status = c->health.status};
     t->check_id = arena_strdup(&t->arena, slice_str(c->def->id));
     t->service_id = arena_strdup(&t->arena, slice_str(c->def->service_id));
-    t->output = arena_strdup(&t->arena, output);
+    t->output = arena_strdup(&t->arena, local_transition_output(c));
     l->transitions++;
 }
 

@@ -21,6 +21,7 @@ enum {
 struct stored_status {
     enum check_status status;
     const char *output;
+    const char *told;
     int64_t saved_ms;
     int64_t expires_ms;
     const char *definition;
@@ -39,6 +40,10 @@ static const struct field status_items[] = {
      .kind = FIELD_TEXT,
      .max = 3 * LIMIT_CHECK_OUTPUT,
      .offset = offsetof(struct stored_status, output)},
+    {.key = "told",
+     .kind = FIELD_TEXT,
+     .max = 3 * TRANSITION_OUTPUT,
+     .offset = offsetof(struct stored_status, told)},
     {.key = "saved_ms",
      .kind = FIELD_I64,
      .max = INT64_MAX,
@@ -54,7 +59,7 @@ static const struct field status_items[] = {
 };
 
 static const struct fields status_fields = {
-    .items = status_items, .count = 5, .size = sizeof(struct stored_status)};
+    .items = status_items, .count = 6, .size = sizeof(struct stored_status)};
 
 static const struct field maint_items[] = {
     {.key = "reason",
@@ -129,6 +134,7 @@ static void write_status(const struct chk *c, struct local_time now,
     struct stored_status s = {
         .status = c->health.status,
         .output = arena_strdup(&a, buf_slice(&c->output)),
+        .told = c->told == NULL ? "" : c->told,
         .saved_ms = now.wall_ms,
         .definition = hash,
     };
@@ -250,6 +256,7 @@ static enum status read_status(struct stash *s, struct slice value,
 
     s->status = stored.status;
     s->output = stored.output;
+    s->told = stored.told;
     s->saved_ms = stored.saved_ms;
     s->expires_ms = stored.expires_ms;
     s->definition = stored.definition;

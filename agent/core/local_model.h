@@ -38,10 +38,11 @@ struct chk {
     bool in_service;          /* Part of its service's definition. */
     struct health health;
     struct buf output;
-    struct buf said;            /* While held: what `output` is without that. */
-    uint64_t due_ms;            /* NEVER: passive. */
-    uint64_t run;               /* 0: not running. */
-    uint64_t expires_ms;        /* TTL; NEVER: expired or none. */
+    struct buf said;     /* While held: what `output` is without that. */
+    char *told;          /* What it said when it turned ill; NULL: not. */
+    uint64_t due_ms;     /* NEVER: passive. */
+    uint64_t run;        /* 0: not running. */
+    uint64_t expires_ms; /* TTL; NEVER: expired or none. */
     uint64_t critical_since_ms; /* NEVER: not critical. */
     uint64_t wake_ms;           /* Its place in `timers`; NEVER: none. */
     uint64_t saved_ms;          /* When its status was last marked for disk. */
@@ -74,6 +75,7 @@ struct stash {
     const char *reason;
     enum check_status status;
     const char *output;
+    const char *told;       /* As in struct chk; "": NULL. */
     int64_t saved_ms;       /* Wall time. */
     int64_t expires_ms;     /* Wall time; 0: not a TTL check. */
     const char *definition; /* Hash of what the status belongs to. */
@@ -89,6 +91,7 @@ struct transition {
     const char *output; /* At most TRANSITION_OUTPUT bytes. */
 };
 
+/* Of a check's output, what is kept of a change of status, and told to all. */
 #define TRANSITION_OUTPUT 256
 
 struct local {
@@ -159,6 +162,9 @@ void local_alias_settle(struct local *l, struct local_time now);
 
 /* The output of a TTL that is over: that, and what was said last. */
 void local_expired_output(struct chk *c);
+
+/* What a change of status is remembered with: the beginning of the output. */
+struct slice local_transition_output(const struct chk *c);
 
 /* A critical check of our own making. `notes` is copied. */
 void local_make_check(struct local *l, const char *id, const char *service_id,

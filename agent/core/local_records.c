@@ -125,13 +125,14 @@ uint64_t local_generation(const struct local *l)
     return l->generation;
 }
 
-static struct check_record check_record(const struct chk *c)
+static struct check_record check_record(const struct local *l,
+                                        const struct chk *c)
 {
     return (struct check_record){
         .id = c->def->id,
         .name = c->def->name,
         .notes = c->def->notes,
-        .output = "",
+        .output = c->told == NULL || l->host.discard_output ? "" : c->told,
         .type = c->def->type,
         .status = c->health.status,
         .interval_ms = c->def->interval_ms,
@@ -140,6 +141,7 @@ static struct check_record check_record(const struct chk *c)
 }
 
 struct check_list {
+    const struct local *local;
     struct check_record *items;
     size_t count;
     bool urgent;
@@ -151,7 +153,7 @@ static bool add_check(void *ctx, struct slice key, struct shared *value)
     const struct chk *c = (struct chk *)value;
 
     (void)key;
-    list->items[list->count++] = check_record(c);
+    list->items[list->count++] = check_record(list->local, c);
     list->urgent = list->urgent || c->health.status == CHECK_CRITICAL;
     return true;
 }
@@ -169,12 +171,24 @@ static struct instance_record instance_record(const struct local *l,
     return r;
 }
 
+/* Without outputs: their room is not reckoned with where a definition is
+ * accepted. */
+static enum status write_quiet(const struct instance_record *record,
+                               struct check_list *checks, struct buf *out)
+{
+    for (size_t i = 0; i < checks->count; i++) {
+        checks->items[i].output = "";
+    }
+    return instance_record_write(record, out);
+}
+
 static enum status write_instance(const struct local *l, const struct svc *s,
                                   const struct texts *tags, struct buf *out,
                                   bool *out_urgent)
 {
     struct arena a = {0};
     struct check_list checks = {
+        .local = l,
         .items = arena_zalloc(&a, s->checks.count, sizeof(*checks.items))};
     struct instance_record record;
     enum status st;
@@ -185,6 +199,10 @@ static enum status write_instance(const struct local *l, const struct svc *s,
         record.tags = *tags;
     }
     st = instance_record_write(&record, out);
+    if (st == ST_TOO_BIG) {
+        buf_clear(out);
+        st = write_quiet(&record, &checks, out);
+    }
     *out_urgent = checks.urgent;
     arena_release(&a);
     return st;
@@ -247,7 +265,7 @@ static bool visit_node_check(void *ctx, struct slice key, struct shared *value)
     (void)key;
     if (!c->record_ready) {
         struct node_check_record record = {.node = v->local->host.node.name,
-                                           .check = check_record(c),
+                                           .check = check_record(v->local, c),
                                            .owner = v->local->host.node.owner};
 
         buf_clear(&c->record);

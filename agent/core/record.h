@@ -11,9 +11,10 @@
  *   /muster/v1/<dc>/coord/<node>                 leased: round trips, coord.h
  *
  * Parts of a key are percent-encoded, so a "/" in an id is harmless. Node names
- * in keys are in lower case. Values hold no check output: a change of output
- * is no change of the catalogue. (Checks that were registered with
- * /v1/catalog/register have no agent that could be asked, so theirs is kept.)
+ * in keys are in lower case. A change of a check's output is no change of the
+ * catalogue: a record holds what the check said when it turned ill, and nothing
+ * of one that passes. (Checks that were registered with /v1/catalog/register
+ * have no agent that could be asked, so theirs is kept.)
  *
  * Decoding trusts nothing. A record that does not parse, passes a limit or
  * contradicts its key is refused with a text; unknown fields are ignored, so a
@@ -103,7 +104,7 @@ struct check_record {
     const char *id;
     const char *name;
     const char *notes;
-    const char *output; /* Only of external checks; else "". */
+    const char *output; /* Of the last turn for the worse; else "". */
     enum check_type type;
     enum check_status status;
     uint64_t interval_ms;

@@ -275,6 +275,7 @@ static void local_open(struct agent *a)
     struct local_host host = {
         .datacenter = c->datacenter,
         .exec_from_api = c->enable_script_checks,
+        .discard_output = c->discard_check_output,
         .exec_from_files = c->enable_local_script_checks,
         .node = {.name = c->node,
                  .id = state_node_id(a->state),

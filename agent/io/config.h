@@ -261,6 +261,7 @@ struct agent_config {
 
     /* Behaviour. */
     bool enable_script_checks;       /* Exec checks registered by the API. */
+    bool discard_check_output;       /* Keep outputs out of the store. */
     bool enable_local_script_checks; /* Exec checks of files. Default true. */
     bool leave_on_terminate;         /* SIGTERM means leave. Default false. */
     uint64_t leave_drain_ms; /* Critical for so long before it is gone: 5 s. */

@@ -40,6 +40,7 @@ struct config_keys {
     struct agent_socket_config unix_sockets;
     struct agent_dns_config dns_config;
     bool enable_script_checks;
+    bool discard_check_output;
     bool enable_local_script_checks;
     bool leave_on_terminate;
     uint64_t leave_drain_ms;

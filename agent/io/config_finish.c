@@ -171,6 +171,7 @@ static void keys_take(struct agent_config *c, const struct config_keys *k)
     c->dns_threads = k->dns_threads;
     c->dns_config = k->dns_config;
     c->enable_script_checks = k->enable_script_checks;
+    c->discard_check_output = k->discard_check_output;
     c->enable_local_script_checks = k->enable_local_script_checks;
     c->leave_on_terminate = k->leave_on_terminate;
     c->leave_drain_ms = k->leave_drain_ms;

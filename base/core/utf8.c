@@ -30,6 +30,17 @@ size_t utf8_sequence(const uint8_t *s, size_t len)
     return more + 1;
 }
 
+struct slice utf8_cut(struct slice text, size_t max)
+{
+    if (text.len <= max) {
+        return text;
+    }
+    while (max > 0 && (text.data[max] & 0xc0) == 0x80) {
+        max--;
+    }
+    return slice_of(text.data, max);
+}
+
 bool utf8_is(struct slice text)
 {
     size_t at = 0;

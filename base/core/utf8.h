@@ -10,5 +10,8 @@
  * at an ASCII letter. `len` is at least 1. */
 size_t utf8_sequence(const uint8_t *s, size_t len);
 
+/* The beginning of a text, at most `max` bytes: no sequence is cut in two. */
+struct slice utf8_cut(struct slice text, size_t max);
+
 /* The whole text is. */
 bool utf8_is(struct slice text);

@@ -65,4 +65,13 @@ soon 10 "the gravest check is the one that it names" blamed
 like "$("$MUSTER" explain v2.web.service.consul --socket "$AGENT_SOCKET")" \
     '^v2\.web\.service\.consul SRV: NOERROR, 1 of 1 records' "also of a DNS name"
 
+agent_start two --store "$AGENT_STORE"
+elsewhere() {
+    "$MUSTER" explain web --socket "$AGENT_SOCKET" |
+        grep -Eq '^w2 +one +critical +out +check service:w2 .*the disk is full$'
+}
+soon 10 "another host knows the words, too" elsewhere
+is "$(api '/v1/health/checks/web' | json 'sorted(c["Output"] for c in d)')" \
+    '["", "", "the disk is full"]' "and shows them as the check's output"
+
 done_testing

@@ -48,3 +48,42 @@ static inline enum check_status status_of(struct fake *f, const char *id)
         ck_assert(local_check_get((f)->local, (id), &c_)); \
         ck_assert_str_eq(c_.output, (text));               \
     } while (0)
+
+struct told {
+    const char *check_id;
+    const char *output; /* NULL: not found. */
+    struct arena arena;
+};
+
+static inline bool told_look(void *ctx, const struct local_record *record)
+{
+    struct told *t = ctx;
+    struct instance_record instance;
+    struct record_key key;
+    struct err err;
+
+    if (record_key_read(&t->arena, "dc1", record->key, &key) != ST_OK ||
+        key.kind != RECORD_INSTANCE) {
+        return true;
+    }
+    ck_assert_msg(instance_record_read(&t->arena, &key, record->value,
+                                       &instance, &err) == ST_OK,
+                  "%s", err.text);
+    for (size_t i = 0; i < instance.checks_count; i++) {
+        if (strcmp(instance.checks[i].id, t->check_id) == 0) {
+            t->output = instance.checks[i].output;
+        }
+    }
+    return true;
+}
+
+/* What the record for the store says that a service's check said. */
+#define ASSERT_TOLD(f, id, text)                          \
+    do {                                                  \
+        struct told told_ = {.check_id = (id)};           \
+                                                          \
+        local_each_record((f)->local, told_look, &told_); \
+        ck_assert_ptr_nonnull(told_.output);              \
+        ck_assert_str_eq(told_.output, (text));           \
+        arena_release(&told_.arena);                      \
+    } while (0)

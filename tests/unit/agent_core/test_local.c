@@ -243,6 +243,30 @@ START_TEST(output_alone_is_no_news_for_the_store)
 }
 END_TEST
 
+#define TTL_CHECK \
+    "{\"Name\":\"web\",\"Check\":{\"CheckID\":\"c\",\"TTL\":\"60s\"}}"
+
+START_TEST(store_hears_what_a_check_said_when_it_turned_ill)
+{
+    struct fake f;
+
+    fake_start(&f);
+    put(&f, "PUT /v1/agent/service/register", TTL_CHECK);
+    put(&f, "PUT /v1/agent/check/pass/c?note=fine", "");
+    ASSERT_TOLD(&f, "c", "");
+    put(&f, "PUT /v1/agent/check/fail/c?note=no+route", "");
+    ASSERT_TOLD(&f, "c", "no route");
+    put(&f, "PUT /v1/agent/check/fail/c?note=still+none", "");
+    ASSERT_TOLD(&f, "c", "no route");
+    ASSERT_OUTPUT(&f, "c", "still none");
+    put(&f, "PUT /v1/agent/check/warn/c?note=slow", "");
+    ASSERT_TOLD(&f, "c", "slow");
+    put(&f, "PUT /v1/agent/check/pass/c?note=well", "");
+    ASSERT_TOLD(&f, "c", "");
+    fake_stop(&f);
+}
+END_TEST
+
 START_TEST(ttl_runs_out)
 {
     struct fake f;
@@ -383,6 +407,7 @@ UNIT_MAIN("local", {
     tcase_add_test(tc, many_checks_are_spread_evenly);
     tcase_add_test(tc, result_of_a_replaced_check_is_ignored);
     tcase_add_test(tc, output_alone_is_no_news_for_the_store);
+    tcase_add_test(tc, store_hears_what_a_check_said_when_it_turned_ill);
     tcase_add_test(tc, ttl_runs_out);
     tcase_add_test(tc, hopeless_service_is_removed);
     tcase_add_test(tc, drain_reports_critical_first);

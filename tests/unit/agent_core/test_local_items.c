@@ -80,6 +80,25 @@ START_TEST(check_of_a_files_service_survives)
 }
 END_TEST
 
+/* Else each restart would be a change for everybody. */
+START_TEST(restart_tells_the_store_the_same)
+{
+    struct fake before;
+    struct fake after;
+
+    fake_start(&before);
+    put(&before, "PUT /v1/agent/service/register",
+        "{\"Name\":\"web\",\"Check\":{\"CheckID\":\"beat\",\"TTL\":\"60s\"}}");
+    put(&before, "PUT /v1/agent/check/warn/beat?note=slow", "");
+    put(&before, "PUT /v1/agent/check/warn/beat?note=slower", "");
+    restart(&before, &after, 10000, true);
+    ASSERT_OUTPUT(&after, "beat", "slower");
+    ASSERT_TOLD(&after, "beat", "slow");
+    fake_stop(&before);
+    fake_stop(&after);
+}
+END_TEST
+
 START_TEST(restart_brings_everything_back)
 {
     struct local_service s;
@@ -271,6 +290,7 @@ START_TEST(new_status_is_urgent_and_an_old_one_is_not)
 END_TEST
 
 UNIT_MAIN("local_items", {
+    tcase_add_test(tc, restart_tells_the_store_the_same);
     tcase_add_test(tc, restart_brings_everything_back);
     tcase_add_test(tc, check_of_a_files_service_survives);
     tcase_add_test(tc, old_statuses_are_not_believed);

@@ -40,4 +40,18 @@ START_TEST(texts_by_row)
 }
 END_TEST
 
-UNIT_MAIN("utf8", { tcase_add_loop_test(tc, texts_by_row, 0, COUNT_OF(rows)); })
+START_TEST(a_cut_keeps_sequences_whole)
+{
+    struct slice text = slice_str("a\xc3\xa9\xe2\x82\xac");
+    static const size_t wanted[] = {0, 1, 1, 3, 3, 3, 6, 6};
+
+    for (size_t max = 0; max < COUNT_OF(wanted); max++) {
+        ck_assert_uint_eq(utf8_cut(text, max).len, wanted[max]);
+    }
+}
+END_TEST
+
+UNIT_MAIN("utf8", {
+    tcase_add_test(tc, a_cut_keeps_sequences_whole);
+    tcase_add_loop_test(tc, texts_by_row, 0, COUNT_OF(rows));
+})
