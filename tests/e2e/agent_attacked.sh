@@ -65,6 +65,87 @@ PY
 is "$("$PYTHON" "$SCRATCH/shakes.py" "$AGENT_PID" "$AGENT_DNS" "$DOT" 200 2>&1)" \
     few "one handshake in a turn: two hundred hold no question up"
 
+# --- lines -----------------------------------------------------------------------
+
+# Fifty clients send thousands of requests each and read nothing.
+cat >"$SCRATCH/lines.py" <<'PY'
+import socket, sys
+held = []
+for _ in range(50):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(sys.argv[1])
+    s.setblocking(False)
+    try:
+        while True:
+            s.send(b"LOOKUP web\n" * 1000)
+    except BlockingIOError:
+        held.append(s)
+print("held", flush=True)
+sys.stdin.read()
+PY
+mkfifo "$SCRATCH/lines.in"
+"$PYTHON" "$SCRATCH/lines.py" "$SCRATCH/one/agent.lines" <"$SCRATCH/lines.in" \
+    >"$SCRATCH/held.log" 2>&1 &
+LINES_PID=$!
+PIDS="$PIDS $LINES_PID"
+exec 7>"$SCRATCH/lines.in"
+wait_until 30 "the requests" grep -q held "$SCRATCH/held.log"
+soon 20 "a flood of lines: HTTP answers" \
+    curl -fsSo /dev/null --max-time 5 "http://$AGENT_HTTP/v1/status/leader"
+ok "and so does DNS" answers 10.7.7.7 web.service.consul
+exec 7>&-
+end "$LINES_PID"
+
+# --- what lies in the services folder ----------------------------------------------
+
+mkfifo "$AGENT_SERVICES/fifo.json"
+ln -s loop.json "$AGENT_SERVICES/loop.json"
+ln -s /dev/zero "$AGENT_SERVICES/zero.json"
+ln -s nowhere "$AGENT_SERVICES/gone.json"
+mkdir "$AGENT_SERVICES/folder.json"
+truncate -s 1G "$AGENT_SERVICES/big.json"
+printf '%20000s' "" | tr ' ' '[' >"$AGENT_SERVICES/deep.json"
+printf '\377\376{"service": 1}' >"$AGENT_SERVICES/bytes.json"
+echo '{"service": {"name": "web", "port": 2, "address": "10.7.7.8"}}' \
+    >"$AGENT_SERVICES/twin.json"
+echo '{"service": {"name": "late", "port": 2, "address": "10.7.7.9"}}' \
+    >"$AGENT_SERVICES/zz.json"
+soon 20 "a hostile folder: a good file behind all others is read" \
+    answers 10.7.7.9 late.service.consul
+ok "what was there before stays" answers 10.7.7.7 web.service.consul
+faulty() {
+    [ "$(api /v1/agent/self | json 'len(d["Stats"]["file_faults"])')" = 9 ]
+}
+soon 20 "and each of the others is told" faulty
+
 agent_stop
 is "$CODE" 0 "it ends well"
+
+# --- no room on the disk -------------------------------------------------------------
+
+# A file size limit fails writes as a full disk does, and sends a signal, too.
+store_start store
+ulimit -S -f 300 # KiB
+agent_start two --store "$STORE_URL"
+ulimit -S -f unlimited
+register() { # NAME
+    api /v1/agent/service/register -X PUT -o /dev/null -w '%{http_code}' -d \
+        "{\"Name\": \"$1\", \"Address\": \"10.7.7.7\", \"Meta\": {$FILL}}"
+}
+FILL=$("$PYTHON" -c 'print(",".join("\"m%d\": \"%s\"" % (i, "x" * 500)
+                                    for i in range(16)))')
+CODE=""
+for i in $(seq 100); do
+    CODE=$(register "s$i")
+    [ "$CODE" = 200 ] || break
+done
+is "$CODE" 500 "a disk without room: a registration is refused ($i)"
+ok "what was acknowledged is answered" answers 10.7.7.7 s1.service.consul
+prlimit --pid "$AGENT_PID" --fsize=unlimited
+is "$(register again)" 200 "with room again it is not"
+end "$AGENT_PID" KILL
+agent_start two --store "$STORE_URL"
+is "$(api /v1/agent/services | json "all('s%d' % n in d for n in range(1, $i))")" \
+    true "and all is there after a crash"
+agent_stop
 done_testing
