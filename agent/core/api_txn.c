@@ -86,18 +86,23 @@ bool api_txn_number(const json_t *object, const char *name, uint64_t *out)
            (json_is_integer(value) && json_integer_value(value) >= 0);
 }
 
-static bool read_kv(struct api_call *call, size_t at, const json_t *kv,
-                    struct kv_op *op)
+bool api_txn_fault(struct api_txn *t, size_t at, const char *text)
 {
+    t->kv.errors[t->kv.errors_count++] =
+        (struct kv_error){.op = at, .text = text};
+    return true;
+}
+
+static bool read_kv(struct api_call *call, size_t at, const json_t *kv,
+                    struct api_txn *t)
+{
+    struct kv_op *op = &t->kv_ops[at];
     const char *verb = api_txn_text(call, kv, "Verb");
     const char *key = api_txn_text(call, kv, "Key");
     const char *value = api_txn_text(call, kv, "Value");
 
-    if (!find_verb(verb, &op->verb)) {
-        api_text(call, 400, "Operation %zu: unknown KV verb \"%.64s\"", at,
-                 verb);
-        return false;
-    }
+    bool known = find_verb(verb, &op->verb);
+
     op->key = slice_str(key);
     op->session = api_txn_text(call, kv, "Session");
     if (op->key.len > LIMIT_KV_KEY) {
@@ -105,7 +110,12 @@ static bool read_kv(struct api_call *call, size_t at, const json_t *kv,
     }
     if (op->key.len == 0 && op->verb != KV_GET_TREE &&
         op->verb != KV_DELETE_TREE) {
-        return api_txn_refuse(call, at, "missing key name");
+        return api_txn_fault(t, at, "Must provide key");
+    }
+    if (!known) {
+        return api_txn_fault(
+            t, at,
+            arena_printf(call->arena, "unknown KV verb \"%.64s\"", verb));
     }
     if (!api_txn_number(kv, "Flags", &op->flags) ||
         !api_txn_number(kv, "Index", &op->index)) {
@@ -152,7 +162,10 @@ static bool read_item(struct api_call *call, size_t at, const json_t *item,
     struct kv_op *op = &t->kv_ops[at];
 
     if (json_is_object(kv)) {
-        return read_kv(call, at, kv, op) && may_do(call, op);
+        size_t faults = t->kv.errors_count;
+
+        return read_kv(call, at, kv, t) &&
+               (t->kv.errors_count > faults || may_do(call, op));
     }
     *op = (struct kv_op){.verb = KV_OTHER, .session = ""};
     return api_txn_read_catalog(call, at, item, t);
@@ -211,10 +224,34 @@ static void write_error(struct jsonw *w, size_t at, const char *text)
     jsonw_object_end(w);
 }
 
+/* Where nothing is written, it is an answer to a question: how old it is. */
+static struct jsonw *begin_reply(struct api_call *call, const struct api_txn *t,
+                                 int status)
+{
+    const struct api_view *v = call->view;
+    /* For a fault of the request nothing was asked. */
+    bool reads = t->kv.seen != NULL || t->kv.ops_count == 0;
+
+    for (size_t i = 0; i < t->kv.ops_count && reads; i++) {
+        reads = t->kv_ops[i].verb == KV_OTHER || reads_only(t->kv_ops[i].verb);
+    }
+    for (size_t i = 0; i < t->cat.ops_count && reads; i++) {
+        reads = t->cat_ops[i].verb == CAT_GET;
+    }
+    if (reads) {
+        api_header(call, "X-Consul-KnownLeader",
+                   v->known_leader ? "true" : "false");
+        api_header(call, "X-Consul-LastContact",
+                   arena_printf(call->arena, "%llu",
+                                (unsigned long long)v->last_contact_ms));
+    }
+    return api_json(call, status);
+}
+
 /* In the order of the operations. */
 static void reply_errors(struct api_call *call, const struct api_txn *t)
 {
-    struct jsonw *w = api_json(call, 409);
+    struct jsonw *w = begin_reply(call, t, 409);
     size_t kv = 0;
     size_t cat = 0;
 
@@ -240,7 +277,7 @@ static void reply_errors(struct api_call *call, const struct api_txn *t)
 
 static void reply_results(struct api_call *call, const struct api_txn *t)
 {
-    struct jsonw *w = api_json(call, 200);
+    struct jsonw *w = begin_reply(call, t, 200);
     size_t kv = 0;
     size_t cat = 0;
 
@@ -331,6 +368,10 @@ void api_kv_txn(struct api_call *call)
     t->cat.force = api_flag(call, "force");
     t->cat.ops = t->cat_ops;
     if (!read_ops(call, t)) {
+        return;
+    }
+    if (t->kv.errors_count > 0) {
+        reply_errors(call, t);
         return;
     }
     /* Where things are, the replica says: let it be up to date. */

@@ -27,6 +27,10 @@ bool api_txn_number(const json_t *object, const char *name, uint64_t *out);
 /* False, with the reply made: "Operation <at>: <what>". */
 bool api_txn_refuse(struct api_call *call, size_t at, const char *what);
 
+/* True: the reply will name the operation, as if it could not be carried out.
+ */
+bool api_txn_fault(struct api_txn *t, size_t at, const char *text);
+
 /* api_txn_catalog.c: add the operation on a node, a service or a check. False:
  * the reply is made. */
 bool api_txn_read_catalog(struct api_call *call, size_t at, const json_t *item,

@@ -134,14 +134,8 @@ static bool read_op(struct api_call *call, const char *name,
                     const json_t *outer, struct cat_op *op)
 {
     const json_t *inner = api_txn_member(outer, name);
-    const char *verb = api_txn_text(call, outer, "Verb");
     bool good = false;
 
-    if (!find_verb(verb, &op->verb)) {
-        api_text(call, 400, "Operation %zu: unknown %s verb \"%.64s\"", op->at,
-                 name, verb);
-        return false;
-    }
     if (!json_is_object(inner)) {
         return api_txn_refuse(call, op->at, "what is it about?");
     }
@@ -220,12 +214,20 @@ bool api_txn_read_catalog(struct api_call *call, size_t at, const json_t *item,
                           struct api_txn *t)
 {
     struct cat_op *op = &t->cat_ops[t->cat.ops_count];
+    const char *verb;
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         const json_t *outer = api_txn_member(item, kinds[i].name);
 
         if (!json_is_object(outer)) {
             continue;
+        }
+        verb = api_txn_text(call, outer, "Verb");
+        if (!find_verb(verb, &op->verb)) {
+            return api_txn_fault(t, at,
+                                 arena_printf(call->arena,
+                                              "unknown %s verb \"%.64s\"",
+                                              kinds[i].name, verb));
         }
         op->at = at;
         op->kind = kinds[i].kind;

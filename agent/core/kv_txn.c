@@ -238,6 +238,11 @@ static void lock(struct kv_txn *t, size_t at, struct kv_slot *s)
     struct session session;
     const char *trouble = "this is no session's id";
 
+    if (*op->session == '\0') {
+        t->wrong_session = true;
+        fail(t, at, "missing session");
+        return;
+    }
     if (session_id_fits(op->session)) {
         trouble = session_trouble(t->arena, t->dc, t->catalog, op->session,
                                   t->seen, &session);
@@ -344,7 +349,9 @@ static void get_tree(struct kv_txn *t, size_t at)
             (void)slot_add(t, key, &r->items[i]);
         }
     }
-    qsort(t->slots, t->slots_count, sizeof(*t->slots), compare_slots);
+    if (t->slots_count > 1) { /* There may be no array at all. */
+        qsort(t->slots, t->slots_count, sizeof(*t->slots), compare_slots);
+    }
     for (size_t i = 0; i < t->slots_count; i++) {
         if (t->slots[i].exists && slice_starts(t->slots[i].key, op->key)) {
             add_result(t, at, &t->slots[i].entry, true);
@@ -363,7 +370,11 @@ static void check(struct kv_txn *t, size_t at, struct kv_slot *s)
         return;
     }
     if (!s->exists) {
-        fail(t, at, about(t, "", op, " doesn't exist"));
+        fail(t, at,
+             about(t,
+                   op->verb == KV_CHECK_INDEX ? "failed to check index, "
+                                              : "failed to check session, ",
+                   op, " doesn't exist"));
     } else if (op->verb == KV_CHECK_INDEX &&
                (uint64_t)s->entry.modify_index != op->index) {
         fail(t, at,
