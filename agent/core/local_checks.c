@@ -287,9 +287,32 @@ static void start_health(struct local *l, struct chk *c, struct local_time now)
     arena_release(&known.arena);
 }
 
-static void start_check(struct local *l, struct chk *c, struct local_time now)
+/* Whoever registers a check again does not fail for it: what was known of it
+ * under its old definition stays until the new one has a result. */
+static void take_over(struct chk *c, const struct chk *old,
+                      struct local_time now)
 {
-    start_health(l, c, now);
+    enum check_status status = old->health.status;
+
+    health_init(&c->health, c->def, HEALTH_FRESH, status, now.now_ms);
+    local_set_output(c, buf_slice(&old->output));
+    if (status == CHECK_CRITICAL) {
+        c->critical_since_ms = old->critical_since_ms;
+    }
+    if (c->def->type == CHECK_TYPE_TTL) {
+        start_ttl(c, NULL, now);
+    }
+}
+
+/* `old`: the check that it replaces, or NULL. */
+static void start_check(struct local *l, struct chk *c, const struct chk *old,
+                        struct local_time now)
+{
+    if (old == NULL) {
+        start_health(l, c, now);
+    } else {
+        take_over(c, old, now);
+    }
     if (check_def_active(c->def)) {
         c->due_ms = health_first_due_ms(c->def, now.now_ms);
     } else if (c->def->type == CHECK_TYPE_ALIAS) {
@@ -332,19 +355,27 @@ void local_put_check(struct local *l, const struct check_def *def,
                      bool in_service, struct local_time now)
 {
     struct chk *c = local_chk(l, def->id);
+    struct chk *old = NULL;
 
     if (c != NULL && c->defs != NULL && check_def_equal(c->def, def)) {
         adopt_definition(c, def, defs, file, in_service);
         local_mark(l, "check/", def->id, ITEM_URGENT); /* Who keeps it. */
         return;
     }
-    if (c != NULL) {
-        local_remove_check(l, c);
+    if (c != NULL && file != NULL) {
+        local_remove_check(l, c); /* A file says how its checks begin. */
+    } else if (c != NULL) {
+        old = c;
+        (void)shared_ref(&old->shared);
+        local_remove_check(l, old);
     }
     c = chk_new(l, def);
     adopt_definition(c, def, defs, file, in_service);
-    start_check(l, c, now);
+    start_check(l, c, old, now);
     touch(l, c);
+    if (old != NULL) {
+        shared_unref(&old->shared);
+    }
 }
 
 void local_remove_check(struct local *l, struct chk *c)

@@ -47,6 +47,22 @@ START_TEST(file_is_replaced_as_a_whole)
 }
 END_TEST
 
+START_TEST(registering_again_keeps_the_state)
+{
+    struct fake f;
+
+    fake_start(&f);
+    put(&f, "PUT /v1/agent/check/register",
+        "{\"Name\": \"disk\", \"TTL\": \"60s\"}");
+    put(&f, "PUT /v1/agent/check/warn/disk?note=x", "");
+    put(&f, "PUT /v1/agent/check/register",
+        "{\"Name\": \"disk\", \"TTL\": \"61s\"}");
+    ck_assert_int_eq(status_of(&f, "disk"), CHECK_WARNING);
+    ASSERT_OUTPUT(&f, "disk", "x");
+    fake_stop(&f);
+}
+END_TEST
+
 START_TEST(two_files_may_not_define_one_id)
 {
     struct fake f;
@@ -400,6 +416,7 @@ END_TEST
 
 UNIT_MAIN("local", {
     tcase_add_test(tc, file_is_replaced_as_a_whole);
+    tcase_add_test(tc, registering_again_keeps_the_state);
     tcase_add_test(tc, two_files_may_not_define_one_id);
     tcase_add_test(tc, bad_file_keeps_the_last_good_registration);
     tcase_add_test(tc, file_wins_over_the_api);
