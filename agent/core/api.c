@@ -312,8 +312,7 @@ static bool path_fits(const struct api_request *r, const struct route *route,
         *out_rest = (struct slice){0};
         return slice_eq(r->path, path);
     }
-    if (!slice_starts(r->path, path) ||
-        (route->kind == ROUTE_ONE && r->path.len == path.len)) {
+    if (!slice_starts(r->path, path)) {
         return false;
     }
     *out_rest = slice_skip(r->path, path.len);
@@ -362,15 +361,20 @@ static bool accept_target(struct api_call *call)
     return api_accept_datacenter(call);
 }
 
-static void refuse_method(struct api_call *call, const struct route *route)
+/* 405, or what OPTIONS asks for: RFC 9110, 9.3.7. */
+static void tell_methods(struct api_call *call, const struct route *route)
 {
-    static const char *const allowed[] = {[ROUTE_GET] = "GET, HEAD",
-                                          [ROUTE_PUT] = "PUT, POST",
-                                          [ROUTE_ANY] = "PUT, POST, GET",
-                                          [ROUTE_ALL] =
-                                              "GET, HEAD, PUT, POST, DELETE"};
+    static const char *const allowed[] = {
+        [ROUTE_GET] = "OPTIONS, GET, HEAD",
+        [ROUTE_PUT] = "OPTIONS, PUT, POST",
+        [ROUTE_ANY] = "OPTIONS, PUT, POST, GET",
+        [ROUTE_ALL] = "OPTIONS, GET, HEAD, PUT, POST, DELETE"};
 
     api_header(call, "Allow", allowed[route->method]);
+    if (method_is(call->request, "OPTIONS")) {
+        api_done(call);
+        return;
+    }
     api_text(call, 405, "method %.*s not allowed",
              (int)call->request->method.len,
              (const char *)call->request->method.data);
@@ -410,12 +414,16 @@ void api_handle(const struct api_request *request, const struct api_view *view,
         return;
     }
     if (!method_fits(request, route)) {
-        refuse_method(&call, route);
+        tell_methods(&call, route);
         return;
     }
     call.rest = api_decode(arena, rest, false);
     if (call.rest == NULL) {
         api_text(&call, 400, "Invalid percent code in the path");
+        return;
+    }
+    if (route->kind == ROUTE_ONE && *call.rest == '\0') {
+        api_text(&call, 400, "Missing the name behind %s", route->path);
         return;
     }
     if (accept(&call, route)) {

@@ -403,25 +403,67 @@ static bool wants_text(const struct api_call *call)
            api_accepts(call, "text/plain");
 }
 
+/* Begins the reply: its status code says the health, and so do a header and, if
+ * that is all that was asked for, the body; then false. */
+static bool begin_health(struct api_call *call, int status, const char *reason)
+{
+    if (status == 404) {
+        api_header(call, "X-Consul-Index", api_revision_text(call));
+    }
+    api_header(call, "X-Consul-Reason", reason);
+    if (wants_text(call)) {
+        api_text(call, status, "%s", reason);
+        return false;
+    }
+    (void)api_json(call, status);
+    return true;
+}
+
+/* What the path names, in words that fit into a header. */
+static const char *unknown_text(const struct api_call *call, const char *kind,
+                                const char *end)
+{
+    char *name = arena_strdup(call->arena, slice_str(call->rest));
+
+    for (char *c = name; *c != '\0'; c++) {
+        *c = *c < ' ' || *c > '~' ? '?' : *c;
+    }
+    return arena_printf(call->arena, "%s %.512s %s", kind, name, end);
+}
+
+static void reply_unknown_id(struct api_call *call)
+{
+    struct jsonw *w = &call->json;
+
+    if (!begin_health(call, 404,
+                      unknown_text(call, "ServiceId", "not found"))) {
+        return;
+    }
+    jsonw_object(w);
+    jsonw_key_text(w, "AggregatedStatus", health_sum_text(HEALTH_CRITICAL));
+    jsonw_key(w, "Service");
+    jsonw_null(w);
+    jsonw_key(w, "Checks");
+    jsonw_list(w);
+    jsonw_list_end(w);
+    jsonw_object_end(w);
+    api_json_end(call);
+}
+
 void api_agent_health_id(struct api_call *call)
 {
     struct health_page p = {.call = call};
     struct local_service s;
 
     if (!local_service_get(call->view->local, call->rest, &s)) {
-        api_text(call, 404, "ServiceId %.512s not found", call->rest);
+        reply_unknown_id(call);
         return;
     }
-    if (!api_demand(call, ACL_SERVICE, s.def->name, ACL_READ)) {
-        return;
+    if (api_demand(call, ACL_SERVICE, s.def->name, ACL_READ) &&
+        begin_health(call, health_code(s.health), health_sum_text(s.health))) {
+        write_health(&p, &s);
+        api_json_end(call);
     }
-    if (wants_text(call)) {
-        api_text(call, health_code(s.health), "%s", health_sum_text(s.health));
-        return;
-    }
-    (void)api_json(call, health_code(s.health));
-    write_health(&p, &s);
-    api_json_end(call);
 }
 
 static bool add_named(void *ctx, const struct local_service *s)
@@ -449,18 +491,16 @@ void api_agent_health_name(struct api_call *call)
 {
     struct health_page p = {.call = call, .service_name = call->rest};
 
+    bool found;
+
     local_each_service(call->view->local, add_named, &p);
-    if (p.count == 0) {
-        api_text(call, 404, "ServiceName %.512s Not Found", call->rest);
-        return;
+    found = p.count > 0;
+    if (begin_health(call, found ? health_code(p.worst) : 404,
+                     found ? health_sum_text(p.worst)
+                           : unknown_text(call, "ServiceName", "Not Found"))) {
+        jsonw_list(&call->json);
+        local_each_service(call->view->local, write_named, &p);
+        jsonw_list_end(&call->json);
+        api_json_end(call);
     }
-    if (wants_text(call)) {
-        api_text(call, health_code(p.worst), "%s", health_sum_text(p.worst));
-        return;
-    }
-    (void)api_json(call, health_code(p.worst));
-    jsonw_list(&call->json);
-    local_each_service(call->view->local, write_named, &p);
-    jsonw_list_end(&call->json);
-    api_json_end(call);
 }

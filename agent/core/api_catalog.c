@@ -139,7 +139,7 @@ static void write_flat_service(struct api_call *call,
     api_write_texts(w, r->tags);
     jsonw_key_text(w, "ServiceAddress", api_service_address(call, r));
     jsonw_key(w, "ServiceTaggedAddresses");
-    api_write_tagged(w, r->tagged, r->tagged_count);
+    api_write_tagged(w, r);
     jsonw_key(w, "ServiceWeights");
     api_write_weights(w, r->weight_passing, r->weight_warning);
     jsonw_key(w, "ServiceMeta");
@@ -155,8 +155,7 @@ static void write_flat_service(struct api_call *call,
     jsonw_object(w);
     jsonw_object_end(w);
     jsonw_key(w, "ServiceConnect");
-    jsonw_object(w);
-    jsonw_object_end(w);
+    api_write_connect(w, r->connect_native);
     jsonw_key(w, "ServiceLocality");
     jsonw_null(w);
 }

@@ -36,7 +36,8 @@ static void health_service(struct api_call *call, struct health_query q)
     const struct catalog_service *s =
         catalog_service(call->view->catalog, call->rest);
 
-    if (!api_filter_read(call, API_FILTER_HEALTH) || !api_ready(call, scope)) {
+    if (!api_truth_read(call, "passing", &q.passing) ||
+        !api_filter_read(call, API_FILTER_HEALTH) || !api_ready(call, scope)) {
         return;
     }
     jsonw_list(api_json(call, 200));
@@ -49,19 +50,12 @@ static void health_service(struct api_call *call, struct health_query q)
 
 void api_health_service(struct api_call *call)
 {
-    health_service(call, (struct health_query){
-                             .call = call,
-                             .passing = api_flag(call, "passing"),
-                         });
+    health_service(call, (struct health_query){.call = call});
 }
 
 void api_health_connect(struct api_call *call)
 {
-    health_service(call, (struct health_query){
-                             .call = call,
-                             .passing = api_flag(call, "passing"),
-                             .native = true,
-                         });
+    health_service(call, (struct health_query){.call = call, .native = true});
 }
 
 /* ---- Checks ------------------------------------------------------- */

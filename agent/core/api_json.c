@@ -2,7 +2,10 @@
  * Nodes, services and checks as Consul writes them. Lists and maps are never
  * null.
  */
+#include <arpa/inet.h>
+
 #include "agent/core/api_model.h"
+#include "agent/core/api_plan.h"
 #include "agent/core/duration.h"
 #include "base/core/check.h"
 
@@ -24,18 +27,67 @@ void api_write_pairs(struct jsonw *w, struct pairs pairs)
     jsonw_object_end(w);
 }
 
-void api_write_tagged(struct jsonw *w, const struct tagged_address *tagged,
-                      size_t count)
+static void write_tagged(struct jsonw *w, const char *name, const char *address,
+                         uint16_t port)
+{
+    jsonw_key(w, name);
+    jsonw_object(w);
+    jsonw_key_text(w, "Address", address);
+    jsonw_key_uint(w, "Port", port);
+    jsonw_object_end(w);
+}
+
+static bool has_tagged(const struct tagged_address *tagged, size_t count,
+                       const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(tagged[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* As Consul's agents: a service's own address is there under the names of its
+ * family, too, unless the definition has others. */
+static void write_families(struct jsonw *w, const struct tagged_address *tagged,
+                           size_t count, const char *address, uint16_t port)
+{
+    static const char *const names[2][2] = {{"lan_ipv4", "wan_ipv4"},
+                                            {"lan_ipv6", "wan_ipv6"}};
+    uint8_t binary[16];
+    bool is_v6 = strchr(address, ':') != NULL;
+
+    if (*address == '\0' ||
+        inet_pton(is_v6 ? AF_INET6 : AF_INET, address, binary) != 1) {
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (!has_tagged(tagged, count, names[is_v6][i])) {
+            write_tagged(w, names[is_v6][i], address, port);
+        }
+    }
+}
+
+/* `address` "": no families are made of it. */
+static void write_tagged_list(struct jsonw *w,
+                              const struct tagged_address *tagged, size_t count,
+                              const char *address, uint16_t port)
 {
     jsonw_object(w);
     for (size_t i = 0; i < count; i++) {
-        jsonw_key(w, tagged[i].name);
-        jsonw_object(w);
-        jsonw_key_text(w, "Address", tagged[i].address);
-        jsonw_key_uint(w, "Port", tagged[i].port);
-        jsonw_object_end(w);
+        write_tagged(w, tagged[i].name, tagged[i].address, tagged[i].port);
     }
+    write_families(w, tagged, count, address, port);
     jsonw_object_end(w);
+}
+
+void api_write_tagged(struct jsonw *w, const struct instance_record *r)
+{
+    bool by_agent = strcmp(r->owner.node, OWNER_CATALOG) != 0;
+
+    write_tagged_list(w, r->tagged, r->tagged_count, by_agent ? r->address : "",
+                      r->port);
 }
 
 void api_write_weights(struct jsonw *w, uint32_t passing, uint32_t warning)
@@ -96,9 +148,8 @@ static void write_mesh(struct jsonw *w)
     jsonw_object_end(w);
 }
 
-static void write_connect(struct jsonw *w, bool native)
+void api_write_connect(struct jsonw *w, bool native)
 {
-    jsonw_key(w, "Connect");
     jsonw_object(w);
     if (native) {
         jsonw_key_bool(w, "Native", true);
@@ -121,7 +172,7 @@ void api_write_service(struct api_call *call, const struct catalog_instance *i)
     api_write_texts(w, r->tags);
     jsonw_key_text(w, "Address", api_service_address(call, r));
     jsonw_key(w, "TaggedAddresses");
-    api_write_tagged(w, r->tagged, r->tagged_count);
+    api_write_tagged(w, r);
     jsonw_key(w, "Meta");
     api_write_pairs(w, r->meta);
     jsonw_key_uint(w, "Port", api_service_port(call, r));
@@ -136,7 +187,8 @@ void api_write_service(struct api_call *call, const struct catalog_instance *i)
     api_write_weights(w, r->weight_passing, r->weight_warning);
     jsonw_key_bool(w, "EnableTagOverride", r->enable_tag_override);
     write_mesh(w);
-    write_connect(w, r->connect_native);
+    jsonw_key(w, "Connect");
+    api_write_connect(w, r->connect_native);
     jsonw_key_text(w, "PeerName", "");
     jsonw_key_int(w, "CreateIndex", i->create_revision);
     jsonw_key_int(w, "ModifyIndex", i->mod_revision);
@@ -181,12 +233,13 @@ void api_write_local_service(struct api_call *call,
         jsonw_key_text(w, "SocketPath", d->socket_path);
     }
     jsonw_key(w, "TaggedAddresses");
-    api_write_tagged(w, d->tagged, d->tagged_count);
+    write_tagged_list(w, d->tagged, d->tagged_count, d->address, d->port);
     jsonw_key(w, "Weights");
     api_write_weights(w, d->weight_passing, d->weight_warning);
     jsonw_key_bool(w, "EnableTagOverride", d->enable_tag_override);
     write_mesh(w);
-    write_connect(w, d->connect_native);
+    jsonw_key(w, "Connect");
+    api_write_connect(w, d->connect_native);
     jsonw_key_text(w, "PeerName", "");
     write_revisions_of(call, d);
     jsonw_key_text(w, "Datacenter", local_host(call->view->local)->datacenter);
@@ -217,6 +270,12 @@ static void write_duration(struct jsonw *w, const char *key, uint64_t ms)
     jsonw_key_text(w, key, ms == 0 ? "" : duration_format(ms, text));
 }
 
+static const char *type_text(const struct check_record *r)
+{
+    return check_id_is_maintenance(r->id) ? "maintenance"
+                                          : check_type_text(r->type);
+}
+
 void api_write_check(struct api_call *call, const struct check_view *check)
 {
     const struct check_record *r = check->record;
@@ -233,7 +292,7 @@ void api_write_check(struct api_call *call, const struct check_view *check)
     jsonw_key_text(w, "ServiceName", check->service_name);
     jsonw_key(w, "ServiceTags");
     api_write_texts(w, check->service_tags);
-    jsonw_key_text(w, "Type", check_type_text(r->type));
+    jsonw_key_text(w, "Type", type_text(r));
     write_duration(w, "Interval", r->interval_ms);
     write_duration(w, "Timeout", r->timeout_ms);
     jsonw_key_uint(w, "ExposedPort", 0);

@@ -53,9 +53,13 @@ static bool read_number(struct api_call *call, const char *name, uint64_t *out)
     const char *text = api_param(call, name);
     uint64_t value = 0;
 
-    if (text == NULL || *text == '\0') {
-        *out = 0;
+    *out = 0;
+    if (text == NULL) {
         return true;
+    }
+    if (*text == '\0') {
+        api_text(call, 400, "Missing value for %s", name);
+        return false;
     }
     for (; *text != '\0'; text++) {
         uint64_t digit = (uint64_t)(*text - '0');
@@ -189,8 +193,10 @@ static void write_raw(struct api_call *call, const struct store_kv *kv)
     kv_read(call->arena, call->dc, kv, &e);
     call->outcome->kind = API_REPLY;
     call->outcome->status = 200;
-    api_header(call, "Content-Type", "application/octet-stream");
+    /* Somebody's bytes: a browser is to take them for nothing else. */
+    api_header(call, "Content-Type", "text/plain");
     api_header(call, "X-Content-Type-Options", "nosniff");
+    api_header(call, "Content-Security-Policy", "sandbox");
     CHECK(buf_add(&call->outcome->body, e.value) == ST_OK);
 }
 
@@ -198,7 +204,7 @@ static void reply_read(struct api_call *call, enum kv_form form,
                        const struct store_range *r, uint64_t index)
 {
     api_poll_headers(call, index);
-    if (r->count == 0) {
+    if (r->count == 0 && (form != FORM_KEYS || *call->rest != '\0')) {
         api_text(call, 404, "%s", "");
     } else if (form == FORM_KEYS) {
         write_keys(call, r);
@@ -218,10 +224,10 @@ static void kv_get(struct api_call *call)
     struct slice end = {0};
     uint64_t index;
 
-    if (api_param(call, "recurse") != NULL) {
-        form = FORM_TREE;
-    } else if (api_param(call, "keys") != NULL) {
+    if (api_param(call, "keys") != NULL) {
         form = FORM_KEYS;
+    } else if (api_param(call, "recurse") != NULL) {
+        form = FORM_TREE;
     }
     if (!accept_key(call, form != FORM_ENTRY) || !api_poll_read(call, &poll) ||
         (form == FORM_ENTRY &&

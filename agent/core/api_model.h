@@ -65,6 +65,9 @@ bool api_params_read(struct api_call *call);
 /* NULL: not given. "": given without a value. */
 const char *api_param(const struct api_call *call, const char *key);
 bool api_flag(const struct api_call *call, const char *key);
+/* Like a flag, but only words for yes and no are taken. False: the reply is
+ * made. */
+bool api_truth_read(struct api_call *call, const char *key, bool *out);
 
 /* Whether the Accept header has this in it. */
 bool api_accepts(const struct api_call *call, const char *kind);
@@ -266,8 +269,8 @@ void api_each_check(struct api_call *call, const struct catalog_node *node,
                     void *ctx);
 void api_write_texts(struct jsonw *w, struct texts texts);
 void api_write_pairs(struct jsonw *w, struct pairs pairs);
-void api_write_tagged(struct jsonw *w, const struct tagged_address *tagged,
-                      size_t count);
+void api_write_tagged(struct jsonw *w, const struct instance_record *r);
+void api_write_connect(struct jsonw *w, bool native);
 void api_write_weights(struct jsonw *w, uint32_t passing, uint32_t warning);
 void api_write_ports(struct jsonw *w, const struct named_port *ports,
                      size_t count);

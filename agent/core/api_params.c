@@ -104,6 +104,27 @@ bool api_flag(const struct api_call *call, const char *key)
                              strcasecmp(value, "true") == 0);
 }
 
+bool api_truth_read(struct api_call *call, const char *key, bool *out)
+{
+    static const char *const words[] = {"0",     "f",     "F",    "FALSE",
+                                        "false", "False", "1",    "t",
+                                        "T",     "TRUE",  "true", "True"};
+    const char *value = api_param(call, key);
+
+    *out = value != NULL;
+    if (value == NULL || *value == '\0') {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(words[i], value) == 0) {
+            *out = i >= 6;
+            return true;
+        }
+    }
+    api_text(call, 400, "Invalid value for ?%s", key);
+    return false;
+}
+
 static bool has_pair(struct pairs pairs, const char *text)
 {
     const char *colon = strchr(text, ':');
@@ -153,7 +174,6 @@ bool api_tags_match(const struct api_call *call, struct texts tags)
 {
     for (size_t i = 0; i < call->params_count; i++) {
         if (strcmp(call->params[i].key, "tag") == 0 &&
-            *call->params[i].value != '\0' &&
             !has_tag(tags, call->params[i].value)) {
             return false;
         }

@@ -359,7 +359,7 @@ void api_query_explain(struct api_call *call, const char *name)
     }
     jsonw_object(api_json(call, 200));
     jsonw_key(&call->json, "Query");
-    api_write_query(call, &def, NULL);
+    api_write_query(call, &def, catalog_query(call->view->catalog, def.id));
     jsonw_object_end(&call->json);
     api_json_end(call);
 }

@@ -123,7 +123,10 @@ static const struct field wish_items[] = {
      .count_offset = AT(service_checks_count),
      .max = LIMIT_SESSION_CHECKS,
      .sub = &check_ref_fields},
-    {.key = "lock_delay", .kind = FIELD_DURATION, .offset = AT(lock_delay_ms)},
+    {.key = "lock_delay",
+     .kind = FIELD_DURATION,
+     .max = 1000, /* As Consul: nobody means nanoseconds then. */
+     .offset = AT(lock_delay_ms)},
     {.key = "behavior", .kind = FIELD_TEXT, .offset = AT(behavior), .max = 32},
     {.key = "ttl", .kind = FIELD_TEXT, .offset = AT(ttl), .max = 64},
 };

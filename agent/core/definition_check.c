@@ -68,10 +68,7 @@ static enum status rule_check_id(struct field_reader *r,
 {
     const char *id = *(const char *const *)value;
 
-    if (strcmp(id, CHECK_ID_SERF) == 0 ||
-        strcmp(id, CHECK_ID_NODE_MAINT) == 0 ||
-        strncmp(id, CHECK_ID_SERVICE_MAINT, strlen(CHECK_ID_SERVICE_MAINT)) ==
-            0) {
+    if (strcmp(id, CHECK_ID_SERF) == 0 || check_id_is_maintenance(id)) {
         return field_error(r, at, "\"%s\" is reserved; choose another", id);
     }
     return ST_OK;

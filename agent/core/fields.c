@@ -111,7 +111,8 @@ static enum status read_duration(struct field_reader *r,
     if (json_is_integer(json) && json_integer_value(json) >= 0) {
         uint64_t ns = (uint64_t)json_integer_value(json);
 
-        ms = ns / 1000000 + (ns % 1000000 > 0);
+        ms = ns < (uint64_t)f->max ? ns * 1000
+                                   : ns / 1000000 + (ns % 1000000 > 0);
     } else if (!json_is_string(json)) {
         return wrong_type(r, at, "a duration like \"10s\"", json);
     } else if (json_string_length(json) > 0 &&

@@ -28,7 +28,8 @@ enum field_kind {
     FIELD_U16,      /* uint16_t, `min` .. `max` */
     FIELD_U32,      /* uint32_t or unsigned, `min` .. `max` */
     FIELD_I64,      /* int64_t, `min` .. `max` */
-    FIELD_DURATION, /* uint64_t in ms; at least `min` ms */
+    FIELD_DURATION, /* uint64_t in ms; at least `min` ms. Numbers are
+                       nanoseconds, below `max` seconds. */
     FIELD_WORD,     /* an enum: index into `words` */
     FIELD_TEXTS,    /* struct texts; at most `max` of LIMIT_TEXT bytes */
     FIELD_PAIRS,    /* struct pairs, from an object of texts */

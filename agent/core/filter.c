@@ -259,9 +259,15 @@ static enum status read_number(struct parser *p, struct filter_match *m)
 
 static enum status read_bool(struct parser *p, struct filter_match *m)
 {
-    m->yes = slice_eq(m->value, slice_str("true"));
-    if (m->yes || slice_eq(m->value, slice_str("false"))) {
-        return ST_OK;
+    static const char *const words[] = {"false", "False", "FALSE", "f",
+                                        "F",     "0",     "true",  "True",
+                                        "TRUE",  "t",     "T",     "1"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (slice_eq(m->value, slice_str(words[i]))) {
+            m->yes = i >= 6;
+            return ST_OK;
+        }
     }
     return refuse(p, "expected true or false");
 }

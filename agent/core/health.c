@@ -183,14 +183,19 @@ const char *health_sum_text(enum health_sum sum)
     UNREACHABLE();
 }
 
+bool check_id_is_maintenance(const char *id)
+{
+    return strcmp(id, CHECK_ID_NODE_MAINT) == 0 ||
+           strncmp(id, CHECK_ID_SERVICE_MAINT,
+                   strlen(CHECK_ID_SERVICE_MAINT)) == 0;
+}
+
 enum health_sum health_add(enum health_sum so_far, const char *check_id,
                            enum check_status status)
 {
     enum health_sum more = (enum health_sum)status;
 
-    if (strcmp(check_id, CHECK_ID_NODE_MAINT) == 0 ||
-        strncmp(check_id, CHECK_ID_SERVICE_MAINT,
-                strlen(CHECK_ID_SERVICE_MAINT)) == 0) {
+    if (check_id_is_maintenance(check_id)) {
         more = HEALTH_MAINTENANCE;
     }
     return more > so_far ? more : so_far;

@@ -90,6 +90,8 @@ const char *health_sum_text(enum health_sum sum);
 #define CHECK_ID_NODE_MAINT    "_node_maintenance"
 #define CHECK_ID_SERVICE_MAINT "_service_maintenance:"
 
+bool check_id_is_maintenance(const char *id);
+
 /* `so_far` and one more check. Start with HEALTH_PASSING. */
 enum health_sum health_add(enum health_sum so_far, const char *check_id,
                            enum check_status status);

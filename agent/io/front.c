@@ -144,7 +144,7 @@ static void do_reload(struct pending *p)
         pending_fail(p, 500, err.text);
         return;
     }
-    http_reply_text(p->exchange, 200, "");
+    http_reply(p->exchange, 200, NULL, 0, (struct slice){0});
     pending_free(p);
 }
 
@@ -152,7 +152,7 @@ static void do_leave(struct pending *p)
 {
     struct front *f = p->front;
 
-    http_reply_text(p->exchange, 200, "");
+    http_reply(p->exchange, 200, NULL, 0, (struct slice){0});
     pending_free(p);
     f->hooks.leave(f->hooks.ctx);
 }

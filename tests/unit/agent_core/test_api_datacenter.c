@@ -254,7 +254,7 @@ static const struct {
     const char *unwanted;
 } addresses[] = {
     {"GET /v1/health/service/db?dc=dc2", "\"Address\":\"192.0.2.9\"",
-     "\"Address\":\"10.2.0.5\""},
+     "\"Tags\":[],\"Address\":\"10.2.0.5\""},
     {"GET /v1/health/service/db?dc=dc2", "\"Port\":9999", NULL},
     {"GET /v1/health/service/db?dc=dc2", "\"Address\":\"192.0.2.1\"", NULL},
     {"GET /v1/catalog/service/db?dc=dc2", "\"ServiceAddress\":\"192.0.2.9\"",

@@ -251,7 +251,7 @@ static const struct {
     {"Port is empty", "is empty cannot be asked of selector \"Port\""},
     {"Checks == x", "== and != cannot be asked of selector \"Checks\""},
     {"Port == http", "expected a number at byte 8 of \"Port == http\""},
-    {"Yes == 1", "expected true or false at byte 7 of \"Yes == 1\""},
+    {"Yes == 2", "expected true or false at byte 7 of \"Yes == 2\""},
     {"Name", "expected ==, !=, in, contains, is or matches at byte 4 of "
              "\"Name\""},
     {"Name ==", "expected a value at byte 7 of \"Name ==\""},
