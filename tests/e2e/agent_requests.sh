@@ -182,9 +182,9 @@ asked /v1/health/service/fabio "consul_exporter: a service"
 # --- Everybody ---------------------------------------------------------------
 
 ask /v1/catalog/services -X DELETE
-is "$STATUS $(header Allow)" "405 GET, HEAD" "a wrong method is told the right"
+is "$STATUS $(header Allow)" "405 OPTIONS, GET, HEAD" "a wrong method is told the right"
 ask /v1/agent/service/register -X DELETE
-is "$STATUS $(header Allow)" "405 PUT, POST" "of writes, too"
+is "$STATUS $(header Allow)" "405 OPTIONS, PUT, POST" "of writes, too"
 ask /v1/agent/maintenance?enable=false -X POST
 is "$STATUS" 200 "POST is taken for PUT"
 ask '/v1/catalog/nodes?stale&consistent'

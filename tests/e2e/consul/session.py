@@ -1,0 +1,105 @@
+"""/v1/session and /v1/event."""
+from .row import differs, get, put
+
+
+def create(body=None, **options):
+    return put("/v1/session/create", body, **options)
+
+
+NO = "11111111-2222-3333-4444-555555555555"
+
+ANY_ID = "an id that no session can have is one that none has"
+
+SESSIONS = [
+    get("/v1/session/list"),
+    get("/v1/session/node/one"),
+    get("/v1/session/node/none"),
+    get("/v1/session/node/"),
+    get("/v1/session/info/" + NO),
+    differs(get("/v1/session/info/short"), ANY_ID, status=200, body=[]),
+    get("/v1/session/info/"),
+    put("/v1/session/destroy/" + NO),
+    differs(put("/v1/session/destroy/short"), ANY_ID, status=200),
+    put("/v1/session/destroy/"),
+    put("/v1/session/renew/" + NO),
+    put("/v1/session/renew/short"),
+    put("/v1/session/renew/"),
+    create(keep={"s": lambda r: r.json["ID"]}),
+    get("/v1/session/info/{s}"),
+    get("/v1/session/list"),
+    get("/v1/session/node/one"),
+    put("/v1/session/renew/{s}"),
+    put("/v1/session/destroy/{s}"),
+    get("/v1/session/info/{s}"),
+    create({"Name": "n", "TTL": "15s", "Behavior": "delete",
+            "LockDelay": "3s", "Node": "one", "Checks": ["serfHealth"]},
+           keep={"s": lambda r: r.json["ID"]}),
+    get("/v1/session/info/{s}"),
+    put("/v1/session/renew/{s}"),
+    put("/v1/session/destroy/{s}"),
+    create({"LockDelay": "20"}),
+    create({"TTL": "15s", "NodeChecks": ["serfHealth"], "LockDelay": "20s"},
+           keep={"s": lambda r: r.json["ID"]}),
+    get("/v1/session/info/{s}"),
+    put("/v1/session/destroy/{s}"),
+    create({"LockDelay": 5}, keep={"s": lambda r: r.json["ID"]},
+           note="seconds"),
+    get("/v1/session/info/{s}"),
+    put("/v1/session/destroy/{s}"),
+    create({"LockDelay": 5000000000}, keep={"s": lambda r: r.json["ID"]},
+           note="nanoseconds"),
+    get("/v1/session/info/{s}"),
+    put("/v1/session/destroy/{s}"),
+    create({"Checks": []}, keep={"s": lambda r: r.json["ID"]}),
+    get("/v1/session/info/{s}"),
+    put("/v1/session/destroy/{s}"),
+    create({"NodeChecks": []}, keep={"s": lambda r: r.json["ID"]}),
+    get("/v1/session/info/{s}"),
+    put("/v1/session/destroy/{s}"),
+    create({"LockDelay": "120s"}, keep={"s": lambda r: r.json["ID"]}),
+    differs(get("/v1/session/info/{s}"),
+            "a delay is 60 s at most, as Consul's manual says", status=200),
+    put("/v1/session/destroy/{s}"),
+    create({"lockdelay": "2s", "name": "low", "behavior": "release"},
+           keep={"s": lambda r: r.json["ID"]}),
+    get("/v1/session/info/{s}"),
+    put("/v1/session/destroy/{s}"),
+    create("{"),
+    create({"TTL": "1s"}),
+    create({"TTL": "9999999s"}),
+    create({"TTL": "x"}),
+    create({"TTL": 15}),
+    create({"Behavior": "odd"}),
+    create({"Node": "none"}),
+    create({"Checks": ["none"]}),
+    create({"Nothing": 1}, keep={"s": lambda r: r.json["ID"]}),
+    put("/v1/session/destroy/{s}"),
+    create({"LockDelay": "x"}),
+    put("/v1/agent/check/register", {"Name": "down", "TTL": "10m"}),
+    get("/v1/health/node/one",
+        until=lambda d: "down" in [k["CheckID"] for k in d]),
+    create({"Checks": ["down"]}, note="a critical check"),
+    put("/v1/agent/check/deregister/down"),
+]
+
+EVENTS = [
+    get("/v1/event/list"),
+    put("/v1/event/fire/deploy", "payload", keep={
+        "event": lambda r: r.json["ID"]}),
+    get("/v1/event/list", until=lambda d: len(d) == 1),
+    get("/v1/event/list?name=deploy"),
+    get("/v1/event/list?name=none"),
+    put("/v1/event/fire/deploy?node=o.*&service=web&tag=v1"),
+    get("/v1/event/list?name=deploy", until=lambda d: len(d) == 2),
+    put("/v1/event/fire/"),
+    put("/v1/event/fire/x?node=("),
+    put("/v1/event/fire/x?service=("),
+    put("/v1/event/fire/x?tag=v1"),
+    differs(put("/v1/event/fire/x", "x" * 600),
+            "a payload may be larger: nobody gossips it", status=200),
+    put("/v1/event/fire/_x"),
+    put("/v1/event/fire/y?dc=dc9"),
+    get("/v1/event/list?name=y"),
+]
+
+ROWS = SESSIONS + EVENTS
