@@ -3,8 +3,8 @@
  *
  * Those who have the same question wait for the same flight. The recursors are
  * asked one after the other: NOERROR and NXDOMAIN are final, everything else
- * goes on to the next (spec/discovery, 2.12). Belongs to the upstream thread;
- * for upstream.c and flight.c only.
+ * goes on to the next. Belongs to the upstream thread; for upstream.c and
+ * flight.c only.
  */
 #pragma once
 
