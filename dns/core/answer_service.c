@@ -67,12 +67,23 @@ static void limit_upstream_ttl(struct dns_decider *d,
     }
 }
 
-/* An instance whose address is the very name that was asked for: its node's
- * address is meant. */
+/* An instance whose address is the name that was asked for, in any of our
+ * domains, with the datacenter or without: its node's address is meant. */
 static bool names_itself(const struct dns_decider *d,
                          const struct dns_member *m)
 {
-    return m->hostname.len > 0 && dns_same(m->hostname, d->q->name);
+    size_t len = d->q->labels[d->place.parts];
+    struct dns_question itself;
+    struct dns_place place;
+
+    if (m->hostname.len <= len || !dns_same(slice_of(m->hostname.data, len),
+                                            slice_of(d->q->lower, len))) {
+        return false;
+    }
+    dns_question_make(&itself, m->hostname, DNS_TYPE_A);
+    dns_place_of(d->config, &itself, &place);
+    return place.kind == d->place.kind && place.parts == d->place.parts &&
+           place.dc == d->place.dc;
 }
 
 static void add_host_addresses(struct dns_decider *d, struct dns_records *to,
