@@ -62,7 +62,8 @@ print(int(longest * 1000), wrong)
 PY
 
 for _ in $(seq "$rounds"); do
-    spawn watch etcdctl --endpoints "$STORE_URL" watch --prefix /muster/v1/dc1/inst/
+    spawn watch etcdctl --endpoints "$STORE_URL" watch --prefix \
+        /muster/v1/dc1/inst/web/
     watch=$PID
     : >"$SCRATCH/gap.log"
     spawn gap "$PYTHON" "$SCRATCH/gap.py" "$one"
