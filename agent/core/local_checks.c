@@ -296,6 +296,7 @@ static void take_over(struct chk *c, const struct chk *old,
 
     health_init(&c->health, c->def, HEALTH_FRESH, status, now.now_ms);
     local_set_output(c, buf_slice(&old->output));
+    set_told(c, slice_str(old->told == NULL ? "" : old->told));
     if (status == CHECK_CRITICAL) {
         c->critical_since_ms = old->critical_since_ms;
     }

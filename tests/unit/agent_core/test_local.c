@@ -275,6 +275,9 @@ START_TEST(store_hears_what_a_check_said_when_it_turned_ill)
     put(&f, "PUT /v1/agent/check/fail/c?note=still+none", "");
     ASSERT_TOLD(&f, "c", "no route");
     ASSERT_OUTPUT(&f, "c", "still none");
+    put(&f, "PUT /v1/agent/service/register",
+        "{\"Name\":\"web\",\"Check\":{\"CheckID\":\"c\",\"TTL\":\"90s\"}}");
+    ASSERT_TOLD(&f, "c", "no route"); /* Another definition, the same check. */
     put(&f, "PUT /v1/agent/check/warn/c?note=slow", "");
     ASSERT_TOLD(&f, "c", "slow");
     put(&f, "PUT /v1/agent/check/pass/c?note=well", "");
